@@ -1,0 +1,9 @@
+# What a packager or a builder may want to change; every one can also be given to make: `make CC=clang PREFIX=/usr`.
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+LDFLAGS ?=
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+SHAREDIR ?= $(PREFIX)/share/pm
+DESTDIR ?=

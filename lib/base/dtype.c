@@ -1,0 +1,153 @@
+#include "base/dtype.h"
+
+#include <string.h>
+
+static const struct pm_dtype_info table[PM_DTYPES] = {
+	[PM_F32] = {"f32", "F32", 0, 1, 4},
+	[PM_F16] = {"f16", "F16", 1, 1, 2},
+	[PM_BF16] = {"bf16", "BF16", 30, 1, 2},
+	[PM_F64] = {"f64", "F64", 28, 1, 8},
+	[PM_I8] = {"i8", "I8", 24, 1, 1},
+	[PM_U8] = {"u8", "U8", -1, 1, 1},
+	[PM_I16] = {"i16", "I16", 25, 1, 2},
+	[PM_U16] = {"u16", "U16", -1, 1, 2},
+	[PM_I32] = {"i32", "I32", 26, 1, 4},
+	[PM_U32] = {"u32", "U32", -1, 1, 4},
+	[PM_I64] = {"i64", "I64", 27, 1, 8},
+	[PM_U64] = {"u64", "U64", -1, 1, 8},
+	[PM_BOOL] = {"bool", "BOOL", -1, 1, 1},
+	[PM_F8_E4M3] = {"f8_e4m3", "F8_E4M3", -1, 1, 1},
+	[PM_F8_E5M2] = {"f8_e5m2", "F8_E5M2", -1, 1, 1},
+};
+
+const struct pm_dtype_info *pm_dtype(enum pm_dtype t)
+{
+	return &table[t];
+}
+
+enum pm_dtype pm_dtype_by_name(const char *name)
+{
+	int i;
+
+	for (i = 0; i < PM_DTYPES; i++)
+		if (!strcmp(name, table[i].name))
+			return (enum pm_dtype)i;
+	return PM_DTYPE_NONE;
+}
+
+enum pm_dtype pm_dtype_by_safetensors(const char *name)
+{
+	int i;
+
+	for (i = 0; i < PM_DTYPES; i++)
+		if (table[i].safetensors && !strcmp(name, table[i].safetensors))
+			return (enum pm_dtype)i;
+	return PM_DTYPE_NONE;
+}
+
+size_t pm_dtype_bytes(enum pm_dtype t, uint64_t n)
+{
+	uint64_t blocks = n / (uint64_t)table[t].block;
+
+	if (blocks > SIZE_MAX / (size_t)table[t].bytes)
+		return SIZE_MAX;
+	return (size_t)blocks * (size_t)table[t].bytes;
+}
+
+static float f32_of(uint32_t u)
+{
+	float f;
+
+	memcpy(&f, &u, sizeof f);
+	return f;
+}
+
+static uint32_t bits_of(float f)
+{
+	uint32_t u;
+
+	memcpy(&u, &f, sizeof u);
+	return u;
+}
+
+float pm_f16_to_f32(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000u) << 16, mag = h & 0x7fffu;
+
+	if (mag >= 0x7c00)
+		return f32_of(sign | 0x7f800000u | (mag & 0x3ff) << 13);
+	return f32_of(sign | bits_of(f32_of(mag << 13) * 0x1p112f));
+}
+
+uint16_t pm_f32_to_f16(float f)
+{
+	uint32_t u = bits_of(f), sign = u >> 16 & 0x8000u, mag = u & 0x7fffffffu, r;
+
+	if (mag > 0x7f800000u)
+		return (uint16_t)(sign | 0x7e00);
+	if (mag >= 0x477ff000u)                         /* rounds to 65536 or more */
+		return (uint16_t)(sign | 0x7c00);
+	if (mag < 0x38800000u)                          /* subnormal: let the addition of 0.5 round */
+		return (uint16_t)(sign | (bits_of(f32_of(mag) + 0.5f) - 0x3f000000u));
+	r = mag - 0x38000000u;
+	r = (r + 0xfffu + (r >> 13 & 1)) >> 13;
+	return (uint16_t)(sign | r);
+}
+
+float pm_bf16_to_f32(uint16_t h)
+{
+	return f32_of((uint32_t)h << 16);
+}
+
+uint16_t pm_f32_to_bf16(float f)
+{
+	uint32_t u = bits_of(f);
+
+	if ((u & 0x7fffffffu) > 0x7f800000u)
+		return (uint16_t)(u >> 16 | 0x40);
+	return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+
+void pm_to_f32(float *out, const void *in, enum pm_dtype from, size_t n)
+{
+	const unsigned char *p = in;
+	uint16_t h;
+	double d;
+	size_t i;
+
+	if (from == PM_F32) {
+		memcpy(out, in, n * sizeof *out);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		if (from == PM_F64) {
+			memcpy(&d, p + 8 * i, 8);
+			out[i] = (float)d;
+			continue;
+		}
+		memcpy(&h, p + 2 * i, 2);
+		out[i] = from == PM_F16 ? pm_f16_to_f32(h) : pm_bf16_to_f32(h);
+	}
+}
+
+void pm_from_f32(void *out, enum pm_dtype to, const float *in, size_t n)
+{
+	unsigned char *p = out;
+	uint16_t h;
+	double d;
+	size_t i;
+
+	if (to == PM_F32) {
+		memcpy(out, in, n * sizeof *in);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		if (to == PM_F64) {
+			d = in[i];
+			memcpy(p + 8 * i, &d, 8);
+			continue;
+		}
+		h = to == PM_F16 ? pm_f32_to_f16(in[i]) : pm_f32_to_bf16(in[i]);
+		memcpy(p + 2 * i, &h, 2);
+	}
+}

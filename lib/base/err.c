@@ -1,0 +1,47 @@
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int pm_fail(struct pm_err *e, enum pm_status status, const char *fmt, ...)
+{
+	va_list ap;
+
+	e->status = status;
+	va_start(ap, fmt);
+	vsnprintf(e->text, sizeof e->text, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+int pm_fail_errno(struct pm_err *e, enum pm_status status, const char *fmt, ...)
+{
+	int err = errno;
+	va_list ap;
+	size_t n;
+
+	e->status = err == ENOENT || err == ENOTDIR ? PM_NOINPUT : err == EACCES || err == EPERM ? PM_NOPERM : status;
+	va_start(ap, fmt);
+	vsnprintf(e->text, sizeof e->text, fmt, ap);
+	va_end(ap);
+	n = strlen(e->text);
+	snprintf(e->text + n, sizeof e->text - n, ": %s", strerror(err));
+	return -1;
+}
+
+int pm_ctx(struct pm_err *e, const char *fmt, ...)
+{
+	char old[sizeof e->text];
+	va_list ap;
+	size_t n;
+
+	memcpy(old, e->text, sizeof old);
+	va_start(ap, fmt);
+	vsnprintf(e->text, sizeof e->text, fmt, ap);
+	va_end(ap);
+	n = strlen(e->text);
+	snprintf(e->text + n, sizeof e->text - n, ": %s", old);
+	return -1;
+}

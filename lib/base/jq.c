@@ -1,0 +1,123 @@
+#include "base/jq.h"
+
+#include <jq.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+struct pm_jq {
+	jq_state *jq;
+	char *name;
+	struct pm_str messages;         /* what the compiler said */
+	struct pm_err dummy;
+};
+
+static void on_message(void *data, jv msg)
+{
+	struct pm_jq *q = data;
+	jv s = jq_format_error(msg);
+
+	if (jv_get_kind(s) == JV_KIND_STRING && !q->messages.len)
+		pm_str_puts(&q->messages, jv_string_value(s), &q->dummy);
+	jv_free(s);
+}
+
+static jv to_jv(const json_t *v, struct pm_err *e)
+{
+	struct pm_str s = {0};
+	jv r = jv_invalid();
+
+	if (pm_json_text(&s, v, e) == 0)
+		r = jv_parse_sized(s.data, (int)s.len);
+	pm_str_free(&s);
+	return r;
+}
+
+int pm_jq_new(struct pm_jq **out, const char *program, const char *name, const json_t *args, struct pm_err *e)
+{
+	struct pm_jq *q = pm_alloc(1, sizeof *q, e);
+	char *nl;
+
+	if (!q || !(q->name = pm_strdup(name, e)) || !(q->jq = jq_init())) {
+		pm_jq_free(q);
+		return q ? pm_fail(e, PM_SOFTWARE, "libjq does not start") : -1;
+	}
+	jq_set_error_cb(q->jq, on_message, q);
+	if (!jq_compile_args(q->jq, program, args ? to_jv(args, e) : jv_object())) {
+		nl = q->messages.data ? strchr(q->messages.data, '\n') : NULL;
+		if (nl)
+			*nl = 0;
+		pm_fail(e, PM_DATA, "%s: %s", name, q->messages.data ? q->messages.data : "not a jq program");
+		pm_jq_free(q);
+		return -1;
+	}
+	*out = q;
+	return 0;
+}
+
+int pm_jq_file(struct pm_jq **out, const char *path, const json_t *args, struct pm_err *e)
+{
+	struct pm_str s = {0};
+	int r = pm_read_file(&s, path, e);
+
+	if (r == 0)
+		r = pm_jq_new(out, s.data, path, args, e);
+	pm_str_free(&s);
+	return r;
+}
+
+/* One result to jansson, through its text: the kinds are the same. */
+static int collect(json_t *list, jv v, const char *name, struct pm_err *e)
+{
+	jv text = jv_dump_string(v, 0);
+	json_t *j = pm_json_parse(jv_string_value(text), (size_t)jv_string_length_bytes(jv_copy(text)), name, e);
+
+	jv_free(text);
+	if (!j || json_array_append_new(list, j) < 0)
+		return j ? pm_fail(e, PM_SOFTWARE, "%s: out of memory", name) : -1;
+	return 0;
+}
+
+int pm_jq_run(struct pm_jq *q, const json_t *in, json_t **out, struct pm_err *e)
+{
+	json_t *list = json_array();
+	jv v = to_jv(in, e);
+	int r = 0;
+
+	*out = NULL;
+	if (!list || !jv_is_valid(v)) {
+		jv_free(v);
+		json_decref(list);
+		return pm_fail(e, PM_SOFTWARE, "%s: its input cannot be passed to jq", q->name);
+	}
+	jq_start(q->jq, v, 0);
+	while (r == 0 && jv_is_valid(v = jq_next(q->jq)))
+		r = collect(list, v, q->name, e);
+	if (r == 0 && jv_invalid_has_msg(jv_copy(v))) {
+		jv msg = jv_invalid_get_msg(jv_copy(v));
+
+		if (jv_get_kind(msg) != JV_KIND_STRING)
+			msg = jv_dump_string(msg, 0);
+		r = pm_fail(e, PM_DATA, "%s: %s", q->name, jv_string_value(msg));
+		jv_free(msg);
+	}
+	jv_free(v);
+	if (r < 0)
+		json_decref(list);
+	else
+		*out = list;
+	return r;
+}
+
+void pm_jq_free(struct pm_jq *q)
+{
+	if (!q)
+		return;
+	if (q->jq)
+		jq_teardown(&q->jq);
+	pm_str_free(&q->messages);
+	free(q->name);
+	free(q);
+}

@@ -1,0 +1,20 @@
+/* jq.h: jq programs (libjq) over JSON values. Inputs were read strictly before they come here; numbers pass through
+ * jq as doubles. */
+#ifndef PM_BASE_JQ_H
+#define PM_BASE_JQ_H
+
+#include "base/json.h"
+
+struct pm_jq;
+
+/* Compiles a program; `name` stands in its error messages. `args` (an object, or NULL) becomes named variables: {"x": 1}
+ * is $x. */
+int pm_jq_new(struct pm_jq **out, const char *program, const char *name, const json_t *args, struct pm_err *e);
+int pm_jq_file(struct pm_jq **out, const char *path, const json_t *args, struct pm_err *e);
+
+/* Runs it on one input: *out is a new array of everything it gave. An error raised in the program is status 65 with its
+ * own words. */
+int pm_jq_run(struct pm_jq *q, const json_t *in, json_t **out, struct pm_err *e);
+void pm_jq_free(struct pm_jq *q);
+
+#endif

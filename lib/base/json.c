@@ -1,0 +1,109 @@
+#include "base/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+json_t *pm_json_parse(const char *text, size_t n, const char *name, struct pm_err *e)
+{
+	json_error_t je;
+	json_t *v = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &je);
+
+	if (!v)
+		pm_fail(e, PM_DATA, "%s: line %d, column %d: %s", name, je.line, je.column, je.text);
+	return v;
+}
+
+json_t *pm_json_file(const char *path, struct pm_err *e)
+{
+	struct pm_str s = {0};
+	json_t *v = NULL;
+
+	if (pm_read_file(&s, path, e) == 0)
+		v = pm_json_parse(s.data, s.len, path, e);
+	pm_str_free(&s);
+	return v;
+}
+
+int pm_json_text(struct pm_str *out, const json_t *v, struct pm_err *e)
+{
+	char *s = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+	int r;
+
+	if (!s)
+		return pm_fail(e, PM_SOFTWARE, "a JSON value cannot be written");
+	r = pm_str_puts(out, s, e);
+	free(s);
+	return r;
+}
+
+static const json_t *member(const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+
+	return v && !json_is_null(v) ? v : NULL;
+}
+
+int pm_json_to_int(int64_t *out, const json_t *v)
+{
+	double d;
+
+	if (json_is_integer(v)) {
+		*out = json_integer_value(v);
+		return 0;
+	}
+	if (!json_is_real(v))
+		return -1;
+	d = json_real_value(v);
+	if (d != floor(d) || fabs(d) > 9007199254740992.0)
+		return -1;
+	*out = (int64_t)d;
+	return 0;
+}
+
+int pm_json_int(int64_t *out, const json_t *o, const char *key, struct pm_err *e)
+{
+	const json_t *v = member(o, key);
+
+	if (!v)
+		return 1;
+	return pm_json_to_int(out, v) < 0 ? pm_fail(e, PM_DATA, "'%s': an integer was wanted", key) : 0;
+}
+
+int pm_json_real(double *out, const json_t *o, const char *key, struct pm_err *e)
+{
+	const json_t *v = member(o, key);
+
+	if (!v)
+		return 1;
+	if (!json_is_number(v))
+		return pm_fail(e, PM_DATA, "'%s': a number was wanted", key);
+	*out = json_number_value(v);
+	return 0;
+}
+
+int pm_json_bool(bool *out, const json_t *o, const char *key, struct pm_err *e)
+{
+	const json_t *v = member(o, key);
+
+	if (!v)
+		return 1;
+	if (!json_is_boolean(v))
+		return pm_fail(e, PM_DATA, "'%s': true or false was wanted", key);
+	*out = json_is_true(v);
+	return 0;
+}
+
+int pm_json_str(const char **out, const json_t *o, const char *key, struct pm_err *e)
+{
+	const json_t *v = member(o, key);
+
+	if (!v)
+		return 1;
+	if (!json_is_string(v))
+		return pm_fail(e, PM_DATA, "'%s': a string was wanted", key);
+	*out = json_string_value(v);
+	return 0;
+}

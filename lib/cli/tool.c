@@ -1,0 +1,205 @@
+#include "cli/tool.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+static struct pm_str command;                   /* written once, before anything else runs */
+static volatile sig_atomic_t signal_got;
+
+static int print_failure(const struct pm_tool *t, const struct pm_err *e)
+{
+	if (e->text[0])
+		fprintf(stderr, "%s: %s\n", t->name, e->text);
+	return e->status ? (int)e->status : PM_SOFTWARE;
+}
+
+int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_tool *, int, char **, struct pm_err *))
+{
+	struct pm_err e = {0};
+	int i, status = 0;
+
+	for (i = 0; i < argc; i++) {
+		if (pm_str_printf(&command, &e, "%s%s", i ? " " : "", i ? argv[i] : t->name) < 0)
+			return print_failure(t, &e);
+	}
+	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) {
+			pm_opt_help(t);
+			goto out;
+		}
+		if (!strcmp(argv[i], "-V") || !strcmp(argv[i], "--version")) {
+			printf("%s (pm) %s\n", t->name, pm_tool_version());
+			goto out;
+		}
+	}
+	if (pm_opt_parse(t, &argc, argv, &e) < 0 || run(t, argc, argv, &e) < 0)
+		status = print_failure(t, &e);
+	else
+		status = (int)e.status;                 /* a tool may end well and still say 1, or 130 */
+out:
+	if ((fflush(stdout) || ferror(stdout)) && status == 0) {
+		pm_fail_errno(&e, PM_IOERR, "cannot write the output");
+		status = print_failure(t, &e);
+	}
+	pm_str_free(&command);
+	return status;
+}
+
+const char *pm_tool_command(void)
+{
+	return command.data;
+}
+
+const char *pm_tool_version(void)
+{
+	return PM_VERSION;
+}
+
+/* The directory above build/bin where this program lies, if it is a checkout's; NULL otherwise. */
+static char *checkout(struct pm_err *e)
+{
+	char exe[4096];
+	struct pm_str s = {0};
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	int up;
+
+	if (n <= 0)
+		return NULL;
+	exe[n] = 0;
+	for (up = 0; up < 3; up++) {
+		char *slash = strrchr(exe, '/');
+
+		if (!slash)
+			return NULL;
+		*slash = 0;
+	}
+	if (pm_str_printf(&s, e, "%s/kernels/common.cl", exe) < 0 || !pm_exists(s.data)) {
+		pm_str_free(&s);
+		return NULL;
+	}
+	pm_str_free(&s);
+	return pm_strdup(exe, e);
+}
+
+static char *cache_dir(struct pm_err *e)
+{
+	const char *own = getenv("PM_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+	if (own)
+		return *own ? pm_strdup(own, e) : NULL;
+	if (xdg && *xdg)
+		return pm_path(xdg, "pm", e);
+	return home && *home ? pm_path(home, ".cache/pm", e) : NULL;
+}
+
+int pm_env_get(struct pm_env *env, struct pm_err *e)
+{
+	const char *share = getenv("PM_SHARE");
+	char *top = NULL;
+
+	memset(env, 0, sizeof *env);
+	e->text[0] = 0;
+	if (share && *share) {
+		env->share = pm_strdup(share, e);
+		env->kernels = pm_path(share, "kernels", e);
+	} else if ((top = checkout(e))) {
+		env->share = pm_path(top, "share", e);
+		env->kernels = pm_path(top, "kernels", e);
+	} else {
+		env->share = pm_strdup(PM_SHAREDIR, e);
+		env->kernels = pm_path(PM_SHAREDIR, "kernels", e);
+	}
+	free(top);
+	env->cache = cache_dir(e);
+	return env->share && env->kernels ? 0 : -1;
+}
+
+void pm_env_free(struct pm_env *env)
+{
+	free(env->kernels);
+	free(env->share);
+	free(env->cache);
+	memset(env, 0, sizeof *env);
+}
+
+void pm_say(const struct pm_tool *t, const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "%s: ", t->name);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	putc('\n', stderr);
+}
+
+double pm_clock(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+void pm_progress_begin(struct pm_progress *p, const char *what, const char *unit, uint64_t total, bool quiet)
+{
+	const char *force = getenv("PM_PROGRESS");
+
+	*p = (struct pm_progress){.what = what, .unit = unit, .total = total, .start = pm_clock()};
+	p->on = !quiet && (isatty(2) || (force && !strcmp(force, "1")));
+}
+
+void pm_progress_at(struct pm_progress *p, uint64_t done, const char *extra)
+{
+	double now, rate, left;
+
+	if (!p->on || ((now = pm_clock()) < p->shown + 0.1 && done != p->total))
+		return;
+	p->shown = now;
+	rate = now > p->start ? (double)done / (now - p->start) : 0;
+	fprintf(stderr, "\r\033[K%s  %llu", p->what, (unsigned long long)done);
+	if (p->total)
+		fprintf(stderr, "/%llu  %.0f%%", (unsigned long long)p->total, 100.0 * (double)done / (double)p->total);
+	fprintf(stderr, "  %.*f %s/s", rate < 100 ? 1 : 0, rate, p->unit);
+	if (p->total && rate > 0) {
+		left = (double)(p->total - done) / rate;
+		fprintf(stderr, "  %d:%02d left", (int)(left / 60), (int)left % 60);
+	}
+	if (extra)
+		fprintf(stderr, "  %s", extra);
+	fflush(stderr);
+}
+
+void pm_progress_end(struct pm_progress *p)
+{
+	if (p->on)
+		fprintf(stderr, "\r\033[K");
+	p->on = false;
+}
+
+static void on_signal(int number)
+{
+	signal_got = number;
+}
+
+void pm_signals_catch(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+	sigemptyset(&sa.sa_mask);
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+}
+
+int pm_signals_got(void)
+{
+	return (int)signal_got;
+}

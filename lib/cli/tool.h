@@ -1,0 +1,55 @@
+/* tool.h: what is around every tool: the main wrapper, where its files are, remarks, progress and signals. This room is the
+ * one that reads the environment and writes to stderr. */
+#ifndef PM_CLI_TOOL_H
+#define PM_CLI_TOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "cli/opt.h"
+
+/* Where things are. A program under build/bin of a checkout uses that checkout's kernels/ and share/; an installed one
+ * $PREFIX/share/pm. PM_SHARE overrides. PM_CACHE, else XDG_CACHE_HOME/pm, else ~/.cache/pm holds compiled kernels (PM_CACHE
+ * empty: no cache, NULL here). */
+struct pm_env {
+	char *kernels, *share, *cache;
+};
+
+/* Runs a tool: --help and --version, the option table, then run(argc, argv), argv[1] the first operand. Prints the error
+ * ("pm-pack: …") and returns the exit status. A failed write to stdout is an error here, too. */
+int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_tool *t, int argc, char **argv, struct pm_err *e));
+
+/* The places above; the caller frees with pm_env_free. */
+int pm_env_get(struct pm_env *env, struct pm_err *e);
+void pm_env_free(struct pm_env *env);
+
+/* The command line as one string (for provenance), set by pm_tool_main; and the version. */
+const char *pm_tool_command(void);
+const char *pm_tool_version(void);
+
+/* A remark on stderr: "pm-pack: 3 rows were cut". */
+void pm_say(const struct pm_tool *t, const char *fmt, ...) PM_PRINTF(2, 3);
+
+/* One line on a terminal that is rewritten at most ten times a second: "train  120/400  30%  2.1 step/s  2:13 left  loss 1.83".
+ * Silent unless stderr is a terminal (or PM_PROGRESS=1). total 0: unknown. */
+struct pm_progress {
+	const char *what, *unit;
+	uint64_t total;
+	double start, shown;
+	bool on;
+};
+
+void pm_progress_begin(struct pm_progress *p, const char *what, const char *unit, uint64_t total, bool quiet);
+void pm_progress_at(struct pm_progress *p, uint64_t done, const char *extra);   /* extra may be NULL */
+void pm_progress_end(struct pm_progress *p);                                      /* wipes the line */
+
+/* After pm_signals_catch, SIGINT and SIGTERM only set a number that pm_signals_got gives (0: none): the tool ends in
+ * good order and exits with 128 + number. A second one of the kind kills at once. */
+void pm_signals_catch(void);
+int pm_signals_got(void);
+
+/* Seconds of a clock that never goes back. */
+double pm_clock(void);
+
+#endif
