@@ -1,0 +1,121 @@
+/* dev.h: one OpenCL device: its memory, its programs, launches, and what they cost. Nothing else in the library speaks
+ * OpenCL. The caller owns what it opens; memory must be freed before its device is closed.
+ *
+ * Kernels are files of kernels/, composed as
+ *     the device's defines  +  the caller's defines  +  kernels/common.cl  +  the files named by `//! use A B` on the
+ *     operation's first line (kernels/A.cl, kernels/B.cl)  +  kernels/OPERATION.cl
+ * each behind its own #line, compiled at first use and cached on disk under the SHA-256 of all of that, the options, the
+ * device, its driver and its platform. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (device
+ * compiler's target), HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. */
+#ifndef PM_DEV_DEV_H
+#define PM_DEV_DEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+struct pm_dev;
+struct pm_mem;
+struct pm_kernel;
+
+struct pm_dev_opts {
+	const char *select;             /* number in the list, "cpu", "gpu", or part of a name; NULL: first GPU, else first CPU */
+	const char *kernels;            /* directory of the kernel files */
+	const char *cache;              /* directory of compiled programs; NULL: none */
+	const char *share;              /* share/: tuning files are share/tune/NAME.tune */
+	int threads;                    /* of a CPU device; 0: all */
+	bool reference;                 /* portable kernels only */
+	bool profile;                   /* time every launch */
+	const char *mask;               /* instruction sets not to use: "amx,vnni,bf16,avx512"; NULL: none */
+	void (*compiling)(void *arg, const char *operation);   /* called before a compilation that takes a while; may be NULL */
+	void *arg;
+};
+
+struct pm_dev_info {
+	char name[256], vendor[256], driver[128], platform[256];
+	bool cpu, gpu;
+	bool shared;                    /* the device computes on the host's memory: mapped files need no copy */
+	unsigned units;                 /* compute units (threads of a CPU) */
+	uint64_t memory, largest;       /* bytes in all that may be used, and of one buffer */
+	size_t align;                   /* of a sub-buffer's start, bytes */
+	size_t work_group, local;       /* largest work-group; bytes of local memory */
+	bool avx512, vnni, bf16, amx;   /* usable on this CPU device by probe (and not masked) */
+};
+
+/* Every device there is, in a fixed order (the numbers of `select`). *list is the caller's to free. */
+int pm_dev_list(struct pm_dev_info **list, size_t *n, struct pm_err *e);
+
+int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_err *e);      /* status 69 where there is none */
+void pm_dev_close(struct pm_dev *d);                                                         /* saves program binaries first */
+const struct pm_dev_info *pm_dev_info(const struct pm_dev *d);
+bool pm_dev_reference(const struct pm_dev *d);
+
+/* ---- memory ---- */
+
+/* New memory (content undefined), of any size that fits the device. */
+int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e);
+
+/* Memory over bytes of the host, which must stay where they are until pm_mem_free: used in place where the device shares memory
+ * (whatever the alignment), copied else. Read-only for kernels. */
+int pm_mem_map(struct pm_mem **out, struct pm_dev *d, const void *p, size_t bytes, struct pm_err *e);
+
+/* A part of another memory; `from` must be a multiple of info.align. Must be freed before the whole. */
+int pm_mem_part(struct pm_mem **out, struct pm_mem *whole, size_t from, size_t bytes, struct pm_err *e);
+
+int pm_mem_write(struct pm_mem *m, size_t at, const void *p, size_t bytes, struct pm_err *e);    /* returns when done */
+int pm_mem_read(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e);
+int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e);                    /* in queue order */
+size_t pm_mem_size(const struct pm_mem *m);
+struct pm_dev *pm_mem_dev(const struct pm_mem *m);
+void pm_mem_free(struct pm_mem *m);                                                              /* NULL is fine */
+
+/* Bytes of new memory held now (mapped memory not counted unless it had to be copied). */
+uint64_t pm_dev_held(const struct pm_dev *d);
+
+/* ---- kernels ---- */
+
+/* The kernel `name` of kernels/OPERATION.cl built with `defines` ("-DTYPE_W=bf16 -DN=4", or NULL). Borrowed; the same
+ * arguments give the same kernel again, from a table. */
+const struct pm_kernel *pm_kernel(struct pm_dev *d, const char *operation, const char *name, const char *defines, struct pm_err *e);
+
+enum pm_arg_kind { PM_ARG_MEM, PM_ARG_I32, PM_ARG_I64, PM_ARG_F32, PM_ARG_LOCAL };
+
+struct pm_arg {
+	enum pm_arg_kind kind;
+	union { struct pm_mem *mem; int32_t i; int64_t l; float f; size_t local; } u;
+};
+
+#define PM_MEM(m)   ((struct pm_arg){PM_ARG_MEM, {.mem = (m)}})         /* NULL passes a null pointer */
+#define PM_I32(v)   ((struct pm_arg){PM_ARG_I32, {.i = (int32_t)(v)}})
+#define PM_I64(v)   ((struct pm_arg){PM_ARG_I64, {.l = (int64_t)(v)}})  /* `long` in the kernel */
+#define PM_F32(v)   ((struct pm_arg){PM_ARG_F32, {.f = (float)(v)}})
+#define PM_LOCAL(n) ((struct pm_arg){PM_ARG_LOCAL, {.local = (n)}})
+
+struct pm_launch {
+	size_t global[3], local[3];     /* in work-groups × work-items as OpenCL counts: global is all work-items; unused = 0; local 0: 1 */
+	double flops, bytes;            /* for the profile: operations done, bytes that must be moved */
+};
+
+/* Queues a launch (in order; returns at once). The number of arguments is held against the kernel's. */
+int pm_launch(const struct pm_kernel *k, struct pm_launch l, size_t n, const struct pm_arg *args, struct pm_err *e);
+#define PM_LAUNCH(k, l, e, ...) \
+	pm_launch((k), (l), sizeof (struct pm_arg[]){__VA_ARGS__} / sizeof (struct pm_arg), (const struct pm_arg[]){__VA_ARGS__}, (e))
+
+int pm_dev_flush(struct pm_dev *d, struct pm_err *e);     /* start what is queued */
+int pm_dev_finish(struct pm_dev *d, struct pm_err *e);    /* wait for all of it; reports what failed */
+
+/* ---- tuning and profile ---- */
+
+/* A parameter of an operation from the tuning files (lines `PATTERN OPERATION KEY=VALUE …`, PATTERN a glob over the device's
+ * name; later lines win), or `fallback`. */
+int pm_tune(const struct pm_dev *d, const char *operation, const char *key, int fallback);
+
+/* With opts.profile: a table to f, most time first: kernel, calls, milliseconds, share, GB/s, GFLOP/s; then wall time since open
+ * or the last reset, and what of it no launch explains. */
+int pm_dev_profile(struct pm_dev *d, FILE *f, struct pm_err *e);
+void pm_dev_profile_reset(struct pm_dev *d);
+
+#endif

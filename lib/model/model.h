@@ -1,0 +1,130 @@
+/* model.h: a model on a device: its weights by role, its adapters, and the one forward that every tool uses.
+ *
+ *   struct pm_model      spec + tensors of the store on the device; shared by all graphs built over it
+ *   struct pm_adapters   zero or more LoRA adapters over a model (inference: several with weights; training: one that trains)
+ *   pm_build             spec + weights + adapters -> graph of a number of rows
+ *
+ * Rows. A graph computes T tokens, whatever sequences they belong to. What tells them apart comes with the inputs, filled by
+ * pm_batch_fill: positions, rope tables and spans (first and last visible key). Training, evaluation, prefill and decoding differ
+ * only in `mode` and in where keys and values lie. */
+#ifndef PM_MODEL_MODEL_H
+#define PM_MODEL_MODEL_H
+
+#include "graph/graph.h"
+#include "op/op.h"
+#include "spec/peft.h"
+#include "spec/spec.h"
+
+enum pm_precision { PM_PREC_AUTO, PM_PREC_F32, PM_PREC_BF16 };
+
+struct pm_weight {
+	const struct pm_tensor_spec *spec;
+	enum pm_dtype type;
+	int64_t rows, cols;                     /* (out, in) as stored: a vector is (1, n) */
+	struct pm_mem *mem;
+	struct pm_mem *grad, *m, *v;            /* where it trains: float32, owned by whoever trains */
+};
+
+struct pm_model {
+	struct pm_spec *spec;
+	struct pm_store *store;                 /* NULL for a model made from scratch */
+	struct pm_dev *dev;
+	struct pm_weight *weight;               /* one a tensor of the spec that is present */
+	size_t nweights;
+	bool bf16;                              /* what --precision came to */
+	char *dir;
+};
+
+/* Opens a model directory: spec, store, check, weights on the device (mapped where it shares memory). `train_all`: every weight is a
+ * float32 copy of its own that may be changed (full fine-tuning). family may be NULL. */
+int pm_model_open(struct pm_model **out, const char *dir, const char *share, const char *family, struct pm_dev *dev,
+	enum pm_precision prec, bool train_all, struct pm_err *e);
+
+/* A model from config.json alone, weights drawn as transformers initialises them (normal, initializer_range; norms 1; biases 0). */
+int pm_model_init(struct pm_model **out, const char *config, const char *share, const char *family, struct pm_dev *dev,
+	enum pm_precision prec, uint64_t seed, struct pm_err *e);
+struct pm_weight *pm_model_weight(const struct pm_model *m, const char *role);   /* NULL: none */
+void pm_model_close(struct pm_model *m);
+
+/* ---- adapters ---- */
+
+struct pm_adapter_weight {
+	const struct pm_tensor_spec *target;
+	int64_t r, in, out;                     /* r: sum over the adapters applied */
+	float s;                                /* folded into b where several are applied (then 1) */
+	struct pm_mem *a, *b;                   /* f32 (r, in), (out, r) */
+	struct pm_mem *saved;                   /* modules_to_save: replaces the base's tensor, f32; else NULL */
+	size_t module[1];                       /* training: index in peft->module */
+	struct pm_mem *grad[2], *m[2], *v[2];   /* of a and b (or saved: [0]) where it trains */
+};
+
+struct pm_adapters {
+	struct pm_adapter_weight *weight;
+	size_t nweights;
+	struct pm_peft *peft;                   /* training: the one adapter */
+	double dropout;
+	bool trains;
+	struct pm_dev *dev;
+};
+
+/* Applies directories with weights (s · weight) to a model, unmerged. */
+int pm_adapters_open(struct pm_adapters **out, const struct pm_model *m, size_t n, const char *const *dirs, const double *weights, struct pm_err *e);
+/* An adapter that trains: from a directory, or new from a configuration (A: kaiming uniform with a = √5 as PEFT, i.e. U(±1/√in); B: 0). */
+int pm_adapters_train(struct pm_adapters **out, const struct pm_model *m, const char *dir, const struct pm_lora_config *c, uint64_t seed, struct pm_err *e);
+int pm_adapters_save(const struct pm_adapters *a, const char *dir, const char *base, const json_t *provenance, struct pm_err *e);
+void pm_adapters_free(struct pm_adapters *a);
+
+/* ---- batches ---- */
+
+/* T rows: which token, where in its document, and which rows of k/v it sees. Documents of a training row are kept apart by their bounds. */
+struct pm_batch {
+	int64_t T;                              /* rows of the graph; unused ones have id 0 and see nothing */
+	int32_t *ids, *pos;                     /* (T) */
+	int32_t *first, *last;                  /* (T): keys first .. last−1 belong to the document (or cache slot) up to this token; windows are
+	                                         * applied per layer by pm_batch_fill */
+	int32_t *length;                        /* (T): tokens of the document so far known (dynamic rope) */
+	int32_t *cache_row;                     /* (T): row of the KV cache to store at; −1: none. NULL: no cache */
+};
+
+/* ---- the forward ---- */
+
+enum pm_mode { PM_TRAIN, PM_EVAL, PM_PREFILL, PM_DECODE };
+
+/* Keys and values of every layer: (rows, kv_heads·head_dim) each. Rows are slots × context. */
+struct pm_kv {
+	struct pm_mem **k, **v;                 /* [layers] */
+	enum pm_dtype type;
+	int64_t slots, context;
+};
+
+struct pm_build_opts {
+	enum pm_mode mode;
+	int64_t T, period;                      /* rows, and rows of one sequence (training) */
+	const struct pm_adapters *adapters;     /* NULL: none */
+	const struct pm_kv *kv;                 /* PREFILL and DECODE */
+	bool train_weights;                     /* full fine-tuning */
+	bool checkpoint;
+	bool logits;                            /* EVAL, PREFILL, DECODE: logits of the rows named by `select` (S of them; 0: all T) */
+	int64_t select;
+	bool loss;                              /* nll of every row against target */
+};
+
+struct pm_forward {
+	struct pm_graph *graph;
+	struct pm_tensor *ids, *pos, *target, *rows, *select, *dnll;    /* inputs; NULL where not used */
+	struct pm_tensor *hidden, *logits, *nll;                        /* results */
+	struct pm_tensor *rng;                                          /* dropout counters (T, 2) */
+	/* private: rope tables by rope, spans by window */
+	struct pm_tensor *cs[4], *span[8], *kspan[8], *kcs[4];
+	int64_t window[8];
+	int nspans;
+	const struct pm_model *model;
+	struct pm_build_opts opts;
+};
+
+int pm_build(struct pm_forward **out, const struct pm_model *m, const struct pm_build_opts *o, struct pm_err *e);
+/* Writes ids, positions, rope tables, spans and cache rows of a batch into the plan's inputs. */
+int pm_batch_fill(const struct pm_forward *f, struct pm_plan *p, const struct pm_batch *b, struct pm_err *e);
+void pm_forward_free(struct pm_forward *f);
+
+#endif

@@ -1,0 +1,139 @@
+/* op.h: the operations. Each has a constructor here, and its host side, its kernels and its test in files of its name
+ * (lib/op/X.c, kernels/X.cl, tests/op/X.c). All activations are float32; weights and KV caches may be f32, f16 or bf16.
+ * T is the number of rows (tokens). Every operation has portable kernels, which are the reference (device opened with
+ * `reference`), and may have variants for kinds of devices.
+ *
+ * Constructors return the (first) output, NULL on failure (see graph.h). "may be a view" means that any off and ld
+ * are accepted; everything else must be dense. */
+#ifndef PM_OP_OP_H
+#define PM_OP_OP_H
+
+#include "graph/graph.h"
+
+/* ---- embed.c: rows of a table ---- */
+
+/* y (T, D) = scale · W[id] (+ s · (B · A[:, id]) with an adapter: A (r, V), B (D, r) float32).
+ * W (V, D) any weight type; ids (T, 1) i32. Gradients: W, A, B. */
+struct pm_tensor *pm_embed(struct pm_graph *g, struct pm_tensor *ids, struct pm_tensor *w, float scale,
+	struct pm_tensor *a, struct pm_tensor *b, float s);
+
+/* ---- linear.c: products with weights ---- */
+
+/* LoRA on a linear layer: y += s · B(A·drop(x)). A (r, in), B (out, r), float32. */
+struct pm_lora {
+	struct pm_tensor *a, *b;                /* NULL: none */
+	float s, dropout;
+	struct pm_tensor *rng;                  /* dropout > 0: (T, 2) i32, a 64-bit counter base a row, low word first */
+	uint32_t stream;                        /* a number of this module's own: the mask is Philox(seed = counter, stream, column) */
+};
+
+struct pm_linear_opts {
+	bool transposed;                        /* W is stored (in, out): y = x·W; else (out, in): y = x·Wᵀ */
+	struct pm_lora lora;
+	struct pm_tensor *add;                  /* (T, out): added to the result (a residual stream); NULL: none */
+	float scale;                            /* y = scale · (x·Wᵀ + b + lora) + add; 0 means 1 */
+};
+
+/* x (T, in) may be a view; W; b (1, out) any weight type or NULL. Gradients: x, W, b, A, B, add. With g->thin the product
+ * walks the weights once for up to 16 rows at a time, a row's result not depending on the others; else it is tiled. Both
+ * are deterministic; they differ from each other in rounding. */
+struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b,
+	const struct pm_linear_opts *opts);
+
+/* ---- head.c: logits and loss over slices of the vocabulary ---- */
+
+struct pm_head_opts {
+	bool transposed;
+	float scale, softcap;                   /* logits = cap·tanh(scale·x·Wᵀ / cap); 0: none (scale 0 means 1) */
+	struct pm_lora lora;                    /* dropout must be 0 */
+};
+
+/* Logits as a tensor (T, V) f32; no gradient. */
+struct pm_tensor *pm_logits(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b, const struct pm_head_opts *opts);
+
+/* nll (T, 1) = lse − logit[target]; target (T, 1) i32, < 0: the row is skipped (nll 0, no gradient). lse (T, 1) may be
+ * asked for (out-pointer or NULL). No more than a slice of the logits is ever stored; the backward pass takes dnll (T, 1)
+ * and computes the slices again. Gradients: x, W, b, A, B. */
+struct pm_tensor *pm_nll(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b, struct pm_tensor *target,
+	const struct pm_head_opts *opts, struct pm_tensor **lse);
+
+/* ---- norms ---- */
+
+/* rms_norm.c: over groups of `group` columns (0: all; else one norm a head, w (1, group)): y = x / sqrt(mean(x²) + eps) · w,
+ * or · (1 + w) with plus_one. w NULL: none. x may be a view. Gradients: x, w. */
+struct pm_tensor *pm_rms_norm(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, int64_t group, float eps, bool plus_one);
+/* layer_norm.c: y = (x − mean) / sqrt(var + eps) · w + b; b NULL: none. x may be a view. Gradients: x, w, b. */
+struct pm_tensor *pm_layer_norm(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b, int64_t group, float eps);
+
+/* ---- rope.c ---- */
+
+/* Turns the first `dims` columns of every head of x (T, heads·head_dim; may be a view) by the angles of a table cs (T, dims) f32: cs[2i],
+ * cs[2i+1] = cos and sin (times the attention factor) of pair i. Pairs are (i, i + dims/2), or (2i, 2i+1) if interleaved. The host
+ * makes the table, so every kind of scaling and of position is the same to the device. Gradient: x. */
+struct pm_tensor *pm_rope(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *cs, int64_t head_dim, int64_t dims, bool interleaved);
+
+/* ---- attention.c ---- */
+
+struct pm_attention_opts {
+	int32_t heads, kv_heads, head_dim, v_dim;       /* v_dim 0: head_dim. Query head h reads kv head h / (heads / kv_heads) */
+	float scale, softcap;                           /* s = scale·q·k, then cap·tanh(s/cap) if cap > 0, then the mask */
+	struct pm_tensor *sinks;                        /* (1, heads): one more score a row that has no value; NULL: none */
+	int64_t q_period, kv_period;                    /* rows of one sequence among queries and keys (see graph.h "Bits"): tiles start
+	                                                 * anew at each multiple; 0: all rows are one */
+	bool decode;                                    /* few queries against long caches: split over keys, no gradient */
+};
+
+/* q (T, heads·head_dim), k (S, kv_heads·head_dim), v (S, kv_heads·v_dim): may be views; k and v may be f16 or bf16 (caches).
+ * span (T, 2) i32: first visible row of k and one past the last, of each query (empty: the result is 0). kspan (S, 2) i32:
+ * for every key the first and one past the last query that may see it (training; NULL in decoding): causal, documents, windows,
+ * chunks, image spans and shared prompts are all just spans. y (T, heads·v_dim). Gradients: q, k, v, sinks. No score matrix
+ * is stored; the log-sum-exp of each row and head is kept for the backward pass. */
+struct pm_tensor *pm_attention(struct pm_graph *g, struct pm_tensor *q, struct pm_tensor *k, struct pm_tensor *v,
+	struct pm_tensor *span, struct pm_tensor *kspan, const struct pm_attention_opts *opts);
+
+/* ---- store.c ---- */
+
+/* cache[row[t]] = x[t], converting to the cache's type; row (T, 1) i32, < 0: not stored. A node without outputs: it runs in
+ * the order of building. Returns the cache. */
+struct pm_tensor *pm_store(struct pm_graph *g, struct pm_tensor *cache, struct pm_tensor *x, struct pm_tensor *row);
+
+/* gather.c: y[t] = x[row[t]], row (T, 1) i32. Gradient: x (rows must be distinct). */
+struct pm_tensor *pm_gather(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *row);
+
+/* ---- elementwise ---- */
+
+enum pm_act { PM_ACT_SILU, PM_ACT_GELU, PM_ACT_GELU_TANH, PM_ACT_GELU_QUICK, PM_ACT_RELU, PM_ACT_RELU2, PM_ACT_SIGMOID };
+
+/* act.c: y = act(x), or act(x) · up where up is given. Both may be views. Gradients: x, up. */
+struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *x, struct pm_tensor *up);
+/* add.c: y = a·x + b·z; z NULL: y = a·x. Gradients: x, z. */
+struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *z, float a, float b);
+
+/* ---- outside graphs: steps of an optimiser, drawing a token ---- */
+
+/* adamw.c: one step as torch.optim.AdamW: p ← p·(1 − lr·wd); m, v; p ← p − lr/(1−β1^n)·m / (√v/√(1−β2^n) + eps). All f32, of `count`
+ * elements; the gradient is multiplied by gscale first (clipping). */
+struct pm_adamw { float lr, beta1, beta2, eps, decay, gscale; int64_t step; };
+int pm_adamw(struct pm_dev *d, struct pm_mem *p, struct pm_mem *grad, struct pm_mem *m, struct pm_mem *v, int64_t count,
+	const struct pm_adamw *o, struct pm_err *e);
+
+/* reduce.c: the sum of squares of f32 memory, in an order fixed by `count` alone, and whether all are finite. */
+int pm_sum_squares(struct pm_dev *d, struct pm_mem *x, int64_t count, double *out, struct pm_err *e);
+
+/* cast.c: out[i] = in[i] between f32, f16 and bf16. */
+int pm_cast(struct pm_dev *d, struct pm_mem *out, enum pm_dtype to, struct pm_mem *in, enum pm_dtype from, int64_t count, struct pm_err *e);
+
+/* sample.c: one token a row from logits (T, V) f32. Order: repetition penalty (over ids seen, given per row as a list), then
+ * temperature, top-k, top-p, min-p, as in transformers. temperature 0: the largest, lowest id first. Draw number `index` of
+ * Philox(seed, stream = row's stream). Status 65 if a row's logits are not finite. */
+struct pm_sample_row {
+	float temperature, top_p, min_p, penalty;       /* top_p 1, min_p 0, penalty 1: off */
+	int32_t top_k;                                  /* 0: off */
+	uint64_t seed, index;
+	uint32_t stream;
+	const int32_t *seen;                            /* ids of prompt and output so far, for the penalty */
+	size_t nseen;
+};
+int pm_sample(struct pm_dev *d, struct pm_mem *logits, int64_t rows, int64_t vocab, const struct pm_sample_row *how, int32_t *ids, struct pm_err *e);
+
+#endif

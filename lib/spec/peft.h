@@ -1,0 +1,61 @@
+/* peft.h: LoRA adapters as PEFT writes them: adapter_config.json and adapter_model.safetensors. No device. */
+#ifndef PM_SPEC_PEFT_H
+#define PM_SPEC_PEFT_H
+
+#include "spec/spec.h"
+
+struct pm_pattern { const char *regex; double value; };
+
+/* adapter_config.json, or the options of pm-train. */
+struct pm_lora_config {
+	int64_t r;
+	double alpha, dropout;
+	bool rslora;
+	const char *const *targets;             /* list of suffixes or full names, NULL-terminated; or */
+	const char *target_regex;               /* one regular expression over the whole name; or both NULL: all-linear */
+	const char *const *exclude, *exclude_regex;
+	const int64_t *layers;                  /* layers_to_transform */
+	size_t nlayers;
+	const struct pm_pattern *rank_pattern, *alpha_pattern;
+	size_t nrank, nalpha;
+	const char *const *save;                /* modules_to_save, NULL-terminated */
+	json_t *json;                           /* as read; NULL when made from options */
+	struct pm_arena arena;
+};
+
+enum pm_adapt { PM_ADAPT_LORA, PM_ADAPT_SAVE };
+
+/* One adapted module. */
+struct pm_lora_module {
+	const struct pm_tensor_spec *target;    /* its weight */
+	enum pm_adapt kind;
+	int64_t r;
+	double scale;                           /* alpha/r, or alpha/sqrt(r) with rslora */
+	int64_t in, out;                        /* of the linear; an embedding: in = vocabulary, out = hidden */
+	const char *name_a, *name_b;            /* in adapter_model.safetensors (SAVE: name_a is the weight) */
+	const struct pm_view *a, *b;            /* bytes, where opened from a directory; else NULL */
+};
+
+struct pm_peft {
+	struct pm_lora_config config;
+	struct pm_lora_module *module;
+	size_t nmodules;
+	struct pm_safetensors *file;
+	struct pm_arena arena;
+};
+
+/* Matches a configuration against a model: which modules, which ranks. A target that matches nothing is an error. */
+int pm_peft_match(struct pm_peft **out, const struct pm_lora_config *c, const struct pm_spec *s, struct pm_err *e);
+
+/* Opens an adapter directory for a model: matches, and holds names and shapes of the file against it (`….base_layer.weight` beside
+ * embeddings and heads is accepted and ignored). Kinds of adapters or options that are not plain LoRA are errors naming the key. */
+int pm_peft_open(struct pm_peft **out, const char *dir, const struct pm_spec *s, struct pm_err *e);
+
+/* Writes DIR/adapter_config.json (the keys PEFT writes; base_model_name_or_path = base) and DIR/adapter_model.safetensors; get fills the
+ * float32 values of module m, `which` 0 for A or a saved weight, 1 for B. DIR exists. */
+int pm_peft_write(const struct pm_peft *p, const char *dir, const char *base, const json_t *provenance,
+	int (*get)(void *arg, size_t m, int which, float *out, struct pm_err *e), void *arg, struct pm_err *e);
+
+void pm_peft_free(struct pm_peft *p);
+
+#endif

@@ -1,0 +1,101 @@
+/* spec.h: what a model is, in numbers and choices, and what its tensors are called: config.json through the family's jq program
+ * (share/family/NAME.jq; pm-family.5 describes its input and its output). No tensors are read here and no device is known.
+ *
+ * The caller owns a spec; everything in it is borrowed until pm_spec_free. */
+#ifndef PM_SPEC_SPEC_H
+#define PM_SPEC_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "io/store.h"
+
+enum pm_norm { PM_NORM_NONE, PM_NORM_RMS, PM_NORM_RMS1 /* times 1 + w */, PM_NORM_LAYER };
+enum pm_rope_type { PM_ROPE_NONE, PM_ROPE_PLAIN, PM_ROPE_LINEAR, PM_ROPE_DYNAMIC, PM_ROPE_LLAMA3, PM_ROPE_YARN, PM_ROPE_LONGROPE };
+
+/* One set of rotary frequencies; a model has one, or two (local and global layers). */
+struct pm_rope_spec {
+	enum pm_rope_type type;
+	double theta, factor;
+	int64_t dims;                           /* columns of a head that turn */
+	bool interleaved;
+	double original;                        /* original_max_position_embeddings */
+	double low, high;                       /* llama3 */
+	double beta_fast, beta_slow;            /* yarn */
+	bool truncate;
+	double attention_factor;                /* cos and sin times this (yarn, longrope), worked out by the family; 1: none */
+	double *short_factor, *long_factor;     /* longrope, dims/2 each */
+};
+
+struct pm_layer_spec {
+	const char *block;                      /* "transformer": norm, attention, norm, feed-forward, each added to the stream;
+	                                         * "parallel": both from one input, added together */
+	/* attention */
+	int64_t heads, kv_heads, head_dim;
+	double scale, softcap;                  /* of scores; softcap 0: none */
+	int64_t window;                         /* keys seen, itself included; 0: all */
+	int rope;                               /* index into ropes, −1: none */
+	/* feed-forward */
+	const char *ff;                         /* "gated" (act(gate)·up) or "plain" (act(up)); more kinds (experts) come with their families */
+	const char *act;                        /* silu, gelu, gelu_tanh, gelu_quick, relu, … */
+	int64_t inner;
+	double residual;                        /* each branch times this before it is added; 1 */
+};
+
+/* A tensor that the model has. */
+struct pm_tensor_spec {
+	const char *role;                       /* stack.layer.role[.expert]: "text.embed", "text.3.attn.q", "text.3.attn.q.bias", "text.head" */
+	const char *file;                       /* its name in the model's files; other names for it: alias */
+	const char *const *alias;               /* NULL-terminated, or NULL */
+	const char *gguf;
+	const char *module;                     /* dotted path of its module in transformers' memory (adapters), without ".weight" */
+	const char *use;                        /* "linear", "embed", "norm", "bias", "other": what adapters may target */
+	int nd;
+	int64_t dim[4];                         /* as in the file */
+	bool transposed;                        /* a linear stored (in, out) */
+	bool optional;                          /* may be absent */
+};
+
+struct pm_spec {
+	const char *family, *model_type;
+	int64_t layers, hidden, vocab, max_positions;
+	bool learned_positions;                 /* max_positions is a hard limit */
+	enum pm_norm norm;
+	double norm_eps;
+	double embed_scale;                     /* of embeddings; 1 */
+	double logit_scale, logit_softcap;      /* logits = cap·tanh(scale·z / cap); 1 and 0 */
+	bool tied;                              /* the head is the embedding */
+	struct pm_layer_spec *layer;            /* `layers` of them */
+	struct pm_rope_spec *ropes;
+	int nropes;
+	struct pm_tensor_spec *tensor;
+	size_t ntensors;
+	const char *const *ignore;              /* regular expressions (PCRE2, whole name) of file names that are no parameters of what is
+	                                         * built (masks, other towers); NULL-terminated */
+	json_t *config;                         /* the config.json it came from */
+	json_t *json;                           /* the program's output */
+	struct pm_arena arena;
+};
+
+/* Reads DIR/config.json (or the file given), picks share/family/NAME.jq by model_type (each program says which it serves), or takes
+ * `family` (a path, from --family). `store` (may be NULL) gives the program the names and shapes of the tensors there are.
+ * An unknown model_type, activation, rope type … is an error (65) naming key and value. */
+int pm_spec_load(struct pm_spec **out, const char *dir, const char *share, const char *family, const struct pm_store *store, struct pm_err *e);
+void pm_spec_free(struct pm_spec *s);
+
+const struct pm_tensor_spec *pm_spec_find(const struct pm_spec *s, const char *role);           /* NULL: the model has none */
+const struct pm_tensor_spec *pm_spec_role(const struct pm_spec *s, struct pm_err *e, const char *fmt, ...) PM_PRINTF(3, 4);
+
+/* Holds a store against the spec: every tensor that is wanted is there with its shape and a type that can be computed with, every
+ * tensor that is there is wanted or ignored. The first few that are not are named, with how many more. */
+int pm_spec_check(const struct pm_spec *s, const struct pm_store *store, struct pm_err *e);
+/* A role's bytes in the store, by any of its names; NULL where it is optional and absent. */
+const struct pm_view *pm_spec_view(const struct pm_spec *s, const struct pm_tensor_spec *t, const struct pm_store *store);
+
+/* Angles of one position: inv[i], i < dims/2, of rope r for a document of `length` tokens (dynamic and longrope depend on it), and the
+ * factor of cos and sin. Formulas: lib/spec/rope.c. */
+int pm_rope_frequencies(const struct pm_rope_spec *r, const struct pm_spec *s, int64_t length, double *inv, double *factor, struct pm_err *e);
+
+#endif
