@@ -1,0 +1,62 @@
+/* tokenizer.h: text to ids and back, as a model's tokenizer.json says (pipeline: added tokens, normalizer, pre-tokenizer,
+ * model, post-processor, decoder), giving what the `tokenizers` library gives. A section or option that is not known is an error
+ * naming it, never ignored. A tokenizer is immutable once open and may be used by several threads. */
+#ifndef PM_TEXT_TOKENIZER_H
+#define PM_TEXT_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/str.h"
+
+struct pm_tokenizer;
+
+/* path: a model directory (tokenizer.json, and tokenizer_config.json for the names of bos, eos, pad) or a tokenizer.json. */
+int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err *e);
+void pm_tokenizer_close(struct pm_tokenizer *t);
+
+/* Ids with the bytes of the text each one covers; a zeroed struct is empty, pm_encoding_free releases it. Tokens that the
+ * post-processor adds cover nothing (from == to). */
+struct pm_encoding {
+	int32_t *ids;
+	size_t *from, *to;              /* byte offsets into the text as given */
+	size_t n, cap_ids, cap_from, cap_to;
+};
+void pm_encoding_free(struct pm_encoding *enc);
+
+struct pm_range { size_t from, to; };
+
+struct pm_encode_opts {
+	bool add_special;               /* what the post-processor adds (BOS …) */
+	bool parse_special;             /* special tokens written in the text are recognised */
+	const struct pm_range *literal; /* with parse_special: parts where they are not (what a user wrote); sorted, disjoint */
+	size_t nliteral;
+};
+
+/* Appends to *enc. The text must be UTF-8: status 65 naming the byte where it is not. */
+int pm_tokenizer_encode(const struct pm_tokenizer *t, const char *text, size_t n, const struct pm_encode_opts *o,
+	struct pm_encoding *enc, struct pm_err *e);
+
+/* Appends the text of ids (valid UTF-8: broken sequences become U+FFFD as in the reference). An id outside the vocabulary: 65. */
+int pm_tokenizer_decode(const struct pm_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, struct pm_str *out, struct pm_err *e);
+
+/* One id at a time: appends what is certain by now (whole characters only), so that the pieces joined, with pm_detok_end's
+ * rest, are exactly pm_tokenizer_decode of all ids. */
+struct pm_detok;
+int pm_detok_new(struct pm_detok **out, const struct pm_tokenizer *t, bool skip_special, struct pm_err *e);
+int pm_detok_put(struct pm_detok *d, int32_t id, struct pm_str *out, struct pm_err *e);
+int pm_detok_end(struct pm_detok *d, struct pm_str *out, struct pm_err *e);
+void pm_detok_free(struct pm_detok *d);
+
+size_t pm_tokenizer_vocab(const struct pm_tokenizer *t);                        /* largest id + 1 */
+int32_t pm_tokenizer_id(const struct pm_tokenizer *t, const char *token);       /* by its exact spelling; −1: none */
+const char *pm_tokenizer_token(const struct pm_tokenizer *t, int32_t id);       /* its spelling in the vocabulary; NULL: none */
+bool pm_tokenizer_is_special(const struct pm_tokenizer *t, int32_t id);
+int32_t pm_tokenizer_bos(const struct pm_tokenizer *t);                         /* −1: none */
+int32_t pm_tokenizer_eos(const struct pm_tokenizer *t);
+const char *pm_tokenizer_hash(const struct pm_tokenizer *t);                    /* SHA-256 of tokenizer.json */
+
+#endif
