@@ -1,4 +1,4 @@
-# make: build.  make help: everything else.
+# pm: language-model work as Unix tools. `make help` lists what can be made.
 B ?= build
 include config.mk
 
@@ -8,35 +8,109 @@ PM_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -D_XOPEN_SOURCE=700 -DCL_TARGET_O
 	-ffp-contract=off -MMD -MP -Ilib -DPM_VERSION='"$(VERSION)"' -DPM_SHAREDIR='"$(SHAREDIR)"'
 LIBS = -Wl,--as-needed -lOpenCL -ljq -ljansson -larchive -lgcrypt -lpcre2-8 -lutf8proc -lm -lpthread
 
-LIB_SRC := $(wildcard lib/*/*.c)
-LIB_OBJ := $(LIB_SRC:%.c=$B/%.o)
-TOOLS := $(patsubst bin/%.c,%,$(wildcard bin/*.c))
-UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
-OPTEST := $(wildcard tests/op/*.c)
+# Everything is found by its place: a new file in lib/ROOM, bin, tests/unit, tests/op, man or share needs no line here.
+LIB_OBJ := $(patsubst %.c,$B/%.o,$(wildcard lib/*/*.c))
+TOOLS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/*.c))
+UNIT := $(patsubst %.c,$B/%,$(wildcard tests/unit/*.c))
+OP_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/op/*.c))
+OPTEST := $(if $(OP_OBJ),$B/tests/optest)
+BATS := $(wildcard tests/*.bats)
+MAN := $(wildcard man/*.[1-9])
+TEST = PM_BUILD=$B bash tests/run
 
-all: $(TOOLS:%=$B/bin/%)
+##: build the tools, into $B/bin; they run from there
+all: $(TOOLS) $B/libpm.a
 
-$B/libpm.a: $(LIB_OBJ)
+# What the objects were compiled with: rewritten only when it changes.
+FLAGS = $(CC) $(PM_CFLAGS) $(CFLAGS) / $(LDFLAGS)
+$B/flags: FORCE
+	@mkdir -p $B
+	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@
+
+# The directories stand here so that a file removed leaves the archive, too.
+$B/libpm.a: $(LIB_OBJ) $(wildcard lib/*/.)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) rcs $@ $(LIB_OBJ)
 
-$B/%.o: %.c
+$B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
 	$(CC) $(PM_CFLAGS) $(CFLAGS) -c -o $@ $<
 
-$B/bin/%: $B/bin/%.o $B/libpm.a
+$(TOOLS) $(UNIT): %: %.o $B/libpm.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$B/tests/unit/%: $B/tests/unit/%.o $B/libpm.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
-
-$B/tests/optest: $(OPTEST:%.c=$B/%.o) $B/libpm.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$B/tests/optest: $(OP_OBJ) $B/libpm.a $(wildcard tests/op/.)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OP_OBJ) $B/libpm.a $(LIBS)
 
 -include $(wildcard $B/lib/*/*.d $B/bin/*.d $B/tests/*/*.d)
 
-clean:
-	rm -rf $B
+##: all tests
+check: all $(UNIT) $(OPTEST)
+	@$(TEST) $(UNIT) $(OPTEST) $(BATS)
 
-.PHONY: all clean
+##: the unit programs alone
+check-unit: $(UNIT)
+	@$(TEST) $(UNIT)
+
+##: the operations alone, against their references; OP=NAME for one of them
+check-op: $(OPTEST)
+	@$(if $(OP),$(OPTEST) $(OP),$(TEST) $(OPTEST))
+
+##: the tools alone; T=NAME for one bats file
+check-tools: all
+	@$(if $(T),PM_BUILD=$B bats tests/$(T).bats,$(TEST) $(BATS))
+
+##: builds by gcc and clang with warnings as errors; static analysis; man pages; shell scripts
+lint:
+	$(MAKE) B=$B/lint-gcc CC=gcc CFLAGS='-O2 -g -Werror' lint-build
+	$(MAKE) B=$B/lint-clang CC=clang CFLAGS='-O1 -g -Werror' lint-build
+	$(if $(shell command -v cppcheck),cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr -Ilib \
+		--enable=warning,portability --suppress=missingIncludeSystem lib bin)
+	$(if $(MAN),mandoc -Tlint -Wstyle $(MAN))
+	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run $(wildcard tests/*.bash tests/bench/run examples/*.sh))
+
+lint-build: all $(UNIT) $(OPTEST)
+
+##: unit tests under the address and undefined behaviour sanitizers
+sanitize:
+	$(MAKE) B=$B-sanitize CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' check-unit
+
+##: train a small model from nothing, fine-tune it and let it answer; needs no network
+demo: all
+	$(MAKE) -f examples/demo.mk BIN=$(abspath $B/bin)
+
+##: measure speed
+bench: all
+	PM_BUILD=$B bash tests/bench/run
+
+##: install under $(DESTDIR)$(PREFIX)
+install: all
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SHAREDIR)'
+	for f in $(TOOLS); do install -m 755 $$f '$(DESTDIR)$(BINDIR)' || exit 1; done
+	for f in $(MAN); do install -D -m 644 $$f '$(DESTDIR)$(MANDIR)'/man$${f##*.}/$${f##*/} || exit 1; done
+	for f in $$(find kernels share -type f | sed s,^share/,,); do \
+		s=$$f; [ -f $$s ] || s=share/$$f; install -D -m 644 $$s '$(DESTDIR)$(SHAREDIR)'/$$f || exit 1; done
+
+##: remove what install put there
+uninstall:
+	rm -f $(TOOLS:$B/bin/%='$(DESTDIR)$(BINDIR)/%')
+	for f in $(notdir $(MAN)); do rm -f '$(DESTDIR)$(MANDIR)'/man$${f##*.}/$$f; done
+	rm -rf '$(DESTDIR)$(SHAREDIR)'
+
+##: pm-$(VERSION).tar.gz of the last commit
+dist:
+	git archive --prefix=pm-$(VERSION)/ HEAD | gzip -9n >pm-$(VERSION).tar.gz
+
+##: remove what was built
+clean:
+	rm -rf $B $B-sanitize pm-$(VERSION).tar.gz
+
+##: this list
+help:
+	@awk '/^##: / { text = substr($$0, 5); next } text != "" { sub(/:.*/, ""); printf "%-14s %s\n", $$0, text; text = "" }' Makefile
+	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR DESTDIR B"
+
+FORCE:
+.PHONY: all check check-unit check-op check-tools lint lint-build sanitize demo bench install uninstall dist clean help FORCE
 .SECONDARY:
+.DELETE_ON_ERROR:
