@@ -1,5 +1,5 @@
 /* safetensors.h: one safetensors file, read strictly (header length and JSON, duplicate names, dtypes, shapes against byte ranges,
- * overlaps, holes, ends past the file: each an error naming the tensor) and written. Format: u64 little-endian header length,
+ * overlaps, holes, ends past the file: each an error, status 65, naming the tensor) and written. Format: u64 little-endian header length,
  * JSON header, data; https://huggingface.co/docs/safetensors. */
 #ifndef PM_IO_SAFETENSORS_H
 #define PM_IO_SAFETENSORS_H
@@ -30,6 +30,10 @@ int pm_safetensors_open(struct pm_safetensors **out, const char *path, struct pm
 size_t pm_safetensors_count(const struct pm_safetensors *s);
 const struct pm_view *pm_safetensors_at(const struct pm_safetensors *s, size_t i);              /* in the header's order */
 const struct pm_view *pm_safetensors_find(const struct pm_safetensors *s, const char *name);    /* NULL: absent */
+/* Sorting views by name, and looking one up among sorted ones (NULL: absent). Binary search, so that no names chosen by a file make it slow. */
+void pm_view_sort(const struct pm_view **views, size_t n);
+const struct pm_view *pm_view_find(const struct pm_view *const *sorted, size_t n, const char *name);
+
 const json_t *pm_safetensors_metadata(const struct pm_safetensors *s);                          /* object of strings, or NULL */
 void pm_safetensors_close(struct pm_safetensors *s);
 

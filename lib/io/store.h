@@ -8,7 +8,7 @@
 
 struct pm_store;
 
-/* path: a model directory or a file. A tensor in two shards, a shard that the index names and is not there, a tensor that the index
+/* path: a model directory, an index (*.index.json) or a *.safetensors file. A tensor in two shards, a shard that the index names and is not there, a tensor that the index
  * names and its shard lacks: errors. */
 int pm_store_open(struct pm_store **out, const char *path, struct pm_err *e);
 size_t pm_store_count(const struct pm_store *s);
