@@ -6,14 +6,19 @@
 
 #include "base/file.h"
 
-json_t *pm_json_parse(const char *text, size_t n, const char *name, struct pm_err *e)
+json_t *pm_json_line(const char *text, size_t n, const char *name, int64_t line, struct pm_err *e)
 {
 	json_error_t je;
 	json_t *v = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &je);
 
 	if (!v)
-		pm_fail(e, PM_DATA, "%s: line %d, column %d: %s", name, je.line, je.column, je.text);
+		pm_fail(e, PM_DATA, "%s: line %lld, column %d: %s", name, (long long)(line + je.line - 1), je.column, je.text);
 	return v;
+}
+
+json_t *pm_json_parse(const char *text, size_t n, const char *name, struct pm_err *e)
+{
+	return pm_json_line(text, n, name, 1, e);
 }
 
 json_t *pm_json_file(const char *path, struct pm_err *e)

@@ -14,6 +14,9 @@
 json_t *pm_json_parse(const char *text, size_t n, const char *name, struct pm_err *e);
 json_t *pm_json_file(const char *path, struct pm_err *e);
 
+/* The same for one line of a file of JSON lines ("name: line 12, column 7: …"). */
+json_t *pm_json_line(const char *text, size_t n, const char *name, int64_t line, struct pm_err *e);
+
 /* Appends the compact text of a value. */
 int pm_json_text(struct pm_str *out, const json_t *v, struct pm_err *e);
 

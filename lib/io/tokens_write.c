@@ -1,0 +1,168 @@
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/tokens.h"
+#include "io/tokens_format.h"
+
+int pm_stream_begin(struct pm_stream_writer *w, const char *path, const char *pm, const json_t *header, bool json, struct pm_err *e)
+{
+	json_t *h = NULL;
+	int r = -1;
+
+	memset(w, 0, sizeof *w);
+	w->json = json;
+	if (pm_out_open(&w->out, path, e) < 0)
+		return -1;
+	if (!json && isatty(fileno(w->out.f))) {
+		pm_stream_abort(w);
+		return pm_fail(e, PM_USAGE, "binary data is not written to a terminal: redirect it, name a file with -o, or use --json");
+	}
+	if (json)
+		return 0;
+	h = json_pack("{s:s, s:i}", "pm", pm, "version", 1);
+	if (!h || json_object_update(h, (json_t *)(size_t)header) < 0)
+		pm_fail(e, PM_SOFTWARE, "out of memory");
+	else
+		r = pm_json_text(&w->buf, h, e);
+	if (r == 0)
+		r = pm_str_puts(&w->buf, "\n", e);
+	if (r == 0)
+		r = pm_out_write(&w->out, w->buf.data, w->buf.len, e);
+	json_decref(h);
+	if (r < 0)
+		pm_stream_abort(w);
+	return r;
+}
+
+static int section(struct pm_str *s, uint32_t tag, const void *p, size_t n, struct pm_err *e)
+{
+	uint32_t head[2] = {tag, (uint32_t)n};
+
+	if (pm_str_put(s, head, 8, e) < 0 || pm_str_put(s, p, n, e) < 0)
+		return -1;
+	return pm_str_put(s, "\0\0\0", (4 - n % 4) % 4, e);
+}
+
+static int put_binary(struct pm_str *s, const struct pm_record *r, struct pm_err *e)
+{
+	uint32_t head[2] = {0, (uint32_t)r->kind};
+
+	if (pm_str_put(s, head, 8, e) < 0 || section(s, PM_TAG_IDS, r->ids, 4 * r->n, e) < 0)
+		return -1;
+	if (r->has_weights && section(s, PM_TAG_WEIGHTS, r->weights, 4 * r->n, e) < 0)
+		return -1;
+	if (r->kind == PM_REC_ROW && section(s, PM_TAG_BOUNDS, r->bounds, 4 * (r->ndocs + 1), e) < 0)
+		return -1;
+	if (r->has_docs && (section(s, PM_TAG_KINDS, r->doc_kinds, 4 * r->ndocs, e) < 0 ||
+	    section(s, PM_TAG_GROUPS, r->doc_groups, 8 * r->ndocs, e) < 0))
+		return -1;
+	if (r->group >= 0 && section(s, PM_TAG_GROUP, &r->group, 8, e) < 0)
+		return -1;
+	if (r->line >= 0 && section(s, PM_TAG_LINE, &r->line, 8, e) < 0)
+		return -1;
+	if (r->source && r->source[0] && section(s, PM_TAG_SOURCE, r->source, strlen(r->source), e) < 0)
+		return -1;
+	if (s->len - 4 >= PM_MAX_RECORD)
+		return pm_fail(e, PM_DATA, "a record of %zu tokens is longer than the format allows", r->n);
+	head[0] = (uint32_t)(s->len - 4);
+	memcpy(s->data, head, 4);
+	return 0;
+}
+
+/* The shortest text that reads back as the same float. */
+static int put_float(struct pm_str *s, float x, struct pm_err *e)
+{
+	char t[32];
+	int digits;
+
+	for (digits = 6; digits <= 9; digits++) {
+		snprintf(t, sizeof t, "%.*g", digits, (double)x);
+		if (strtof(t, NULL) == x)
+			break;
+	}
+	return pm_str_puts(s, t, e);
+}
+
+static int put_ints(struct pm_str *s, const char *key, const void *v, size_t n, int width, struct pm_err *e)
+{
+	size_t i;
+
+	if (pm_str_printf(s, e, "%s\"%s\":[", s->len > 1 ? "," : "", key) < 0)
+		return -1;
+	for (i = 0; i < n; i++) {
+		long long x = width == 8 ? (long long)((const int64_t *)v)[i] : width == 4 ? (long long)((const uint32_t *)v)[i] :
+		    (long long)((const int32_t *)v)[i];
+
+		if (pm_str_printf(s, e, i ? ",%lld" : "%lld", x) < 0)
+			return -1;
+	}
+	return pm_str_puts(s, "]", e);
+}
+
+static int put_json(struct pm_str *s, const struct pm_record *r, struct pm_err *e)
+{
+	size_t i;
+
+	if (pm_str_puts(s, "{", e) < 0 || put_ints(s, "ids", r->ids, r->n, 0, e) < 0)
+		return -1;
+	if (r->has_weights) {
+		if (pm_str_puts(s, ",\"weights\":[", e) < 0)
+			return -1;
+		for (i = 0; i < r->n; i++)
+			if ((i && pm_str_puts(s, ",", e) < 0) || put_float(s, r->weights[i], e) < 0)
+				return -1;
+		if (pm_str_puts(s, "]", e) < 0)
+			return -1;
+	}
+	if (r->has_offsets) {
+		if (pm_str_puts(s, ",\"offsets\":[", e) < 0)
+			return -1;
+		for (i = 0; i < r->n; i++)
+			if (pm_str_printf(s, e, "%s[%u,%u]", i ? "," : "", r->offsets[2 * i], r->offsets[2 * i + 1]) < 0)
+				return -1;
+		if (pm_str_puts(s, "]", e) < 0)
+			return -1;
+	}
+	if (r->kind == PM_REC_ROW && put_ints(s, "bounds", r->bounds, r->ndocs + 1, 4, e) < 0)
+		return -1;
+	if (r->has_docs) {
+		if (pm_str_puts(s, ",\"kinds\":[", e) < 0)
+			return -1;
+		for (i = 0; i < r->ndocs; i++)
+			if (pm_str_printf(s, e, "%s\"%s\"", i ? "," : "", pm_record_kind_name(r->doc_kinds[i])) < 0)
+				return -1;
+		if (pm_str_puts(s, "]", e) < 0 || put_ints(s, "groups", r->doc_groups, r->ndocs, 8, e) < 0)
+			return -1;
+	}
+	if (r->kind != PM_REC_ROW && r->kind != PM_REC_TEXT && pm_str_printf(s, e, ",\"kind\":\"%s\"", pm_record_kind_name(r->kind)) < 0)
+		return -1;
+	if (r->group >= 0 && pm_str_printf(s, e, ",\"group\":%lld", (long long)r->group) < 0)
+		return -1;
+	if (r->source && r->source[0] && pm_str_printf(s, e, ",\"source\":%s", r->source) < 0)
+		return -1;
+	return pm_str_puts(s, "}\n", e);
+}
+
+int pm_stream_put(struct pm_stream_writer *w, const struct pm_record *r, struct pm_err *e)
+{
+	pm_str_clear(&w->buf);
+	if ((w->json ? put_json(&w->buf, r, e) : put_binary(&w->buf, r, e)) < 0)
+		return -1;
+	return pm_out_write(&w->out, w->buf.data, w->buf.len, e);
+}
+
+int pm_stream_end(struct pm_stream_writer *w, struct pm_err *e)
+{
+	int r = pm_out_close(&w->out, e);
+
+	pm_str_free(&w->buf);
+	return r;
+}
+
+void pm_stream_abort(struct pm_stream_writer *w)
+{
+	pm_out_abort(&w->out);
+	pm_str_free(&w->buf);
+}
