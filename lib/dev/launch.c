@@ -1,0 +1,88 @@
+/* launch.c: kernels on the queue. */
+#include "dev/private.h"
+
+#include <string.h>
+
+static cl_int set_arg(struct pm_kernel *k, cl_uint i, const struct pm_arg *a)
+{
+	cl_mem mem;
+
+	switch (a->kind) {
+	case PM_ARG_MEM:
+		if (k->dev->raw)
+			return clSetKernelArgSVMPointer(k->cl, i, a->u.mem ? a->u.mem->host : NULL);
+		mem = a->u.mem ? a->u.mem->cl : NULL;
+		return clSetKernelArg(k->cl, i, sizeof mem, &mem);
+	case PM_ARG_I32:
+		return clSetKernelArg(k->cl, i, sizeof a->u.i, &a->u.i);
+	case PM_ARG_I64:
+		return clSetKernelArg(k->cl, i, sizeof a->u.l, &a->u.l);
+	case PM_ARG_F32:
+		return clSetKernelArg(k->cl, i, sizeof a->u.f, &a->u.f);
+	case PM_ARG_LOCAL:
+		return clSetKernelArg(k->cl, i, a->u.local, NULL);
+	}
+	return CL_INVALID_ARG_VALUE;
+}
+
+static int launch_failed(const struct pm_kernel *k, cl_int code, const struct pm_launch *l, struct pm_err *e)
+{
+	pm_cl_fail(e, code, "%s.%s: clEnqueueNDRangeKernel of %zu x %zu x %zu by %zu x %zu x %zu", k->program->operation, k->name,
+		l->global[0], l->global[1], l->global[2], l->local[0], l->local[1], l->local[2]);
+	if (code != CL_OUT_OF_RESOURCES && code != CL_MEM_OBJECT_ALLOCATION_FAILURE && code != CL_OUT_OF_HOST_MEMORY)
+		e->status = PM_SOFTWARE;
+	return -1;
+}
+
+int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, const struct pm_arg *args, struct pm_err *e)
+{
+	struct pm_kernel *k = (struct pm_kernel *)(size_t)kernel;       /* ours; const is for the borrowers */
+	struct pm_dev *d = k->dev;
+	struct pm_variant v = {{1, 1, 1}, 0};
+	cl_event event = NULL;
+	cl_int code;
+	cl_uint i;
+
+	if (n != k->args)
+		return pm_fail(e, PM_SOFTWARE, "%s.%s takes %u arguments, %zu were given", k->program->operation, k->name, k->args, n);
+	for (i = 0; i < n; i++) {
+		code = set_arg(k, i, &args[i]);
+		if (code != CL_SUCCESS) {
+			pm_cl_fail(e, code, "%s.%s: argument %u", k->program->operation, k->name, i);
+			e->status = PM_SOFTWARE;
+			return -1;
+		}
+	}
+	for (i = 0; i < 3; i++) {
+		l.local[i] = l.local[i] ? l.local[i] : 1;
+		l.global[i] = l.global[i] ? l.global[i] : 1;
+		v.local[i] = (uint32_t)l.local[i];
+		v.large |= l.global[i] / l.local[i] >= 65535;
+	}
+	if ((k->last >= k->nvariants || memcmp(&k->variants[k->last], &v, sizeof v)) && pm_kernel_variant(k, &v, e) < 0)
+		return -1;
+	code = clEnqueueNDRangeKernel(d->queue, k->cl, 3, NULL, l.global, l.local, 0, NULL, d->profile ? &event : NULL);
+	if (code != CL_SUCCESS)
+		return launch_failed(k, code, &l, e);
+	d->queued++;
+	return d->profile ? pm_profile_add(k, event, l.flops, l.bytes, e) : 0;
+}
+
+int pm_dev_flush(struct pm_dev *d, struct pm_err *e)
+{
+	cl_int code = clFlush(d->queue);
+
+	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "%s: clFlush", d->info.name);
+}
+
+int pm_dev_finish(struct pm_dev *d, struct pm_err *e)
+{
+	cl_int code = CL_SUCCESS;
+
+	if (d->queued)
+		code = clFinish(d->queue);
+	if (code != CL_SUCCESS)
+		return pm_cl_fail(e, code, "%s: clFinish", d->info.name);
+	d->queued = 0;
+	return d->ntimed ? pm_profile_collect(d, e) : 0;
+}

@@ -1,0 +1,237 @@
+/* memory.c: bytes that kernels work on. On a device that takes host pointers they are the host's; else buffers. */
+#define _DEFAULT_SOURCE                         /* madvise */
+#include "dev/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/mem.h"
+
+/* Pages of 2 MiB: a kernel that walks gigabytes would spend its time on misses of the page tables otherwise. */
+#define HUGE_PAGE ((size_t)2 << 20)
+
+#define MIB(n) ((double)(n) / (1 << 20))
+
+static struct pm_mem *new_mem(struct pm_dev *d, size_t bytes, struct pm_err *e)
+{
+	struct pm_mem *m = pm_alloc(1, sizeof *m, e);
+
+	if (m) {
+		m->dev = d;
+		m->size = bytes;
+	}
+	return m;
+}
+
+static int check_room(const struct pm_dev *d, size_t bytes, struct pm_err *e)
+{
+	if (bytes > d->info.largest)
+		return pm_fail(e, PM_NODEVICE, "%.1f MiB of device memory in one piece were wanted, %s gives at most %.1f",
+			MIB(bytes), d->info.name, MIB(d->info.largest));
+	if (d->held > d->info.memory || bytes > d->info.memory - d->held)
+		return pm_fail(e, PM_NODEVICE, "%.1f MiB of device memory were wanted, and of %.1f MiB of %s %.1f are in use",
+			MIB(bytes), MIB(d->info.memory), d->info.name, MIB(d->held));
+	return 0;
+}
+
+int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e)
+{
+	struct pm_mem *m;
+	cl_int code;
+	void *p;
+
+	if (check_room(d, bytes, e) < 0)
+		return -1;
+	m = new_mem(d, bytes, e);
+	if (!m)
+		return -1;
+	if (d->raw) {
+		bool huge = bytes >= 2 * HUGE_PAGE;
+
+		/* Room for a whole vector after the last byte, so that its tail may be read (never used). */
+		if (bytes > SIZE_MAX - HUGE_PAGE || posix_memalign(&p, huge ? HUGE_PAGE : 128, (bytes + 127) / 64 * 64)) {
+			free(m);
+			return pm_fail(e, PM_NODEVICE, "out of memory: %.1f MiB wanted", MIB(bytes));
+		}
+		if (huge)
+			(void)madvise(p, bytes, MADV_HUGEPAGE);
+		m->host = p;
+		m->owned = true;
+	} else {
+		m->cl = clCreateBuffer(d->context, CL_MEM_READ_WRITE, bytes ? bytes : 1, NULL, &code);
+		if (!m->cl) {
+			free(m);
+			return pm_cl_fail(e, code, "clCreateBuffer of %.1f MiB", MIB(bytes));
+		}
+	}
+	m->counted = bytes;
+	d->held += bytes;
+	*out = m;
+	return 0;
+}
+
+int pm_mem_map(struct pm_mem **out, struct pm_dev *d, const void *p, size_t bytes, struct pm_err *e)
+{
+	void *host = (void *)(size_t)p;         /* OpenCL's interface has no const; kernels only read */
+	struct pm_mem *m;
+	cl_int code;
+
+	if (!d->raw && check_room(d, bytes, e) < 0)
+		return -1;
+	m = new_mem(d, bytes, e);
+	if (!m)
+		return -1;
+	*out = m;
+	if (d->raw) {
+		m->host = host;
+		return 0;
+	}
+	if (d->info.shared && bytes) {
+		m->cl = clCreateBuffer(d->context, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, host, &code);
+		if (m->cl)
+			return 0;
+	}
+	m->cl = clCreateBuffer(d->context, CL_MEM_READ_ONLY, bytes ? bytes : 1, NULL, &code);
+	if (!m->cl) {
+		free(m);
+		return pm_cl_fail(e, code, "clCreateBuffer of %.1f MiB", MIB(bytes));
+	}
+	m->counted = bytes;
+	d->held += bytes;
+	if (pm_mem_write(m, 0, p, bytes, e) < 0) {
+		pm_mem_free(m);
+		return -1;
+	}
+	return 0;
+}
+
+int pm_mem_part(struct pm_mem **out, struct pm_mem *whole, size_t from, size_t bytes, struct pm_err *e)
+{
+	struct pm_mem *m;
+	cl_int code;
+
+	if (from > whole->size || bytes > whole->size - from)
+		return pm_fail(e, PM_SOFTWARE, "bytes %zu to %zu of memory of %zu were wanted", from, from + bytes, whole->size);
+	if (from % whole->dev->info.align)
+		return pm_fail(e, PM_SOFTWARE, "a part of device memory was wanted to start at byte %zu, no multiple of %zu", from, whole->dev->info.align);
+	m = new_mem(whole->dev, bytes, e);
+	if (!m)
+		return -1;
+	m->whole = whole;
+	if (whole->dev->raw) {
+		m->host = whole->host + from;
+	} else {
+		/* A part of a part: OpenCL wants the whole buffer, and sub-buffers say where in it they start. */
+		cl_buffer_region r = {from, bytes ? bytes : 1};
+		struct pm_mem *top = whole;
+
+		while (top->whole) {
+			size_t at = 0;
+
+			clGetMemObjectInfo(top->cl, CL_MEM_OFFSET, sizeof at, &at, NULL);
+			r.origin += at;
+			top = top->whole;
+		}
+		m->cl = clCreateSubBuffer(top->cl, 0, CL_BUFFER_CREATE_TYPE_REGION, &r, &code);
+		if (!m->cl) {
+			free(m);
+			return pm_cl_fail(e, code, "clCreateSubBuffer of %zu bytes at %zu", bytes, from);
+		}
+	}
+	*out = m;
+	return 0;
+}
+
+static int check_range(const struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e)
+{
+	if (at > m->size || bytes > m->size - at)
+		return pm_fail(e, PM_SOFTWARE, "bytes %zu to %zu of device memory of %zu were wanted", at, at + bytes, m->size);
+	return 0;
+}
+
+int pm_mem_write(struct pm_mem *m, size_t at, const void *p, size_t bytes, struct pm_err *e)
+{
+	cl_int code;
+
+	if (check_range(m, at, bytes, e) < 0)
+		return -1;
+	if (!bytes)
+		return 0;
+	if (m->host) {
+		if (pm_dev_finish(m->dev, e) < 0)
+			return -1;
+		memcpy(m->host + at, p, bytes);
+		return 0;
+	}
+	code = clEnqueueWriteBuffer(m->dev->queue, m->cl, CL_TRUE, at, bytes, p, 0, NULL, NULL);
+	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "clEnqueueWriteBuffer");
+}
+
+int pm_mem_read(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e)
+{
+	cl_int code;
+
+	if (check_range(m, at, bytes, e) < 0)
+		return -1;
+	if (!bytes)
+		return 0;
+	if (m->host) {
+		if (pm_dev_finish(m->dev, e) < 0)
+			return -1;
+		memcpy(p, m->host + at, bytes);
+		return 0;
+	}
+	code = clEnqueueReadBuffer(m->dev->queue, m->cl, CL_TRUE, at, bytes, p, 0, NULL, NULL);
+	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "clEnqueueReadBuffer");
+}
+
+int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e)
+{
+	const unsigned char zero = 0;
+	cl_int code;
+
+	if (check_range(m, at, bytes, e) < 0)
+		return -1;
+	if (!bytes)
+		return 0;
+	if (m->host) {
+		if (pm_dev_finish(m->dev, e) < 0)
+			return -1;
+		memset(m->host + at, 0, bytes);
+		return 0;
+	}
+	code = clEnqueueFillBuffer(m->dev->queue, m->cl, &zero, 1, at, bytes, 0, NULL, NULL);
+	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "clEnqueueFillBuffer");
+}
+
+size_t pm_mem_size(const struct pm_mem *m)
+{
+	return m->size;
+}
+
+struct pm_dev *pm_mem_dev(const struct pm_mem *m)
+{
+	return m->dev;
+}
+
+void pm_mem_free(struct pm_mem *m)
+{
+	struct pm_err ignored;
+
+	if (!m)
+		return;
+	if (m->host && !m->whole)
+		pm_dev_finish(m->dev, &ignored);        /* launches still queued may use the bytes; OpenCL keeps only buffers alive */
+	if (m->cl)
+		clReleaseMemObject(m->cl);
+	if (m->owned)
+		free(m->host);
+	m->dev->held -= m->counted;
+	free(m);
+}
+
+uint64_t pm_dev_held(const struct pm_dev *d)
+{
+	return d->held;
+}

@@ -1,0 +1,110 @@
+/* private.h: what the files of this room share. No other room includes it. */
+#ifndef PM_DEV_PRIVATE_H
+#define PM_DEV_PRIVATE_H
+
+/* Shared virtual memory is OpenCL 2.0; nothing of it is called on a device that lacks it. */
+#undef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 200
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#include <CL/cl.h>
+
+#include "base/str.h"
+#include "dev/dev.h"
+
+struct pm_program;
+
+/* A local size for which a driver may have compiled a kernel of its own. PoCL also tells small grids from large ones. */
+struct pm_variant {
+	uint32_t local[3], large;
+};
+
+struct pm_kernel {
+	struct pm_dev *dev;
+	struct pm_program *program;
+	cl_kernel cl;
+	char *name;
+	cl_uint args;
+	struct pm_kernel *next;                 /* in its bucket of the table */
+	uint64_t hash;
+	struct pm_variant *variants;            /* launched, now or before the program's binary was saved */
+	size_t nvariants, cap_variants, last;
+	uint64_t calls;                         /* the profile's sums */
+	double seconds, flops, bytes;
+};
+
+struct pm_program {
+	struct pm_program *next;
+	char *operation, *defines;
+	cl_program cl;
+	char key[65];
+	bool dirty;                             /* its binary is to be saved: compiled here, or more of it was by a first launch */
+	struct pm_str known;                    /* variants that the loaded binary has: "name l0 l1 l2 large\n" */
+};
+
+struct pm_timed {
+	cl_event event;
+	struct pm_kernel *kernel;
+	double flops, bytes;
+};
+
+struct pm_tuned {
+	char *operation, *key;
+	int value;
+};
+
+#define PM_BUCKETS 1024
+
+struct pm_dev {
+	cl_platform_id platform;
+	cl_device_id id, root;                  /* root: of which id is a part, or id itself */
+	cl_context context;
+	cl_command_queue queue;
+	struct pm_dev_info info;
+	bool raw;                               /* kernels take host pointers as they are */
+	bool reference, profile;
+	char *kernels, *cache;
+	struct pm_str options;                  /* of every build: the language, and the device's defines */
+	void (*compiling)(void *arg, const char *operation);
+	void *arg;
+	struct pm_program *programs;
+	struct pm_kernel *table[PM_BUCKETS];
+	size_t queued;                          /* launches since the queue was last known to be empty */
+	uint64_t held;
+	struct pm_timed *timed;
+	size_t ntimed, cap_timed;
+	double since;                           /* of the profile's wall time */
+	struct pm_tuned *tuned;
+	size_t ntuned, cap_tuned;
+};
+
+struct pm_mem {
+	struct pm_dev *dev;
+	struct pm_mem *whole;                   /* of a part; NULL else */
+	cl_mem cl;                              /* NULL on a raw device */
+	unsigned char *host;                    /* the bytes, on a raw device */
+	size_t size;
+	bool owned;                             /* host is ours to free */
+	uint64_t counted;                       /* what it added to the device's held bytes */
+};
+
+/* device.c */
+int pm_cl_fail(struct pm_err *e, cl_int code, const char *fmt, ...) PM_PRINTF(3, 4);   /* "…: CL_OUT_OF_RESOURCES"; -1 */
+
+/* program.c */
+void pm_programs_close(struct pm_dev *d);                       /* saves what is dirty, frees all */
+int pm_kernel_variant(struct pm_kernel *k, const struct pm_variant *v, struct pm_err *e);
+
+/* cache.c: program binaries on disk. Load gives 0, or 1 where there is no good file; failing to save is no error. */
+int pm_cache_load(struct pm_dev *d, struct pm_program *p, struct pm_err *e);
+void pm_cache_save(struct pm_dev *d, const struct pm_program *p);
+
+/* profile.c */
+int pm_profile_add(struct pm_kernel *k, cl_event event, double flops, double bytes, struct pm_err *e);
+int pm_profile_collect(struct pm_dev *d, struct pm_err *e);     /* the queue is finished */
+double pm_profile_clock(void);
+
+/* tune.c: reads share/tune/<every>.tune, lines that match the device. */
+int pm_tune_load(struct pm_dev *d, const char *share, struct pm_err *e);
+void pm_tune_free(struct pm_dev *d);
+
+#endif

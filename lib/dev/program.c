@@ -1,0 +1,355 @@
+/* program.c: from kernel files to kernels: composing, building, and the table of what was built. */
+#include "dev/private.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+/* What a cached binary depends on beside the source; raise the number when the composition or the cache's format changes. */
+#define FORMAT "pm kernels 1"
+
+static int read_kernel_file(struct pm_dev *d, const char *name, struct pm_str *text, struct pm_err *e)
+{
+	struct pm_str path = {0};
+	int r;
+
+	r = pm_str_printf(&path, e, "%s/%s.cl", d->kernels, name);
+	if (r == 0)
+		r = pm_read_file(text, path.data, e);
+	pm_str_free(&path);
+	if (r < 0 && e->status == PM_NOINPUT)
+		e->status = PM_CONFIG;
+	return r;
+}
+
+static int put_file(struct pm_str *out, const char *name, const struct pm_str *text, struct pm_err *e)
+{
+	if (pm_str_printf(out, e, "#line 1 \"%s.cl\"\n", name) < 0 || pm_str_put(out, text->data, text->len, e) < 0)
+		return -1;
+	return pm_str_puts(out, "\n", e);
+}
+
+static int put_named(struct pm_dev *d, struct pm_str *out, const char *name, struct pm_err *e)
+{
+	struct pm_str text = {0};
+	int r = read_kernel_file(d, name, &text, e);
+
+	if (r == 0)
+		r = put_file(out, name, &text, e);
+	pm_str_free(&text);
+	return r;
+}
+
+/* The files that the operation's first line asks for: `//! use A B`. */
+static int put_used(struct pm_dev *d, struct pm_str *out, const char *text, struct pm_err *e)
+{
+	const char *p = text, *end = text + strcspn(text, "\n");
+	char name[128];
+	size_t n;
+
+	if (strncmp(p, "//! use ", 8) != 0)
+		return 0;
+	for (p += 8; p < end; p += n) {
+		while (p < end && isspace((unsigned char)*p))
+			p++;
+		for (n = 0; p + n < end && !isspace((unsigned char)p[n]); n++)
+			;
+		if (!n)
+			break;
+		if (n >= sizeof name)
+			return pm_fail(e, PM_CONFIG, "'%.*s' is no kernel file's name", (int)n, p);
+		memcpy(name, p, n);
+		name[n] = 0;
+		if (put_named(d, out, name, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int compose(struct pm_dev *d, const char *operation, struct pm_str *out, struct pm_err *e)
+{
+	struct pm_str text = {0};
+	int r = read_kernel_file(d, operation, &text, e);
+
+	if (r == 0)
+		r = put_named(d, out, "common", e);
+	if (r == 0 && text.data)
+		r = put_used(d, out, text.data, e);
+	if (r == 0)
+		r = put_file(out, operation, &text, e);
+	pm_str_free(&text);
+	return r;
+}
+
+/* SHA-256 over everything that the binary follows from, each part closed by a 0. */
+static int make_key(struct pm_dev *d, struct pm_program *p, const char *options, const struct pm_str *source, struct pm_err *e)
+{
+	const char *parts[] = {FORMAT, d->info.platform, d->info.name, d->info.vendor, d->info.driver, options};
+	char version[256] = "";
+	struct pm_sha256 h;
+	size_t i;
+
+	clGetPlatformInfo(d->platform, CL_PLATFORM_VERSION, sizeof version - 1, version, NULL);
+	if (pm_sha256_begin(&h, e) < 0)
+		return -1;
+	for (i = 0; i < sizeof parts / sizeof *parts; i++)
+		pm_sha256_put(&h, parts[i], strlen(parts[i]) + 1);
+	pm_sha256_put(&h, version, strlen(version) + 1);
+	pm_sha256_put(&h, source->data, source->len);
+	pm_sha256_end(&h, p->key);
+	return 0;
+}
+
+/* The build log's first line that tells of an error ("rms_norm.cl:12:3: error: …"), else its first line. */
+static int build_failed(struct pm_dev *d, struct pm_program *p, cl_int code, struct pm_err *e)
+{
+	size_t n = 0, k;
+	char *log = NULL;
+	const char *line, *next, *best = NULL;
+
+	clGetProgramBuildInfo(p->cl, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &n);
+	if (n && (log = pm_alloc(n + 1, 1, e)))
+		clGetProgramBuildInfo(p->cl, d->id, CL_PROGRAM_BUILD_LOG, n, log, NULL);
+	for (line = log; line && *line; line = *next ? next + 1 : next) {
+		next = line + strcspn(line, "\n");
+		if (next == line)
+			continue;
+		if (!best)
+			best = line;
+		for (k = 0; line + k + 6 <= next; k++) {
+			if (!strncmp(line + k, "error:", 6)) {
+				pm_fail(e, PM_SOFTWARE, "%.*s", (int)(next - line), line);
+				free(log);
+				return -1;
+			}
+		}
+	}
+	if (best)
+		pm_fail(e, PM_SOFTWARE, "%.*s", (int)strcspn(best, "\n"), best);
+	else
+		pm_cl_fail(e, code, "clBuildProgram");
+	free(log);
+	return -1;
+}
+
+static int build(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
+{
+	struct pm_str source = {0}, options = {0};
+	const char *text;
+	cl_int code;
+	int r;
+
+	r = pm_str_printf(&options, e, "%s%s%s", d->options.data, *p->defines ? " " : "", p->defines);
+	if (r == 0)
+		r = compose(d, p->operation, &source, e);
+	if (r == 0)
+		r = make_key(d, p, options.data, &source, e);
+	if (r == 0 && (r = pm_cache_load(d, p, e)) > 0) {
+		r = 0;
+		if (d->compiling)
+			d->compiling(d->arg, p->operation);
+		text = source.data;
+		p->cl = clCreateProgramWithSource(d->context, 1, &text, &source.len, &code);
+		if (!p->cl)
+			r = pm_cl_fail(e, code, "clCreateProgramWithSource");
+		else if ((code = clBuildProgram(p->cl, 1, &d->id, options.data, NULL, NULL)) != CL_SUCCESS)
+			r = build_failed(d, p, code, e);
+		p->dirty = true;
+	}
+	pm_str_free(&source);
+	pm_str_free(&options);
+	return r;
+}
+
+static void free_program(struct pm_program *p)
+{
+	if (p->cl)
+		clReleaseProgram(p->cl);
+	pm_str_free(&p->known);
+	free(p->operation);
+	free(p->defines);
+	free(p);
+}
+
+static struct pm_program *find_program(struct pm_dev *d, const char *operation, const char *defines, struct pm_err *e)
+{
+	struct pm_program *p;
+
+	for (p = d->programs; p; p = p->next) {
+		if (!strcmp(p->operation, operation) && !strcmp(p->defines, defines))
+			return p;
+	}
+	p = pm_alloc(1, sizeof *p, e);
+	if (!p)
+		return NULL;
+	p->operation = pm_strdup(operation, e);
+	p->defines = pm_strdup(defines, e);
+	if (!p->operation || !p->defines || build(d, p, e) < 0) {
+		free_program(p);
+		return NULL;
+	}
+	p->next = d->programs;
+	d->programs = p;
+	return p;
+}
+
+/* FNV-1a; every string goes in with its closing 0. */
+static uint64_t hash_text(uint64_t h, const char *s)
+{
+	do
+		h = (h ^ (unsigned char)*s) * 0x100000001b3u;
+	while (*s++);
+	return h;
+}
+
+static void free_kernel(struct pm_kernel *k)
+{
+	if (k->cl)
+		clReleaseKernel(k->cl);
+	free(k->variants);
+	free(k->name);
+	free(k);
+}
+
+/* Takes over the variants that the binary is known to hold. */
+static int know_variants(struct pm_kernel *k, struct pm_err *e)
+{
+	const char *s = k->program->known.data;
+	size_t n = strlen(k->name);
+
+	for (; s && *s; s += *s == '\n') {
+		struct pm_variant v;
+
+		if (!strncmp(s, k->name, n) && s[n] == ' ' &&
+		    sscanf(s + n, "%u %u %u %u", &v.local[0], &v.local[1], &v.local[2], &v.large) == 4) {
+			if (pm_grow(&k->variants, &k->cap_variants, k->nvariants + 1, sizeof *k->variants, e) < 0)
+				return -1;
+			k->variants[k->nvariants++] = v;
+		}
+		s += strcspn(s, "\n");
+	}
+	return 0;
+}
+
+static struct pm_kernel *new_kernel(struct pm_dev *d, const char *operation, const char *name, const char *defines, struct pm_err *e)
+{
+	struct pm_kernel *k = pm_alloc(1, sizeof *k, e);
+	cl_int code;
+
+	if (!k)
+		return NULL;
+	k->dev = d;
+	k->program = find_program(d, operation, defines, e);
+	k->name = pm_strdup(name, e);
+	if (!k->program || !k->name)
+		goto fail;
+	k->cl = clCreateKernel(k->program->cl, name, &code);
+	if (!k->cl) {
+		pm_cl_fail(e, code, "clCreateKernel %s", name);
+		e->status = PM_SOFTWARE;
+		goto fail;
+	}
+	code = clGetKernelInfo(k->cl, CL_KERNEL_NUM_ARGS, sizeof k->args, &k->args, NULL);
+	if (code != CL_SUCCESS) {
+		pm_cl_fail(e, code, "clGetKernelInfo %s", name);
+		goto fail;
+	}
+	if (know_variants(k, e) < 0)
+		goto fail;
+	return k;
+fail:
+	free_kernel(k);
+	pm_ctx(e, "kernels/%s.cl%s%s%s", operation, *defines ? " (" : "", defines, *defines ? ")" : "");
+	return NULL;
+}
+
+const struct pm_kernel *pm_kernel(struct pm_dev *d, const char *operation, const char *name, const char *defines, struct pm_err *e)
+{
+	struct pm_kernel *k;
+	uint64_t h;
+
+	if (!defines)
+		defines = "";
+	h = hash_text(hash_text(hash_text(0xcbf29ce484222325u, operation), name), defines);
+	for (k = d->table[h % PM_BUCKETS]; k; k = k->next) {
+		if (k->hash == h && !strcmp(k->name, name) && !strcmp(k->program->operation, operation) && !strcmp(k->program->defines, defines))
+			return k;
+	}
+	k = new_kernel(d, operation, name, defines, e);
+	if (!k)
+		return NULL;
+	k->hash = h;
+	k->next = d->table[h % PM_BUCKETS];
+	d->table[h % PM_BUCKETS] = k;
+	return k;
+}
+
+int pm_kernel_variant(struct pm_kernel *k, const struct pm_variant *v, struct pm_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < k->nvariants; i++) {
+		if (!memcmp(&k->variants[i], v, sizeof *v)) {
+			k->last = i;
+			return 0;
+		}
+	}
+	if (pm_grow(&k->variants, &k->cap_variants, k->nvariants + 1, sizeof *k->variants, e) < 0)
+		return -1;
+	k->last = k->nvariants;
+	k->variants[k->nvariants++] = *v;
+	k->program->dirty = true;
+	return 0;
+}
+
+/* Every variant of the program's kernels, as lines: those of the file it came from, then those that are new. */
+static int list_variants(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
+{
+	struct pm_str line = {0};
+	struct pm_kernel *k;
+	size_t b, i;
+	int r = 0;
+
+	for (b = 0; b < PM_BUCKETS; b++) {
+		for (k = d->table[b]; k && r == 0; k = k->next) {
+			for (i = 0; k->program == p && i < k->nvariants && r == 0; i++) {
+				const struct pm_variant *v = &k->variants[i];
+
+				pm_str_clear(&line);
+				r = pm_str_printf(&line, e, "%s %u %u %u %u\n", k->name, v->local[0], v->local[1], v->local[2], v->large);
+				if (r == 0 && !(p->known.data && strstr(p->known.data, line.data)))
+					r = pm_str_put(&p->known, line.data, line.len, e);
+			}
+		}
+	}
+	pm_str_free(&line);
+	return r;
+}
+
+void pm_programs_close(struct pm_dev *d)
+{
+	struct pm_program *p;
+	struct pm_err ignored;
+	size_t b;
+
+	for (p = d->programs; p; p = p->next) {
+		if (p->dirty && d->cache && list_variants(d, p, &ignored) == 0)
+			pm_cache_save(d, p);
+	}
+	for (b = 0; b < PM_BUCKETS; b++) {
+		while (d->table[b]) {
+			struct pm_kernel *k = d->table[b];
+
+			d->table[b] = k->next;
+			free_kernel(k);
+		}
+	}
+	while ((p = d->programs)) {
+		d->programs = p->next;
+		free_program(p);
+	}
+}
