@@ -34,6 +34,7 @@ enum pm_tensor_kind {
 };
 
 struct pm_node;
+struct pm_rect;
 
 struct pm_tensor {
 	const char *name;                       /* for messages, --plan and the profile */
@@ -47,9 +48,10 @@ struct pm_tensor {
 	struct pm_tensor *grad;                 /* dLoss/dthis: a TEMP made by pm_grad, or the STATE given for a weight */
 	/* private to the graph room */
 	bool needs;                             /* a gradient flows through it */
-	bool grad_written;
-	int first, last, slot;
-	int segment;
+	struct pm_rect *written;                /* parts of the gradient that hold something */
+	struct pm_tensor *orig, *clone;         /* checkpointing: what it repeats; what repeats it, while its segment is at work */
+	int64_t first, last;                    /* nodes between which its memory is its own */
+	int64_t slot;
 };
 
 struct pm_graph {
@@ -85,9 +87,11 @@ struct pm_node {
 	struct pm_graph *g;
 	struct pm_tensor *in[PM_NODE_IN], *out[PM_NODE_OUT];    /* optional ones may be NULL */
 	int nin, nout;
-	bool acc[PM_NODE_OUT];                  /* output is added to, not written (gradients) */
-	const void *attr;                       /* the operation's own constants, in the arena */
+	bool acc[PM_NODE_OUT];                  /* output is added to, not written (gradients): set after pm_node */
+	const void *attr;                       /* the operation's own constants, in the arena; never pointers to tensors: a node run
+	                                         * again has other ones (in and out have them) */
 	int segment;
+	bool again;                             /* private: a forward node repeated in the backward pass */
 	struct pm_mem *scratch;                 /* set by the plan while it runs */
 };
 
@@ -133,19 +137,23 @@ struct pm_tensor *pm_grad_want(struct pm_graph *g, struct pm_tensor *x, bool *ac
 struct pm_plan;
 
 struct pm_plan_sizes {
-	uint64_t weights, state, input, temp, scratch;  /* bytes; temp is what the arena needs after reuse */
-	uint64_t temp_sum;                              /* what it would need without reuse */
+	uint64_t weights, state, input, temp;   /* bytes; temp is what the arena needs after reuse, scratch in it */
+	uint64_t scratch;                       /* the most that one node needs beside its tensors (part of temp) */
+	uint64_t temp_sum;                      /* what temp would be without reuse */
 };
 
-/* Gives every tensor its place; allocates nothing yet. The graph must outlive the plan. */
+/* Gives every tensor its place; allocates nothing yet. The graph must outlive the plan, and has one plan at a time. */
 int pm_plan_new(struct pm_plan **out, struct pm_graph *g, struct pm_err *e);
 void pm_plan_sizes(const struct pm_plan *p, struct pm_plan_sizes *s);
-/* Two plans may share one arena if they never run at once: the second is given the first. NULL: its own. Fails with status
- * 69 and the sizes where the device has no room. */
+/* Two plans may share one arena if they never run at once: the second is given the first (the one that needs more should come
+ * first: what does not fit is allocated beside it). NULL: its own. Inputs are never shared. Fails with status 69 and the
+ * sizes where the device has no room. */
 int pm_plan_alloc(struct pm_plan *p, struct pm_plan *share, struct pm_err *e);
 int pm_plan_write(struct pm_plan *p, struct pm_tensor *t, const void *data, struct pm_err *e);  /* all rows × cols, dense on the host */
 int pm_plan_read(struct pm_plan *p, struct pm_tensor *t, void *data, struct pm_err *e);
-int pm_plan_run(struct pm_plan *p, struct pm_err *e);           /* queues every node; an error names the node */
+/* Sets every byte of the arena, for tests: 0xff makes every float a NaN. */
+int pm_plan_fill(struct pm_plan *p, unsigned char byte, struct pm_err *e);
+int pm_plan_run(struct pm_plan *p, struct pm_err *e);           /* queues and starts every node; an error names operation and output */
 void pm_plan_free(struct pm_plan *p);
 
 #endif

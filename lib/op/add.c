@@ -1,0 +1,60 @@
+/* add.c: y = a·x + b·z.  kernels/add.cl, tests/op/add.c */
+#include "op/elem.h"
+#include "op/op.h"
+
+struct attr {
+	float a, b;
+};
+
+static int run(const struct pm_node *n, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *x = n->in[0], *z = n->in[1], *y = n->out[0];
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "add", "add_fwd", NULL, e);
+
+	if (!k)
+		return -1;
+	/* without z the kernel still gets valid memory, and does not read it as z */
+	return PM_LAUNCH(k, pm_elementwise(y->rows, y->cols, z ? 3 : 1, z ? 12 : 8), e,
+		PM_MEM(y->mem), PM_I64(y->off), PM_I64(y->ld), PM_MEM(x->mem), PM_I64(x->off), PM_I64(x->ld),
+		PM_MEM(z ? z->mem : x->mem), PM_I64(z ? z->off : 0), PM_I64(z ? z->ld : 0), PM_I64(y->cols),
+		PM_F32(at->a), PM_F32(at->b), PM_I32(z != NULL), PM_I32(n->acc[0]));
+}
+
+static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e);
+
+static const struct pm_op op_add = {"add", NULL, run, grad};
+
+static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	struct pm_tensor *dy = pm_grad_have(n->out[0]);
+	int i;
+
+	(void)e;
+	for (i = 0; i < 2; i++) {
+		struct attr scale = {i ? at->b : at->a, 0};
+		struct pm_tensor *in[2] = {dy, NULL}, *dx;
+		struct pm_node *b;
+		bool acc;
+
+		dx = pm_grad_want(g, n->in[i], &acc);
+		b = dx ? pm_node(g, &op_add, 2, in, 1, &dx, &scale, sizeof scale) : NULL;
+		if (b)
+			b->acc[0] = acc;
+	}
+	return 0;
+}
+
+struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *z, float a, float b)
+{
+	struct pm_tensor *in[2] = {x, z}, *y;
+
+	if (!x)
+		return NULL;
+	if (x->type != PM_F32 || (z && (z->type != PM_F32 || z->rows != x->rows || z->cols != x->cols)))
+		return pm_graph_fail(g, "add: '%s' (%lld, %lld) and '%s' are no f32 of one shape", x->name, (long long)x->rows, (long long)x->cols,
+			z ? z->name : "");
+	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "sum");
+	return pm_node(g, &op_add, 2, in, 1, &y, &(struct attr){a, b}, sizeof(struct attr)) ? y : NULL;
+}

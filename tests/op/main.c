@@ -1,0 +1,86 @@
+/* main.c: optest: tests and times operations. Usage: optest [--speed] [-d DEVICE] [-k CASE] [--mask SETS] [NAME …]
+ * Environment: PM_KERNELS, PM_SHARE (directories; default those of the checkout), PM_CACHE. Every test of tests/op stands
+ * in the list below. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+
+#define TESTS(X) \
+	X(act) X(add)
+
+#define DECLARE(n) extern const struct op_test op_test_##n;
+TESTS(DECLARE)
+#define ENTRY(n) &op_test_##n,
+static const struct op_test *const tests[] = {TESTS(ENTRY)};
+
+static const char *from_env(const char *name, const char *fallback)
+{
+	const char *v = getenv(name);
+
+	return v ? v : fallback;
+}
+
+static struct pm_dev *open_device(const char *select, const char *mask, bool reference, int threads)
+{
+	struct pm_dev_opts o = {.select = select, .mask = mask, .reference = reference, .threads = threads,
+		.kernels = from_env("PM_KERNELS", "kernels"), .share = from_env("PM_SHARE", "share"), .cache = getenv("PM_CACHE")};
+	struct pm_dev *d = NULL;
+	struct pm_err e;
+
+	if (pm_dev_open(&d, &o, &e) < 0) {
+		fprintf(stderr, "optest: %s\n", e.text);
+		exit((int)e.status);
+	}
+	return d;
+}
+
+static bool chosen(const char *name, int argc, char **argv, int from)
+{
+	int i;
+
+	for (i = from; i < argc; i++)
+		if (!strcmp(argv[i], name))
+			return true;
+	return from >= argc;
+}
+
+int main(int argc, char **argv)
+{
+	struct op_harness h = {0};
+	const char *select = getenv("PM_DEVICE"), *mask = NULL;
+	bool speed = false;
+	size_t t;
+	int a;
+
+	for (a = 1; a < argc && argv[a][0] == '-'; a++) {
+		if (!strcmp(argv[a], "--speed")) {
+			speed = true;
+		} else if (a + 1 < argc && !strcmp(argv[a], "-d")) {
+			select = argv[++a];
+		} else if (a + 1 < argc && !strcmp(argv[a], "-k")) {
+			h.only = argv[++a];
+		} else if (a + 1 < argc && !strcmp(argv[a], "--mask")) {
+			mask = argv[++a];
+		} else {
+			fprintf(stderr, "usage: optest [--speed] [-d DEVICE] [-k CASE] [--mask SETS] [NAME ...]\n");
+			return 64;
+		}
+	}
+	h.fast = open_device(select, mask, false, 0);
+	if (!speed) {
+		h.portable = open_device(select, mask, true, 0);
+		if (pm_dev_info(h.fast)->cpu && pm_dev_info(h.fast)->units > 1)
+			h.one = open_device(select, mask, false, 1);
+	}
+	for (t = 0; t < sizeof tests / sizeof *tests; t++)
+		if (chosen(tests[t]->name, argc, argv, a))
+			(speed ? op_run_speed : op_run_test)(&h, tests[t]);
+	if (!speed)
+		printf("1..%d\n", h.number);
+	pm_dev_close(h.one);
+	pm_dev_close(h.portable);
+	pm_dev_close(h.fast);
+	return h.failed != 0;
+}
