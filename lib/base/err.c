@@ -22,7 +22,7 @@ int pm_fail_errno(struct pm_err *e, enum pm_status status, const char *fmt, ...)
 	va_list ap;
 	size_t n;
 
-	e->status = err == ENOENT || err == ENOTDIR ? PM_NOINPUT : err == EACCES || err == EPERM ? PM_NOPERM : status;
+	e->status = err == ENOENT || err == ENOTDIR || err == EISDIR ? PM_NOINPUT : err == EACCES || err == EPERM ? PM_NOPERM : status;
 	va_start(ap, fmt);
 	vsnprintf(e->text, sizeof e->text, fmt, ap);
 	va_end(ap);

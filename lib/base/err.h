@@ -34,7 +34,7 @@ struct pm_err {
 int pm_fail(struct pm_err *e, enum pm_status status, const char *fmt, ...) PM_PRINTF(3, 4);
 
 /* The same for a failed system call: appends ": " and the words of errno; the status follows from errno
- * (ENOENT 66, EACCES and EPERM 77, others `status`). */
+ * (ENOENT, ENOTDIR and EISDIR 66, EACCES and EPERM 77, others `status`). */
 int pm_fail_errno(struct pm_err *e, enum pm_status status, const char *fmt, ...) PM_PRINTF(3, 4);
 
 /* Puts "subject: " in front of the message and returns -1. */

@@ -91,11 +91,23 @@ char *pm_path(const char *dir, const char *name, struct pm_err *e)
 	return s.data;
 }
 
+/* A failed system call on the way to an output: what is missing is no input. */
+static int fail_create(struct pm_err *e, const char *path, const char *what)
+{
+	pm_fail_errno(e, PM_NOCREATE, "%s: %s", path, what);
+	if (e->status == PM_NOINPUT)
+		e->status = PM_NOCREATE;
+	return -1;
+}
+
 int pm_mkdirs(const char *path, struct pm_err *e)
 {
-	char *p = pm_strdup(path, e), *s;
+	char *p, *s;
 	int r = 0;
 
+	if (!*path)
+		return pm_fail(e, PM_NOCREATE, "the name of a directory was wanted, not an empty one");
+	p = pm_strdup(path, e);
 	if (!p)
 		return -1;
 	for (s = p + 1; r == 0; s++) {
@@ -104,7 +116,7 @@ int pm_mkdirs(const char *path, struct pm_err *e)
 		char c = *s;
 		*s = 0;
 		if (mkdir(p, 0777) < 0 && errno != EEXIST)
-			r = pm_fail_errno(e, PM_NOCREATE, "%s: cannot create the directory", p);
+			r = fail_create(e, p, "cannot create the directory");
 		*s = c;
 		if (!c)
 			break;
@@ -159,29 +171,31 @@ static char *temp_name(const char *path, struct pm_err *e)
 
 int pm_out_open(struct pm_out *o, const char *path, struct pm_err *e)
 {
+	bool system = !strncmp(path, "/dev/", 5) || !strncmp(path, "/proc/", 6);
 	struct stat st;
 
 	memset(o, 0, sizeof *o);
-	o->path = pm_strdup(path, e);
-	if (!o->path)
+	if (!system && lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		o->path = realpath(path, NULL);         /* the file is replaced, the link stays */
+	if (!o->path && !(o->path = pm_strdup(path, e)))
 		return -1;
 	if (!strcmp(path, "-")) {
 		o->f = stdout;
 		return 0;
 	}
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		o->f = S_ISDIR(st.st_mode) ? (errno = EISDIR, NULL) : fopen(path, "wbe");
+	if (!*path || pm_is_dir(path)) {
+		errno = *path ? EISDIR : ENOENT;
+	} else if (system || (stat(path, &st) == 0 && !S_ISREG(st.st_mode))) {
+		o->f = fopen(path, "wbe");
 	} else {
-		o->temp = temp_name(path, e);
+		o->temp = temp_name(o->path, e);
 		if (!o->temp)
 			goto fail;
 		o->f = fopen(o->temp, "wbe");
 	}
 	if (o->f)
 		return 0;
-	pm_fail_errno(e, PM_NOCREATE, "%s: cannot create", path);
-	if (e->status == PM_NOINPUT)
-		e->status = PM_NOCREATE;
+	fail_create(e, path, "cannot create");
 fail:
 	free(o->temp);
 	free(o->path);
@@ -226,7 +240,7 @@ int pm_out_close(struct pm_out *o, struct pm_err *e)
 		r = pm_fail_errno(e, PM_IOERR, "%s: cannot write", o->path);
 	o->f = NULL;
 	if (r == 0 && o->temp && rename(o->temp, o->path) < 0)
-		r = pm_fail_errno(e, PM_NOCREATE, "%s: cannot rename", o->path);
+		r = fail_create(e, o->path, "cannot rename");
 	if (r == 0 && o->temp) {
 		sync_parent(o->path);
 		free(o->temp);
@@ -271,10 +285,13 @@ int pm_dir_commit(const char *temp, const char *path, bool replace, struct pm_er
 		if (pm_str_printf(&old, e, "%s.old", temp) < 0)
 			return -1;
 		if (rename(path, old.data) < 0)
-			r = pm_fail_errno(e, PM_NOCREATE, "%s: cannot replace", path);
+			r = fail_create(e, path, "cannot replace");
 	}
-	if (r == 0 && rename(temp, path) < 0)
-		r = pm_fail_errno(e, PM_NOCREATE, "%s: cannot rename", path);
+	if (r == 0 && rename(temp, path) < 0) {
+		r = fail_create(e, path, "cannot rename");
+		if (old.data)
+			rename(old.data, path);
+	}
 	if (r == 0)
 		sync_parent(path);
 	if (r == 0 && old.data)

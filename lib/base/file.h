@@ -37,7 +37,7 @@ int pm_remove_tree(const char *path, struct pm_err *e);
 
 /* An output file. It is written beside its final name and renamed by pm_out_close, after an fsync; pm_out_abort
  * (also of a struct already closed, or zeroed) removes what there is. "-" is stdout; a target that exists and is
- * no regular file (a device, a pipe) is written in place and never replaced. */
+ * no regular file (a device, a pipe), or lies in /dev or /proc, is written in place and never replaced; a link stays, and what it points to is replaced. */
 struct pm_out {
 	FILE *f;
 	char *path, *temp;      /* temp == NULL: written in place */

@@ -1,6 +1,7 @@
 #include "base/jq.h"
 
 #include <jq.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,7 @@ static jv to_jv(const json_t *v, struct pm_err *e)
 	struct pm_str s = {0};
 	jv r = jv_invalid();
 
-	if (pm_json_text(&s, v, e) == 0)
+	if (pm_json_text(&s, v, e) == 0 && s.len <= INT_MAX)
 		r = jv_parse_sized(s.data, (int)s.len);
 	pm_str_free(&s);
 	return r;
@@ -39,13 +40,20 @@ int pm_jq_new(struct pm_jq **out, const char *program, const char *name, const j
 {
 	struct pm_jq *q = pm_alloc(1, sizeof *q, e);
 	char *nl;
+	jv vars;
 
 	if (!q || !(q->name = pm_strdup(name, e)) || !(q->jq = jq_init())) {
 		pm_jq_free(q);
 		return q ? pm_fail(e, PM_SOFTWARE, "libjq does not start") : -1;
 	}
 	jq_set_error_cb(q->jq, on_message, q);
-	if (!jq_compile_args(q->jq, program, args ? to_jv(args, e) : jv_object())) {
+	vars = args ? to_jv(args, e) : jv_object();
+	if (jv_get_kind(vars) != JV_KIND_OBJECT) {
+		jv_free(vars);
+		pm_jq_free(q);
+		return pm_fail(e, PM_SOFTWARE, "%s: its variables cannot be passed to jq", name);
+	}
+	if (!jq_compile_args(q->jq, program, vars)) {
 		nl = q->messages.data ? strchr(q->messages.data, '\n') : NULL;
 		if (nl)
 			*nl = 0;
@@ -68,7 +76,7 @@ int pm_jq_file(struct pm_jq **out, const char *path, const json_t *args, struct 
 	return r;
 }
 
-/* One result to jansson, through its text: the kinds are the same. */
+/* One result (consumed) to jansson, through its text: the kinds are the same. */
 static int collect(json_t *list, jv v, const char *name, struct pm_err *e)
 {
 	jv text = jv_dump_string(v, 0);
@@ -93,8 +101,12 @@ int pm_jq_run(struct pm_jq *q, const json_t *in, json_t **out, struct pm_err *e)
 		return pm_fail(e, PM_SOFTWARE, "%s: its input cannot be passed to jq", q->name);
 	}
 	jq_start(q->jq, v, 0);
-	while (r == 0 && jv_is_valid(v = jq_next(q->jq)))
+	while (r == 0 && jv_is_valid(v = jq_next(q->jq))) {
 		r = collect(list, v, q->name, e);
+		v = jv_invalid();
+	}
+	if (r == 0 && jq_halted(q->jq))
+		r = pm_fail(e, PM_DATA, "%s: the program halted", q->name);
 	if (r == 0 && jv_invalid_has_msg(jv_copy(v))) {
 		jv msg = jv_invalid_get_msg(jv_copy(v));
 

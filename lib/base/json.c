@@ -1,16 +1,60 @@
 #include "base/json.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 
+/* Whether the digits of a whole number name one that no int64 holds. */
+static bool too_long(const char *digits, size_t n, bool negative)
+{
+	return n > 19 || (n == 19 && memcmp(digits, negative ? "9223372036854775808" : "9223372036854775807", 19) > 0);
+}
+
+/* Copies the text with ".0" behind every whole number that no int64 holds, so that it is read as a real: published tokenizer
+ * files say "model_max_length": 1000000000000000019884624838656. */
+static int widen(struct pm_str *out, const char *text, size_t n, struct pm_err *e)
+{
+	bool in_string = false, whole;
+	size_t i = 0, from = 0, start;
+
+	while (i < n) {
+		if (in_string || !isdigit((unsigned char)text[i])) {
+			in_string ^= text[i] == '"';
+			i += in_string && text[i] == '\\' ? 2 : 1;
+			continue;
+		}
+		for (start = i; i < n && isdigit((unsigned char)text[i]); i++)
+			;
+		whole = i == n || (text[i] != '.' && text[i] != 'e' && text[i] != 'E');
+		if (whole && too_long(text + start, i - start, start > 0 && text[start - 1] == '-')) {
+			if (pm_str_put(out, text + from, i - from, e) < 0 || pm_str_puts(out, ".0", e) < 0)
+				return -1;
+			from = i;
+		}
+		while (i < n && (isalnum((unsigned char)text[i]) || text[i] == '.' || text[i] == '+' || text[i] == '-'))
+			i++;
+	}
+	return pm_str_put(out, text + from, n - from, e);
+}
+
 json_t *pm_json_line(const char *text, size_t n, const char *name, int64_t line, struct pm_err *e)
 {
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+	struct pm_str wide = {0};
 	json_error_t je;
-	json_t *v = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &je);
+	json_t *v = json_loadb(text ? text : "", n, flags, &je);
 
+	if (!v && json_error_code(&je) == json_error_numeric_overflow) {
+		if (widen(&wide, text, n, e) < 0) {
+			pm_str_free(&wide);
+			return NULL;
+		}
+		v = json_loadb(wide.data, wide.len, flags, &je);
+		pm_str_free(&wide);
+	}
 	if (!v)
 		pm_fail(e, PM_DATA, "%s: line %lld, column %d: %s", name, (long long)(line + je.line - 1), je.column, je.text);
 	return v;

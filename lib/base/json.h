@@ -10,7 +10,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Text to a value the caller decrefs, or NULL with the error set ("name: line 3, column 7: …", status 65). */
+/* Text to a value the caller decrefs, or NULL with the error set ("name: line 3, column 7: …", status 65). A whole
+ * number that no int64 holds is read as a real. */
 json_t *pm_json_parse(const char *text, size_t n, const char *name, struct pm_err *e);
 json_t *pm_json_file(const char *path, struct pm_err *e);
 

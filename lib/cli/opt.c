@@ -1,5 +1,6 @@
 #include "cli/opt.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@ static int set_number(struct pm_opt *o, const char *value, struct pm_err *e)
 	double d;
 
 	errno = 0;
+	if (isspace((unsigned char)*value))
+		return bad(o, value, "a number", e);
 	if (o->kind == PM_OPT_INT) {
 		i = strtoll(value, &end, 10);
 		d = (double)i;
@@ -95,12 +98,15 @@ static int parse_long(struct pm_tool *t, char **arg, int left, struct pm_err *e)
 	const char *name = arg[0] + 2, *eq = strchr(name, '=');
 	size_t n = eq ? (size_t)(eq - name) : strlen(name);
 	struct pm_opt *o = find(t, name, n);
-
 	struct pm_opt *no = !o && !eq && n > 3 && !strncmp(name, "no-", 3) ? find(t, name + 3, n - 3) : NULL;
 
 	if (no && no->negatable) {
 		*(bool *)no->to = false;
 		no->given = true;
+		return 1;
+	}
+	if (!o && !eq && (!strcmp(name, "help") || !strcmp(name, "version"))) {
+		*(*name == 'h' ? &t->help : &t->version) = true;
 		return 1;
 	}
 	if (!o)
@@ -130,6 +136,10 @@ static int parse_short(struct pm_tool *t, char **arg, int left, struct pm_err *e
 		for (i = 0; i < t->nopts; i++)
 			if (t->opts[i].letter == *p)
 				o = &t->opts[i];
+		if (!o && (*p == 'h' || *p == 'V')) {
+			*(*p == 'h' ? &t->help : &t->version) = true;
+			return 1;
+		}
 		if (!o)
 			return pm_fail(e, PM_USAGE, "unknown option '-%c' (see --help)", *p);
 		o->given = true;
@@ -170,6 +180,8 @@ int pm_opt_parse(struct pm_tool *t, int *argc, char **argv, struct pm_err *e)
 			used = parse_short(t, argv + i, *argc - i, e);
 		if (used < 0)
 			return -1;
+		if (t->help || t->version)
+			break;
 	}
 	*argc = n;
 	return 0;

@@ -43,6 +43,7 @@ struct pm_tool {
 	const char *brief;      /* one line: what it does */
 	struct pm_opt *opts;
 	size_t nopts;
+	bool help, version;     /* set by the parser: -h, --help; -V, --version (it stops there) */
 };
 
 /* Reads argv: options in any order, operands kept; "--" ends options, "-" is an operand, "-l2048", "-l 2048", "--length=2048"

@@ -1,5 +1,6 @@
 #include "cli/tool.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,11 +15,31 @@
 static struct pm_str command;                   /* written once, before anything else runs */
 static volatile sig_atomic_t signal_got;
 
-static int print_failure(const struct pm_tool *t, const struct pm_err *e)
+/* One line, whatever text of a file is in it: control characters become "?". */
+static int print_failure(const struct pm_tool *t, struct pm_err *e)
 {
-	if (e->text[0])
-		fprintf(stderr, "%s: %s\n", t->name, e->text);
+	char *s;
+
+	for (s = e->text; *s; s++)
+		if ((unsigned char)*s < 32 || *s == 127)
+			*s = '?';
+	fprintf(stderr, "%s: %s\n", t->name, e->text);
 	return e->status ? (int)e->status : PM_SOFTWARE;
+}
+
+/* Appends a word of the command line, in quotes where a shell would need them. */
+static int add_word(const char *word, struct pm_err *e)
+{
+	const char *p;
+
+	if (*word && !word[strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.,:=/+@%^")])
+		return pm_str_puts(&command, word, e);
+	if (pm_str_puts(&command, "'", e) < 0)
+		return -1;
+	for (p = word; *p; p++)
+		if (pm_str_put(&command, *p == '\'' ? "'\\''" : p, *p == '\'' ? 4 : 1, e) < 0)
+			return -1;
+	return pm_str_puts(&command, "'", e);
 }
 
 int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_tool *, int, char **, struct pm_err *))
@@ -26,25 +47,21 @@ int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_
 	struct pm_err e = {0};
 	int i, status = 0;
 
-	for (i = 0; i < argc; i++) {
-		if (pm_str_printf(&command, &e, "%s%s", i ? " " : "", i ? argv[i] : t->name) < 0)
+	if (pm_str_puts(&command, t->name, &e) < 0)
+		return print_failure(t, &e);
+	for (i = 1; i < argc; i++)
+		if (pm_str_puts(&command, " ", &e) < 0 || add_word(argv[i], &e) < 0)
 			return print_failure(t, &e);
-	}
-	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
-		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help")) {
-			pm_opt_help(t);
-			goto out;
-		}
-		if (!strcmp(argv[i], "-V") || !strcmp(argv[i], "--version")) {
-			printf("%s (pm) %s\n", t->name, pm_tool_version());
-			goto out;
-		}
-	}
-	if (pm_opt_parse(t, &argc, argv, &e) < 0 || run(t, argc, argv, &e) < 0)
-		status = print_failure(t, &e);
+	if (pm_opt_parse(t, &argc, argv, &e) < 0)
+		status = -1;
+	else if (t->help)
+		pm_opt_help(t);
+	else if (t->version)
+		printf("%s (pm) %s\n", t->name, pm_tool_version());
 	else
-		status = (int)e.status;                 /* a tool may end well and still say 1, or 130 */
-out:
+		status = run(t, argc, argv, &e);
+	if (status < 0)
+		status = print_failure(t, &e);
 	if ((fflush(stdout) || ferror(stdout)) && status == 0) {
 		pm_fail_errno(&e, PM_IOERR, "cannot write the output");
 		status = print_failure(t, &e);
@@ -106,7 +123,6 @@ int pm_env_get(struct pm_env *env, struct pm_err *e)
 	char *top = NULL;
 
 	memset(env, 0, sizeof *env);
-	e->text[0] = 0;
 	if (share && *share) {
 		env->share = pm_strdup(share, e);
 		env->kernels = pm_path(share, "kernels", e);
@@ -119,7 +135,10 @@ int pm_env_get(struct pm_env *env, struct pm_err *e)
 	}
 	free(top);
 	env->cache = cache_dir(e);
-	return env->share && env->kernels ? 0 : -1;
+	if (env->share && env->kernels)
+		return 0;
+	pm_env_free(env);
+	return -1;
 }
 
 void pm_env_free(struct pm_env *env)
@@ -169,9 +188,12 @@ void pm_progress_at(struct pm_progress *p, uint64_t done, const char *extra)
 	if (p->total)
 		fprintf(stderr, "/%llu  %.0f%%", (unsigned long long)p->total, 100.0 * (double)done / (double)p->total);
 	fprintf(stderr, "  %.*f %s/s", rate < 100 ? 1 : 0, rate, p->unit);
-	if (p->total && rate > 0) {
-		left = (double)(p->total - done) / rate;
-		fprintf(stderr, "  %d:%02d left", (int)(left / 60), (int)left % 60);
+	if (p->total > done && rate > 0) {
+		left = fmin((double)(p->total - done) / rate, 1e9);
+		if (left >= 3600)
+			fprintf(stderr, "  %d:%02d:%02d left", (int)left / 3600, (int)left / 60 % 60, (int)left % 60);
+		else
+			fprintf(stderr, "  %d:%02d left", (int)left / 60, (int)left % 60);
 	}
 	if (extra)
 		fprintf(stderr, "  %s", extra);

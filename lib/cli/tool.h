@@ -16,7 +16,8 @@ struct pm_env {
 	char *kernels, *share, *cache;
 };
 
-/* Runs a tool: --help and --version, the option table, then run(argc, argv), argv[1] the first operand. Prints the error
+/* Runs a tool: --help and --version, the option table, then run(argc, argv), argv[1] the first operand. `run` returns 0, −1 with
+ * the error set, or (a tool that ends in good order may still say PM_NEGATIVE, or 130) an exit status above 0. Prints the error as one line
  * ("pm-pack: …") and returns the exit status. A failed write to stdout is an error here, too. */
 int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_tool *t, int argc, char **argv, struct pm_err *e));
 
@@ -24,7 +25,7 @@ int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_
 int pm_env_get(struct pm_env *env, struct pm_err *e);
 void pm_env_free(struct pm_env *env);
 
-/* The command line as one string (for provenance), set by pm_tool_main; and the version. */
+/* The command line as one string (for provenance; a shell would read it as it was), set by pm_tool_main; and the version. */
 const char *pm_tool_command(void);
 const char *pm_tool_version(void);
 

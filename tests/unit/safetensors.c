@@ -104,7 +104,7 @@ static void bad_entries(void)
 	make("{" T("x.y", "F32", "[1]", -4, 0) "}", -1, 4);
 	refused("negative offset", "tensor 'x.y'");
 	make("{" T("x.y", "F32", "[1]", 0, 18446744073709551620) "}", -1, 4);
-	refused("offset beyond 64 bits", "line 1");
+	refused("offset beyond 64 bits", "tensor 'x.y'");
 	make("{" T("x.y", "F32", "[1]", 0, 4.0) "}", -1, 4);
 	refused("fractional offset", "tensor 'x.y'");
 	make("{" T("a", "F32", "[2]", 0, 8) "," T("b", "F32", "[2]", 4, 12) "}", -1, 12);
