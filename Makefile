@@ -73,7 +73,7 @@ lint-build: all $(UNIT) $(OPTEST)
 
 ##: unit tests under the address and undefined behaviour sanitizers
 sanitize:
-	$(MAKE) B=$B-sanitize CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' check-unit
+	ASAN_OPTIONS=allocator_may_return_null=1 $(MAKE) B=$B-sanitize CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' check-unit
 
 ##: train a small model from nothing, fine-tune it and let it answer; needs no network
 demo: all
