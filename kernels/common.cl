@@ -15,8 +15,10 @@
  *
  * p is a pointer of any address space, i counts elements. Mapped files may lie at any address: never dereference a vector pointer.
  *
- * BITS. Contraction is off: a*b+c rounds twice and gives the same everywhere; write fma(a, b, c) where one rounding is
- * meant (fast on all devices of interest). Results must not depend on the number of threads or work-groups: no atomics on floats.
+ * BITS. Whoever adds a product writes fma(a, b, c), never a * b + c: PoCL's code generator fuses what it finds (in spite of
+ * FP_CONTRACT, and across statements), so that a vector loop and its scalar tail would round differently; other drivers do not. With
+ * fma nothing is left to choose: a * b + c * d is fma(a, b, c * d), s += x * x is s = fma(x, x, s). Results must not depend on
+ * the number of threads or work-groups: no atomics on floats, every sum in an order that follows from its length alone.
  *
  * KERNELS. Arguments: outputs, inputs, sizes (int or long), scalars; host: PM_MEM, PM_I32, PM_I64, PM_F32, PM_LOCAL. A CPU variant
  * has `WG1` (work-group of one item) and float16 vectors; #if PM_CPU, #if PM_GPU, #if HAVE_AVX512 … tell the device. */
@@ -74,7 +76,7 @@
 #define store16_bf16(p, i, v) vstore16(to_bf16_16(v), 0, (p) + (i))
 
 /* Upper half of a float, rounded to nearest even; a NaN stays one (quiet). */
-ushort to_bf16(float v)
+static ushort to_bf16(float v)
 {
 	uint u = as_uint(v);
 
@@ -82,7 +84,7 @@ ushort to_bf16(float v)
 }
 
 #define DEFINE_TO_BF16(n) \
-	ushort##n to_bf16_##n(float##n v) \
+	static ushort##n to_bf16_##n(float##n v) \
 	{ \
 		uint##n u = as_uint##n(v); \
 		uint##n r = (u + (uint##n)0x7fff + (u >> 16 & (uint##n)1)) >> 16; \
@@ -95,42 +97,42 @@ DEFINE_TO_BF16(16)
 /* ---- sums in a fixed order ---- */
 
 /* Of a vector's elements: halves are added until one is left. */
-float sum4(float4 v)
+static float sum4(float4 v)
 {
 	float2 a = v.lo + v.hi;
 
 	return a.x + a.y;
 }
 
-float sum8(float8 v)
+static float sum8(float8 v)
 {
 	return sum4(v.lo + v.hi);
 }
 
-float sum16(float16 v)
+static float sum16(float16 v)
 {
 	return sum8(v.lo + v.hi);
 }
 
-float max4(float4 v)
+static float max4(float4 v)
 {
 	float2 a = fmax(v.lo, v.hi);
 
 	return fmax(a.x, a.y);
 }
 
-float max8(float8 v)
+static float max8(float8 v)
 {
 	return max4(fmax(v.lo, v.hi));
 }
 
-float max16(float16 v)
+static float max16(float16 v)
 {
 	return max8(fmax(v.lo, v.hi));
 }
 
 /* Over a work-group of a power of two of items in dimension 0; `room` holds one float an item. All items call it, all get the result. */
-float group_sum(float v, __local float *room)
+static float group_sum(float v, __local float *room)
 {
 	int i = (int)get_local_id(0), n;
 
@@ -146,7 +148,7 @@ float group_sum(float v, __local float *room)
 	return v;
 }
 
-float group_max(float v, __local float *room)
+static float group_max(float v, __local float *room)
 {
 	int i = (int)get_local_id(0), n;
 
@@ -165,7 +167,7 @@ float group_max(float v, __local float *room)
 /* ---- random numbers: lib/base/rng.h's Philox4x32-10, the same words ---- */
 
 /* The four words of block `index` of a stream. */
-uint4 rng_block(ulong seed, uint stream, ulong index)
+static uint4 rng_block(ulong seed, uint stream, ulong index)
 {
 	uint k0 = (uint)seed, k1 = (uint)(seed >> 32);
 	uint4 c = (uint4)((uint)index, (uint)(index >> 32), stream, 0);
@@ -182,12 +184,12 @@ uint4 rng_block(ulong seed, uint stream, ulong index)
 }
 
 /* Numbers 4·index .. 4·index+3 of a stream, in [0, 1) with 24 bits (pm_rng_uniform). */
-float4 rng_uniform4(ulong seed, uint stream, ulong index)
+static float4 rng_uniform4(ulong seed, uint stream, ulong index)
 {
 	return convert_float4(rng_block(seed, stream, index) >> 8) * 0x1p-24f;
 }
 
-float rng_uniform(ulong seed, uint stream, ulong index)
+static float rng_uniform(ulong seed, uint stream, ulong index)
 {
 	uint4 w = rng_block(seed, stream, index / 4);
 	uint a = index & 1 ? w.y : w.x, b = index & 1 ? w.w : w.z;
@@ -195,11 +197,66 @@ float rng_uniform(ulong seed, uint stream, ulong index)
 	return convert_float((index & 2 ? b : a) >> 8) * 0x1p-24f;
 }
 
-/* ---- functions: float and float16, the same bits for both ---- */
-
-#define exp_f exp
-#define exp_16 exp
-#define tanh_f tanh
-#define tanh_16 tanh
-#define erf_f erf
-#define erf_16 erf
+/* ---- functions ----
+ *
+ * exp_f, exp_4, exp_8, exp_16 and so on: the same bits for a float and for each element of a vector, on every device. Largest errors
+ * over all of the range: exp 0.99, tanh 1.4, erf 1.2, sigmoid 2.5 units in the last place; exp and sigmoid of less than -87 are 0.
+ * Polynomials are minimax fits (Remez). */
+#define DEFINE_FUNCTIONS(s, T, I) \
+/* 2^n · e^r with |r| <= ln 2 / 2. Adding 1.5 · 2^23 leaves n rounded in the low bits, and is faster than rint and a conversion. \
+ * n = -126 gives the factor 0: no result is subnormal, which costs CPUs much time, and masked scores are exactly 0. */ \
+static T exp_##s(T x) \
+{ \
+	T c = select(select(x, (T)89.0f, x > 89.0f), (T)-87.3f, x < -87.3f), t = fma(c, (T)1.44269504f, (T)12582912.0f); \
+	T n = t - 12582912.0f, r = fma(n, (T)1.90465421e-9f, fma(n, (T)-0.693147182f, c)), p = (T)0.001381461326f; \
+\
+	p = fma(p, r, (T)0.008368709824f); \
+	p = fma(p, r, (T)0.04166838736f); \
+	p = fma(p, r, (T)0.1666652069f); \
+	p = fma(p, r, (T)0.4999999345f); \
+	p = fma(r * r, p, r) + 1.0f; \
+	return p * as_##T((as_##I(t) - 0x4b400000 + 126) << 23) * 2.0f; \
+} \
+\
+static T sigmoid_##s(T x) \
+{ \
+	T t = exp_##s(-fabs(x)); \
+\
+	return select((T)1.0f, t, x < 0.0f) / (1.0f + t); \
+} \
+\
+static T tanh_##s(T x) \
+{ \
+	T a = fabs(x), u = x * x, p = (T)-0.006198725791f, large = 1.0f - 2.0f / (exp_##s(2.0f * a) + 1.0f); \
+\
+	p = fma(p, u, (T)0.02102055581f); \
+	p = fma(p, u, (T)-0.05384051912f); \
+	p = fma(p, u, (T)0.1333248056f); \
+	p = fma(p, u, (T)-0.3333331468f); \
+	return select(copysign(large, x), fma(x * u, p, x), a < 0.56f); \
+} \
+\
+/* |x| < 1: x + x·P(x²); else 1 − e^Q(|x|). */ \
+static T erf_##s(T x) \
+{ \
+	T a = fabs(x), b = select(a, (T)4.0f, a > 4.0f), u = x * x, p = (T)7.853861089e-5f, q = (T)-2.16867487e-5f; \
+\
+	p = fma(p, u, (T)-0.0008010193534f); \
+	p = fma(p, u, (T)0.005188327674f); \
+	p = fma(p, u, (T)-0.02685381193f); \
+	p = fma(p, u, (T)0.1128358515f); \
+	p = fma(p, u, (T)-0.3761262582f); \
+	p = fma(p, u, (T)0.1283791657f); \
+	q = fma(q, b, (T)0.000441335118f); \
+	q = fma(q, b, (T)-0.004204555297f); \
+	q = fma(q, b, (T)0.02520823802f); \
+	q = fma(q, b, (T)-0.108418546f); \
+	q = fma(q, b, (T)-0.633219924f); \
+	q = fma(q, b, (T)-1.129578408f); \
+	q = fma(q, b, (T)0.0001880364601f); \
+	return select(copysign(1.0f - exp_##s(q), x), fma(p, x, x), a < 1.0f); \
+}
+DEFINE_FUNCTIONS(f, float, int)
+DEFINE_FUNCTIONS(4, float4, int4)
+DEFINE_FUNCTIONS(8, float8, int8)
+DEFINE_FUNCTIONS(16, float16, int16)
