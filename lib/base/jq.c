@@ -36,7 +36,7 @@ static jv to_jv(const json_t *v, struct pm_err *e)
 	return r;
 }
 
-int pm_jq_new(struct pm_jq **out, const char *program, const char *name, const json_t *args, struct pm_err *e)
+int pm_jq_new_in(struct pm_jq **out, const char *program, const char *name, const char *library, const json_t *args, struct pm_err *e)
 {
 	struct pm_jq *q = pm_alloc(1, sizeof *q, e);
 	char *nl;
@@ -47,6 +47,8 @@ int pm_jq_new(struct pm_jq **out, const char *program, const char *name, const j
 		return q ? pm_fail(e, PM_SOFTWARE, "libjq does not start") : -1;
 	}
 	jq_set_error_cb(q->jq, on_message, q);
+	if (library)
+		jq_set_attr(q->jq, jv_string("JQ_LIBRARY_PATH"), jv_array_append(jv_array(), jv_string(library)));
 	vars = args ? to_jv(args, e) : jv_object();
 	if (jv_get_kind(vars) != JV_KIND_OBJECT) {
 		jv_free(vars);
@@ -63,6 +65,11 @@ int pm_jq_new(struct pm_jq **out, const char *program, const char *name, const j
 	}
 	*out = q;
 	return 0;
+}
+
+int pm_jq_new(struct pm_jq **out, const char *program, const char *name, const json_t *args, struct pm_err *e)
+{
+	return pm_jq_new_in(out, program, name, NULL, args, e);
 }
 
 int pm_jq_file(struct pm_jq **out, const char *path, const json_t *args, struct pm_err *e)

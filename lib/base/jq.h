@@ -10,6 +10,8 @@ struct pm_jq;
 /* Compiles a program; `name` stands in its error messages. `args` (an object, or NULL) becomes named variables: {"x": 1}
  * is $x. */
 int pm_jq_new(struct pm_jq **out, const char *program, const char *name, const json_t *args, struct pm_err *e);
+/* The same with a directory of modules: `include "NAME";` in the program finds NAME.jq there. */
+int pm_jq_new_in(struct pm_jq **out, const char *program, const char *name, const char *library, const json_t *args, struct pm_err *e);
 int pm_jq_file(struct pm_jq **out, const char *path, const json_t *args, struct pm_err *e);
 
 /* Runs it on one input: *out is a new array of everything it gave. An error raised in the program is status 65 with its

@@ -1,5 +1,5 @@
 /* spec.h: what a model is, in numbers and choices, and what its tensors are called: config.json through the family's jq program
- * (share/family/NAME.jq; pm-family.5 describes its input and its output). No tensors are read here and no device is known.
+ * (share/family/NAME.jq; pm-family.5 describes its input, its output and the roles). No tensors are read here and no device is known.
  *
  * The caller owns a spec; everything in it is borrowed until pm_spec_free. */
 #ifndef PM_SPEC_SPEC_H
@@ -47,8 +47,9 @@ struct pm_layer_spec {
 /* A tensor that the model has. */
 struct pm_tensor_spec {
 	const char *role;                       /* stack.layer.role[.expert]: "text.embed", "text.3.attn.q", "text.3.attn.q.bias", "text.head" */
-	const char *file;                       /* its name in the model's files; other names for it: alias */
-	const char *const *alias;               /* NULL-terminated, or NULL */
+	const char *file;                       /* its name in the model's files (where a store was given: the one of its names found there) */
+	const char *const *alias;               /* other names it goes by; NULL-terminated, or NULL */
+	const char *const *copies;              /* names under which a file may hold the same values again (a tied head); likewise */
 	const char *gguf;
 	const char *module;                     /* dotted path of its module in transformers' memory (adapters), without ".weight" */
 	const char *use;                        /* "linear", "embed", "norm", "bias", "other": what adapters may target */
@@ -77,19 +78,22 @@ struct pm_spec {
 	json_t *config;                         /* the config.json it came from */
 	json_t *json;                           /* the program's output */
 	struct pm_arena arena;
+	const struct pm_tensor_spec **sorted;   /* private: by role */
 };
 
-/* Reads DIR/config.json (or the file given), picks share/family/NAME.jq by model_type (each program says which it serves), or takes
- * `family` (a path, from --family). `store` (may be NULL) gives the program the names and shapes of the tensors there are.
- * An unknown model_type, activation, rope type … is an error (65) naming key and value. */
+/* Reads DIR/config.json (or the file given; beside a .safetensors file or an index, its config.json), picks share/family/NAME.jq by
+ * model_type (share/family/models.json is the table), or takes `family` (a path, from --family). `store` (may be NULL) gives the
+ * program the names and shapes of the tensors there are. An unknown model_type, activation, rope type … is an error (65) naming key
+ * and value. */
 int pm_spec_load(struct pm_spec **out, const char *dir, const char *share, const char *family, const struct pm_store *store, struct pm_err *e);
 void pm_spec_free(struct pm_spec *s);
 
 const struct pm_tensor_spec *pm_spec_find(const struct pm_spec *s, const char *role);           /* NULL: the model has none */
 const struct pm_tensor_spec *pm_spec_role(const struct pm_spec *s, struct pm_err *e, const char *fmt, ...) PM_PRINTF(3, 4);
 
-/* Holds a store against the spec: every tensor that is wanted is there with its shape and a type that can be computed with, every
- * tensor that is there is wanted or ignored. The first few that are not are named, with how many more. */
+/* Holds a store against the spec: every tensor that is wanted is there, once, with its shape and a type that can be computed with
+ * (f32, f16, bf16); every tensor that is there is wanted, ignored or an equal copy. The first three of each kind that are not are
+ * named, with how many there are (65). */
 int pm_spec_check(const struct pm_spec *s, const struct pm_store *store, struct pm_err *e);
 /* A role's bytes in the store, by any of its names; NULL where it is optional and absent. */
 const struct pm_view *pm_spec_view(const struct pm_spec *s, const struct pm_tensor_spec *t, const struct pm_store *store);

@@ -1,0 +1,215 @@
+# pm.jq: what the family programs share; `include "pm";` brings it in. pm-family.5 describes input and output.
+#
+# Functions named after a kind (`size`, `whole`, `real`, `flag`, `choice`) read one key of the config that is their
+# input and end the program with a message naming key and value where the value is of another kind.
+
+# A value as it stands in a message.
+def shown: tojson | if length > 80 then .[:77] + "..." else . end;
+
+def bad($key; $wanted): error("'\($key)' is \(.[$key] | shown), \($wanted)");
+
+# The value of a key, or $default where it is missing or null.
+def get($key; $default): if .[$key] == null then $default else .[$key] end;
+
+# The value of a key, null where that is written, $default only where the key is missing.
+def given($key; $default): if has($key) then .[$key] else $default end;
+
+# A key that must be there.
+def need($key): if .[$key] == null then error("'\($key)' is missing") else . end;
+
+def whole($key; $default):
+  get($key; $default) as $v
+  | if ($v | type) == "number" and $v >= 0 and ($v | floor) == $v then $v else bad($key; "a whole number was wanted") end;
+
+def positive($key; $default):
+  whole($key; $default) as $v | if $v > 0 then $v else bad($key; "a number above 0 was wanted") end;
+
+# A positive whole number without which there is no model.
+def size($key): need($key) | positive($key; null);
+
+# How many layers there are; more than any model has would only keep us busy.
+def layer_count($key): size($key) as $n | if $n <= 4096 then $n else bad($key; "at most 4096 was wanted") end;
+
+def real($key; $default):
+  get($key; $default) as $v | if ($v | type) == "number" then $v else bad($key; "a number was wanted") end;
+
+# A number, or 0 where the key holds null; $default where it is missing.
+def cap($key; $default):
+  (given($key; $default) // 0) as $v
+  | if ($v | type) == "number" and $v >= 0 then $v else bad($key; "a number or null was wanted") end;
+
+def flag($key; $default):
+  get($key; $default) as $v | if ($v | type) == "boolean" then $v else bad($key; "true or false was wanted") end;
+
+# What a table makes of a string.
+def choice($key; $default; $table):
+  get($key; $default) as $v
+  | if ($v | type) == "string" and ($table | has($v)) then $table[$v]
+    else (if .[$key] == null then .[$key] = $v else . end) | bad($key; "known are \($table | keys_unsorted | join(", "))") end;
+
+# Keys whose only value that this family computes is the one given: {"key": value}; missing and null are fine.
+def only($values):
+  . as $c
+  | reduce ($values | to_entries[]) as $e (.;
+      if $c[$e.key] == null or $c[$e.key] == $e.value then .
+      else $c | bad($e.key; "only \($e.value | tojson) is computed here") end);
+
+# What no family of this kind computes.
+def usual:
+  only({is_causal: true, use_bidirectional_attention: false, add_cross_attention: false, position_embedding_type: "absolute"})
+  | if .quantization_config == null then . else bad("quantization_config"; "quantised checkpoints are not read here") end;
+
+def activations: {
+  silu: "silu", swish: "silu", gelu: "gelu", gelu_python: "gelu", gelu_new: "gelu_tanh", gelu_fast: "gelu_tanh",
+  gelu_pytorch_tanh: "gelu_tanh", quick_gelu: "gelu_quick", relu: "relu", relu2: "relu2"};
+
+def head_dim: get("head_dim"; null) as $d
+  | if $d != null then positive("head_dim"; null)
+    else (size("hidden_size") / size("num_attention_heads")) as $q
+      | if ($q | floor) == $q then $q else bad("hidden_size"; "a multiple of num_attention_heads (\(.num_attention_heads)) was wanted") end
+    end;
+
+def kv_heads: positive("num_key_value_heads"; size("num_attention_heads"));
+
+# Which layers look through a window: a list of booleans, from layer_types where it is there, else by f (index -> boolean).
+def sliding($layers; f):
+  if .layer_types == null then [range($layers) | f]
+  elif (.layer_types | type) != "array" or (.layer_types | length) != $layers then bad("layer_types"; "a list of \($layers) names was wanted")
+  else . as $c | [.layer_types[] | if . == "sliding_attention" then true elif . == "full_attention" then false
+    else . as $t | $c | error("'layer_types' has \($t | shown), known are full_attention, sliding_attention") end] end;
+
+# ---- rope ----
+
+# One set of rotary frequencies from the keys of a rope dictionary (the input; {} for none), called $name in messages.
+def rope_keys: ["rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "low_freq_factor", "high_freq_factor",
+  "beta_fast", "beta_slow", "truncate", "attention_factor", "mscale", "mscale_all_dim", "short_factor", "long_factor",
+  "partial_rotary_factor", "finetuned"];
+
+def yarn_scale($k): if .factor <= 1 then 1 else 0.1 * $k * (.factor | log) + 1 end;
+
+def yarn_attention:
+  if .attention_factor != null then real("attention_factor"; null)
+  elif real("mscale"; 0) != 0 and real("mscale_all_dim"; 0) != 0 then yarn_scale(.mscale) / yarn_scale(.mscale_all_dim)
+  else yarn_scale(1) end;
+
+def factors($key; $n):
+  if (.[$key] | type) == "array" and (.[$key] | length) == $n and all(.[$key][]; type == "number" and . > 0) then .[$key]
+  else bad($key; "a list of \($n) numbers above 0 was wanted") end;
+
+def longrope($dims; $max; $original):
+  real("factor"; $max / $original) as $s
+  | {type: "longrope", original: $original, short_factor: factors("short_factor"; $dims / 2), long_factor: factors("long_factor"; $dims / 2),
+     attention_factor: (if .attention_factor != null then real("attention_factor"; null)
+       elif $s <= 1 then 1 else (1 + ($s | log) / ($original | log) | sqrt) end)};
+
+# $c is the config; the head turns $dims columns.
+def rope_scaling($c; $dims):
+  ($c | positive("max_position_embeddings"; 2048)) as $max
+  | (get("rope_type"; get("type"; "default"))) as $type
+  | if $type == "default" then {type: "plain"}
+    elif $type == "linear" then {type: "linear", factor: (need("factor") | real("factor"; null))}
+    elif $type == "dynamic" then
+      only({original_max_position_embeddings: $max})
+      | {type: "dynamic", factor: (need("factor") | real("factor"; null)), original: $max}
+    elif $type == "llama3" then
+      need("factor") | need("low_freq_factor") | need("high_freq_factor") | need("original_max_position_embeddings")
+      | {type: "llama3", factor: real("factor"; null), low: real("low_freq_factor"; null), high: real("high_freq_factor"; null),
+         original: real("original_max_position_embeddings"; null)}
+    elif $type == "yarn" then
+      need("factor")
+      | {type: "yarn", factor: real("factor"; null), beta_fast: real("beta_fast"; 32), beta_slow: real("beta_slow"; 1),
+         truncate: flag("truncate"; true), original: real("original_max_position_embeddings"; $max), attention_factor: yarn_attention}
+    elif $type == "longrope" or $type == "su" then
+      longrope($dims; $max; ($c | get("original_max_position_embeddings"; null)) // real("original_max_position_embeddings"; $max))
+    else error("'rope_type' is \($type | shown), known are default, linear, dynamic, llama3, yarn, longrope") end;
+
+# The rope of a config: theta at the top and rope_scaling (transformers 4), or all in rope_parameters (5).
+def rope_dictionary:
+  if .rope_parameters != null and .rope_scaling != null and (.rope_parameters | del(.rope_theta)) != (.rope_scaling | del(.rope_theta))
+  then error("'rope_scaling' and 'rope_parameters' contradict each other")
+  else (.rope_parameters // .rope_scaling // {}) as $d
+    | if ($d | type) == "object" then $d else bad(if .rope_parameters then "rope_parameters" else "rope_scaling" end; "an object was wanted") end
+  end;
+
+def rope_known:
+  . as $d | (keys_unsorted - rope_keys) as $more
+  | if $more == [] then . else error("rope scaling: '\($more[0])' is \($d[$more[0]] | shown), which is not known") end;
+
+# From a dictionary: the rope object of the output.
+def rope_from($c; $dims; $theta):
+  rope_known | only({partial_rotary_factor: 1})
+  | {theta: real("rope_theta"; $theta), dims: $dims} + rope_scaling($c; $dims);
+
+def rope($dims; $theta):
+  . as $c | only({partial_rotary_factor: 1})
+  | real("rope_theta"; $theta) as $t | rope_dictionary | rope_from($c; $dims; $t);
+
+# ---- tensors ----
+
+# A parameter: role, path of its module (below $p.file in the files, below $p.module in memory), GGUF name, use, shape.
+# $p: {file: prefix in the files, alias: [other prefixes], module: prefix in memory}
+def parameter($p; $role; $path; $kind; $gguf; $use; $dim):
+  {role: $role, file: "\($p.file)\($path).\($kind)", alias: [$p.alias[] | "\(.)\($path).\($kind)"],
+   module: "\($p.module)\($path)", gguf: "\($gguf).\($kind)", use: $use, dim: $dim};
+
+def weight($p; $role; $path; $gguf; $use; $dim): parameter($p; $role; $path; "weight"; $gguf; $use; $dim);
+def bias($p; $role; $path; $gguf; $n): parameter($p; "\($role).bias"; $path; "bias"; $gguf; "bias"; [$n]);
+
+# A linear layer, and its bias where it has one.
+def linear($p; $role; $path; $gguf; $out; $in; $bias):
+  weight($p; $role; $path; $gguf; "linear"; [$out, $in]), (if $bias then bias($p; $role; $path; $gguf; $out) else empty end);
+
+# A norm's weight.
+def norm($p; $role; $path; $gguf; $n): weight($p; $role; $path; $gguf; "norm"; [$n]);
+
+# The head: a tensor of its own, or, tied, other names under which the embedding may lie in a file once more.
+def embedding($p; $vocab; $hidden; $copies):
+  weight($p; "text.embed"; "embed_tokens"; "token_embd"; "embed"; [$vocab, $hidden]) + (if $copies == [] then {} else {copies: $copies} end);
+
+# ---- llama and its kin ----
+
+# The tensors of a model whose parts are named as llama's. $s: {hidden, vocab, tied, layer: […], qkv_bias, o_bias, ff_bias, qk_norm, post_norms}
+def llama_layer($p; $s; $l; $i):
+  "text.\($i)" as $r | "layers.\($i)" as $m | "blk.\($i)" as $g
+  | ($l.heads * $l.head_dim) as $q | ($l.kv_heads * $l.head_dim) as $kv
+  | norm($p; "\($r).attn_norm"; "\($m).input_layernorm"; "\($g).attn_norm"; $s.hidden),
+    linear($p; "\($r).attn.q"; "\($m).self_attn.q_proj"; "\($g).attn_q"; $q; $s.hidden; $s.qkv_bias),
+    linear($p; "\($r).attn.k"; "\($m).self_attn.k_proj"; "\($g).attn_k"; $kv; $s.hidden; $s.qkv_bias),
+    linear($p; "\($r).attn.v"; "\($m).self_attn.v_proj"; "\($g).attn_v"; $kv; $s.hidden; $s.qkv_bias),
+    linear($p; "\($r).attn.o"; "\($m).self_attn.o_proj"; "\($g).attn_output"; $s.hidden; $q; $s.o_bias),
+    (if $s.qk_norm then
+      norm($p; "\($r).attn.q_norm"; "\($m).self_attn.q_norm"; "\($g).attn_q_norm"; $l.head_dim),
+      norm($p; "\($r).attn.k_norm"; "\($m).self_attn.k_norm"; "\($g).attn_k_norm"; $l.head_dim) else empty end),
+    (if $s.post_norms then
+      norm($p; "\($r).attn_post_norm"; "\($m).post_attention_layernorm"; "\($g).post_attention_norm"; $s.hidden),
+      norm($p; "\($r).ff_norm"; "\($m).pre_feedforward_layernorm"; "\($g).ffn_norm"; $s.hidden),
+      norm($p; "\($r).ff_post_norm"; "\($m).post_feedforward_layernorm"; "\($g).post_ffw_norm"; $s.hidden)
+     else norm($p; "\($r).ff_norm"; "\($m).post_attention_layernorm"; "\($g).ffn_norm"; $s.hidden) end),
+    linear($p; "\($r).ff.gate"; "\($m).mlp.gate_proj"; "\($g).ffn_gate"; $l.inner; $s.hidden; $s.ff_bias),
+    linear($p; "\($r).ff.up"; "\($m).mlp.up_proj"; "\($g).ffn_up"; $l.inner; $s.hidden; $s.ff_bias),
+    linear($p; "\($r).ff.down"; "\($m).mlp.down_proj"; "\($g).ffn_down"; $s.hidden; $l.inner; $s.ff_bias);
+
+# $p.head: prefix of the head in the files and in memory, with $p.head_alias
+def llama_tensors($p; $s):
+  {file: $p.head, alias: ($p.head_alias // []), module: ""} as $h
+  | embedding($p; $s.vocab; $s.hidden; if $s.tied then ["\($h.file)lm_head.weight", ($h.alias[] | "\(.)lm_head.weight")] else [] end),
+    (range($s.layer | length) as $i | llama_layer($p; $s; $s.layer[$i]; $i)),
+    norm($p; "text.norm"; "norm"; "output_norm"; $s.hidden),
+    (if $s.tied then empty else linear($h; "text.head"; "lm_head"; "output"; $s.vocab; $s.hidden; false) end);
+
+# Where a text model keeps its names.
+def text_names: {file: "model.", alias: [], module: "model.", head: ""};
+
+# Buffers that old files hold.
+def rope_buffers: ["(.*\\.)?rotary_emb\\.inv_freq"];
+
+# The sizes that all configs of this kind write alike.
+def llama_sizes: usual | {
+  layers: layer_count("num_hidden_layers"), hidden: size("hidden_size"), vocab: size("vocab_size"),
+  norm: "rms", norm_eps: real("rms_norm_eps"; 1e-6)};
+
+# A layer with llama's defaults; what differs is added to it.
+def llama_layer_spec:
+  head_dim as $d
+  | {block: "transformer", heads: size("num_attention_heads"), kv_heads: kv_heads, head_dim: $d, scale: (1 / ($d | sqrt)), rope: 0,
+     ff: "gated", act: choice("hidden_act"; "silu"; activations), inner: size("intermediate_size")};

@@ -1,0 +1,379 @@
+/* spec: every golden model of the families there are loads and its tensors are as wanted; one model of each family is held to
+ * its numbers one by one; a config or a store that is wrong is refused with words that name what is wrong. */
+#include <dirent.h>
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "spec/spec.h"
+#include "tap.h"
+
+static const char *shared;
+static char tmp[] = "/tmp/pm-unit-XXXXXX";
+
+static int near(double a, double b)
+{
+	return fabs(a - b) <= 1e-12 * fabs(b);
+}
+
+/* Opens a golden model; the store may be NULL. */
+static struct pm_spec *open_golden(const char *where, struct pm_store **store)
+{
+	struct pm_err e = {0};
+	struct pm_spec *s = NULL;
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/%s", shared, where);
+	if (pm_store_open(store, path, &e) < 0 || pm_spec_load(&s, path, "share", NULL, *store, &e) < 0) {
+		check(0, "%s: %s", where, e.text);
+		return NULL;
+	}
+	return s;
+}
+
+static void one_case(const char *where)
+{
+	struct pm_err e = {0};
+	struct pm_store *store = NULL;
+	struct pm_spec *s = open_golden(where, &store);
+	size_t i, found = 0, gguf = 0;
+
+	if (s) {
+		check(pm_spec_check(s, store, &e) == 0, "%s: its tensors are those wanted %s", where, e.text);
+		for (i = 0; i < s->ntensors; i++) {
+			found += pm_store_find(store, s->tensor[i].file) != NULL;
+			gguf += s->tensor[i].gguf != NULL;
+			if (pm_spec_find(s, s->tensor[i].role) != &s->tensor[i])
+				check(0, "role %s is found", s->tensor[i].role);
+		}
+		check(found == s->ntensors && gguf == s->ntensors, "%s: %zu tensors under their names", where, found);
+	}
+	pm_spec_free(s);
+	pm_store_close(store);
+}
+
+static void every_case(const char *family)
+{
+	struct dirent *d;
+	char path[3000], where[4096];
+	DIR *dir;
+	int n = 0;
+
+	snprintf(path, sizeof path, "%s/fixtures/%s", shared, family);
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		snprintf(where, sizeof where, "%s/%.200s/config.json", path, d->d_name);
+		if (d->d_name[0] == '.' || !pm_exists(where))
+			continue;
+		snprintf(where, sizeof where, "fixtures/%s/%.200s", family, d->d_name);
+		one_case(where);
+		n++;
+	}
+	if (dir)
+		closedir(dir);
+	check(n > 0, "%s: %d cases", family, n);
+}
+
+/* A role's tensor as text: file, module, gguf, use, shape. */
+static void is(const struct pm_spec *s, const char *role, const char *wanted)
+{
+	const struct pm_tensor_spec *t = pm_spec_find(s, role);
+	char text[1000];
+	int i, n;
+
+	if (!t) {
+		check(!strcmp(wanted, "none"), "%s: there is none", role);
+		return;
+	}
+	n = snprintf(text, sizeof text, "%s %s %s %s%s", t->file, t->module, t->gguf, t->use, t->transposed ? " transposed" : "");
+	for (i = 0; i < t->nd; i++)
+		n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)t->dim[i]);
+	check(!strcmp(text, wanted), "%s: %s", role, text);
+}
+
+static void llama(void)
+{
+	struct pm_store *store = NULL;
+	struct pm_spec *s = open_golden("fixtures/llama/base", &store);
+	const struct pm_layer_spec *l;
+	struct pm_err e = {0};
+
+	if (!s)
+		return;
+	l = &s->layer[1];
+	check(!strcmp(s->family, "llama") && !strcmp(s->model_type, "llama"), "family and model_type");
+	check(s->layers == 2 && s->hidden == 32 && s->vocab == 131 && s->max_positions == 256 && !s->learned_positions, "sizes");
+	check(s->norm == PM_NORM_RMS && near(s->norm_eps, 0.004), "norm");
+	check(s->embed_scale == 1 && s->logit_scale == 1 && s->logit_softcap == 0 && !s->tied, "scales, untied");
+	check(!strcmp(l->block, "transformer") && l->heads == 4 && l->kv_heads == 2 && l->head_dim == 8, "heads");
+	check(near(l->scale, 1 / sqrt(8)) && l->softcap == 0 && l->window == 0 && l->rope == 0, "attention");
+	check(!strcmp(l->ff, "gated") && !strcmp(l->act, "silu") && l->inner == 56 && l->residual == 1, "feed-forward");
+	check(s->nropes == 1 && s->ropes[0].type == PM_ROPE_PLAIN && s->ropes[0].theta == 500000 && s->ropes[0].dims == 8 && !s->ropes[0].interleaved &&
+		s->ropes[0].attention_factor == 1, "rope");
+	is(s, "text.embed", "model.embed_tokens.weight model.embed_tokens token_embd.weight embed 131 32");
+	is(s, "text.1.attn_norm", "model.layers.1.input_layernorm.weight model.layers.1.input_layernorm blk.1.attn_norm.weight norm 32");
+	is(s, "text.1.attn.q", "model.layers.1.self_attn.q_proj.weight model.layers.1.self_attn.q_proj blk.1.attn_q.weight linear 32 32");
+	is(s, "text.1.attn.k", "model.layers.1.self_attn.k_proj.weight model.layers.1.self_attn.k_proj blk.1.attn_k.weight linear 16 32");
+	is(s, "text.1.attn.v", "model.layers.1.self_attn.v_proj.weight model.layers.1.self_attn.v_proj blk.1.attn_v.weight linear 16 32");
+	is(s, "text.1.attn.o", "model.layers.1.self_attn.o_proj.weight model.layers.1.self_attn.o_proj blk.1.attn_output.weight linear 32 32");
+	is(s, "text.1.ff_norm", "model.layers.1.post_attention_layernorm.weight model.layers.1.post_attention_layernorm blk.1.ffn_norm.weight norm 32");
+	is(s, "text.1.ff.gate", "model.layers.1.mlp.gate_proj.weight model.layers.1.mlp.gate_proj blk.1.ffn_gate.weight linear 56 32");
+	is(s, "text.1.ff.up", "model.layers.1.mlp.up_proj.weight model.layers.1.mlp.up_proj blk.1.ffn_up.weight linear 56 32");
+	is(s, "text.1.ff.down", "model.layers.1.mlp.down_proj.weight model.layers.1.mlp.down_proj blk.1.ffn_down.weight linear 32 56");
+	is(s, "text.norm", "model.norm.weight model.norm output_norm.weight norm 32");
+	is(s, "text.head", "lm_head.weight lm_head output.weight linear 131 32");
+	is(s, "text.1.attn.q.bias", "none");
+	is(s, "text.2.attn.q", "none");
+	check(pm_spec_role(s, &e, "text.%d.attn.%s", 0, "q") == pm_spec_find(s, "text.0.attn.q") && !pm_spec_role(s, &e, "text.head.bias") &&
+		strstr(e.text, "'text.head.bias'"), "a role by format; one that there is not: %s", e.text);
+	pm_spec_free(s);
+	pm_store_close(store);
+}
+
+static void llama_ropes(void)
+{
+	static const struct { const char *where; enum pm_rope_type type; double theta, factor, original; int64_t dims; double attention; } r[] = {
+		{"linear", PM_ROPE_LINEAR, 10000, 4, 0, 8, 1}, {"dynamic", PM_ROPE_DYNAMIC, 10000, 2, 16, 8, 1},
+		{"llama3-scaling", PM_ROPE_LLAMA3, 10000, 8, 64, 16, 1}, {"yarn", PM_ROPE_YARN, 1000, 4, 512, 16, 1.1386294361119891},
+		{"yarn-betas", PM_ROPE_YARN, 1000, 8, 64, 16, 1.3}, {"yarn-mscale", PM_ROPE_YARN, 1000, 4, 96, 16, 1.1940812106567849 / 1.0831776617 },
+	};
+	struct pm_store *store;
+	struct pm_spec *s;
+	char where[200];
+	size_t i;
+
+	for (i = 0; i < sizeof r / sizeof *r; i++) {
+		snprintf(where, sizeof where, "fixtures/llama/%s", r[i].where);
+		s = open_golden(where, &store);
+		if (s)
+			check(s->ropes[0].type == r[i].type && s->ropes[0].theta == r[i].theta && s->ropes[0].factor == r[i].factor &&
+				s->ropes[0].original == r[i].original && s->ropes[0].dims == r[i].dims &&
+				fabs(s->ropes[0].attention_factor - r[i].attention) < 1e-9, "%s (%.12g)", where, s->ropes[0].attention_factor);
+		if (s && r[i].type == PM_ROPE_LLAMA3)
+			check(s->ropes[0].low == 1 && s->ropes[0].high == 4, "low and high factors");
+		if (s && !strcmp(r[i].where, "yarn-betas"))
+			check(s->ropes[0].beta_fast == 4 && s->ropes[0].beta_slow == 0.5 && !s->ropes[0].truncate, "betas, truncate false");
+		if (s && !strcmp(r[i].where, "yarn"))
+			check(s->ropes[0].beta_fast == 32 && s->ropes[0].beta_slow == 1 && s->ropes[0].truncate, "default betas");
+		pm_spec_free(s);
+		pm_store_close(store);
+	}
+}
+
+/* ---- wrong configs and stores ---- */
+
+/* A golden config with changes merged in (null removes a key): the words of the refusal, or "" when it is accepted. */
+static const char *changed(const char *where, const char *changes)
+{
+	static struct pm_err e;
+	char path[4096];
+	struct pm_spec *s = NULL;
+	json_t *config, *more = json_loads(changes, 0, NULL), *v;
+	const char *key;
+
+	snprintf(path, sizeof path, "%s/fixtures/%s/config.json", shared, where);
+	config = json_load_file(path, 0, NULL);
+	json_object_foreach(more, key, v)
+		if (json_is_null(v))
+			json_object_del(config, key);
+		else
+			json_object_set(config, key, v);
+	snprintf(path, sizeof path, "%s/config.json", tmp);
+	json_dump_file(config, path, 0);
+	json_decref(config);
+	json_decref(more);
+	memset(&e, 0, sizeof e);
+	if (pm_spec_load(&s, tmp, "share", NULL, NULL, &e) == 0) {
+		pm_spec_free(s);
+		return "";
+	}
+	return e.status == PM_DATA && !strncmp(e.text, path, strlen(path)) ? e.text : "(another status or subject)";
+}
+
+static void refuses(const char *where, const char *changes, const char *words)
+{
+	const char *text = changed(where, changes);
+
+	check(*text && strstr(text, words), "%s: %s", changes, *text ? text : "accepted");
+}
+
+static void accepts(const char *where, const char *changes)
+{
+	const char *text = changed(where, changes);
+
+	check(!*text, "%s %s is accepted %s", where, changes, text);
+}
+
+static void wrong_configs(void)
+{
+	refuses("llama/base", "{\"model_type\":\"llamas\"}", "'model_type' is \"llamas\", known are llama");
+	refuses("llama/base", "{\"model_type\":null}", "'model_type' is missing");
+	refuses("llama/base", "{\"model_type\":7}", "'model_type'");
+	refuses("llama/base", "{\"hidden_act\":\"mish\"}", "'hidden_act' is \"mish\", known are silu");
+	refuses("llama/base", "{\"hidden_act\":3}", "'hidden_act' is 3");
+	refuses("llama/base", "{\"hidden_size\":null}", "'hidden_size' is missing");
+	refuses("llama/base", "{\"hidden_size\":\"32\"}", "'hidden_size' is \"32\"");
+	refuses("llama/base", "{\"hidden_size\":32.5}", "'hidden_size' is 32.5");
+	refuses("llama/base", "{\"hidden_size\":33}", "'hidden_size' is 33, a multiple");
+	refuses("llama/base", "{\"num_hidden_layers\":0}", "'num_hidden_layers' is 0");
+	refuses("llama/base", "{\"num_hidden_layers\":1000000000}", "'num_hidden_layers' is 1000000000");
+	refuses("llama/base", "{\"num_key_value_heads\":3}", "4 heads over 3");
+	refuses("llama/base", "{\"attention_bias\":1}", "'attention_bias' is 1");
+	refuses("llama/base", "{\"rms_norm_eps\":\"1e-5\"}", "'rms_norm_eps'");
+	refuses("llama/base", "{\"quantization_config\":{\"quant_method\":\"gptq\"}}", "'quantization_config' is {\"quant_method\":\"gptq\"}");
+	refuses("llama/base", "{\"use_bidirectional_attention\":true}", "'use_bidirectional_attention' is true");
+	refuses("llama/base", "{\"partial_rotary_factor\":0.5}", "'partial_rotary_factor' is 0.5");
+	refuses("llama/base", "{\"head_dim\":7}", "'dims'");
+	refuses("llama/base", "{\"rope_theta\":-1}", "'theta'");
+	refuses("llama/base", "{\"rope_scaling\":[]}", "'rope_scaling' is []");
+	refuses("llama/base", "{\"rope_scaling\":{\"rope_type\":\"mrope\"}}", "'rope_type' is \"mrope\"");
+	refuses("llama/base", "{\"rope_scaling\":{\"type\":\"linear\"}}", "'factor' is missing");
+	refuses("llama/base", "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}}", "'factor'");
+	refuses("llama/base", "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":2,\"alpha\":3}}", "'alpha' is 3");
+	refuses("llama/base", "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}}", "'low_freq_factor' is missing");
+	refuses("llama/base", "{\"rope_scaling\":{\"rope_type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1,1]}}", "'short_factor' is [1,1]");
+	refuses("llama/dynamic", "{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8}}", "contradict");
+	accepts("llama/base", "{\"hidden_size\":32.0,\"max_position_embeddings\":90.0,\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}");
+	accepts("llama/base", "{\"num_key_value_heads\":null,\"rope_scaling\":null,\"tie_word_embeddings\":null}");
+	accepts("llama/base", "{\"rope_scaling\":{\"type\":\"su\",\"short_factor\":[1,1,1,1],\"long_factor\":[1,2,3,4],\"original_max_position_embeddings\":64}}");
+}
+
+/* A store with the tensors of a golden model, one of them left out, one more added, one of another shape. */
+static void wrong_store(void)
+{
+	struct pm_err e = {0};
+	struct pm_store *store = NULL, *other = NULL;
+	struct pm_spec *s = open_golden("fixtures/llama/tied", &store);
+	struct pm_st_writer *w;
+	static const float extra[131 * 32];
+	char path[200];
+	size_t i, n;
+
+	if (!s)
+		return;
+	snprintf(path, sizeof path, "%s/model.safetensors", tmp);
+	n = pm_store_count(store);
+	pm_st_begin(&w, path, NULL, &e);
+	for (i = 0; i < n; i++) {
+		const struct pm_view *v = pm_store_at(store, i);
+
+		if (strstr(v->name, "layers.0.mlp") || strstr(v->name, "layers.1.self_attn"))
+			continue;
+		if (!strcmp(v->name, "model.norm.weight"))
+			pm_st_declare(w, v->name, PM_F32, 2, (uint64_t[]){1, v->dim[0]}, &e);
+		else if (strstr(v->name, "0.input_layernorm"))
+			pm_st_declare(w, v->name, PM_I32, 1, v->dim, &e);
+		else
+			pm_st_declare(w, v->name, v->type, v->nd, v->dim, &e);
+	}
+	pm_st_declare(w, "lm_head.weight", PM_F32, 2, (uint64_t[]){131, 32}, &e);
+	pm_st_declare(w, "model.layers.0.self_attn.rotary_emb.inv_freq", PM_F32, 1, (uint64_t[]){4}, &e);
+	pm_st_declare(w, "model.layers.2.mlp.up_proj.weight", PM_F32, 1, (uint64_t[]){4}, &e);
+	for (i = 0; i < n; i++) {
+		const struct pm_view *v = pm_store_at(store, i);
+
+		if (!strstr(v->name, "layers.0.mlp") && !strstr(v->name, "layers.1.self_attn"))
+			pm_st_put(w, v->data, v->bytes, &e);
+	}
+	pm_st_put(w, extra, sizeof extra, &e);
+	pm_st_put(w, extra, 32, &e);
+	check(pm_st_end(w, &e) == 0 && pm_store_open(&other, tmp, &e) == 0, "a store with faults %s", e.text);
+	if (!other)
+		return;
+	check(pm_spec_check(s, other, &e) < 0 && e.status == PM_DATA, "is refused: %s", e.text);
+	check(strstr(e.text, "7 tensors are missing: 'model.layers.0.mlp.gate_proj.weight', 'model.layers.0.mlp.up_proj.weight', ") &&
+		strstr(e.text, "', …"), "three of the missing are named");
+	check(strstr(e.text, "'model.norm.weight' is [1, 32] where [32] was wanted") != NULL, "the misshapen");
+	check(strstr(e.text, "'model.layers.0.input_layernorm.weight' is i32 where f32, f16 or bf16 was wanted") != NULL, "the wrong type");
+	check(strstr(e.text, "'lm_head.weight' differs from 'model.embed_tokens.weight', to which it is tied") != NULL, "the head that is no copy");
+	check(strstr(e.text, "1 tensor is unexpected: 'model.layers.2.mlp.up_proj.weight'") != NULL, "the unexpected; the buffer is ignored");
+	pm_store_close(other);
+	pm_spec_free(s);
+	pm_store_close(store);
+}
+
+/* What a program may give that is no spec. */
+static void wrong_program(const char *program, const char *words)
+{
+	struct pm_err e = {0};
+	struct pm_spec *s = NULL;
+	char family[200], config[4096];
+	FILE *f;
+	int r;
+
+	snprintf(family, sizeof family, "%s/mine.jq", tmp);
+	snprintf(config, sizeof config, "%s/config.json", tmp);
+	f = fopen(family, "w");
+	fputs(program, f);
+	fclose(f);
+	f = fopen(config, "w");
+	fputs("{\"model_type\":\"mine\"}", f);
+	fclose(f);
+	r = pm_spec_load(&s, tmp, "share", family, NULL, &e);
+	check(r < 0 && e.status == PM_DATA && strstr(e.text, words), "%s", r < 0 ? e.text : "accepted");
+	pm_spec_free(s);
+}
+
+#define SPEC(layer, tensor) "{family: \"mine\", layers: 1, hidden: 4, vocab: 8, norm: \"rms\", norm_eps: 0.1, tied: true, ropes: [], layer: [" layer \
+	"], tensor: [" tensor "]}"
+#define LAYER "{block: \"transformer\", heads: 2, kv_heads: 1, head_dim: 4, scale: 0.5, ff: \"gated\", act: \"silu\", inner: 8}"
+#define TENSOR(role, dim) "{role: \"" role "\", file: \"a\", module: \"a\", use: \"embed\", dim: " dim "}"
+
+static void own_program(void)
+{
+	struct pm_err e = {0};
+	struct pm_spec *s = NULL;
+	char family[200];
+
+	wrong_program("{", "mine.jq");
+	wrong_program("empty", "0 values");
+	wrong_program("1, 2", "2 values");
+	wrong_program("[]", "an object was wanted");
+	wrong_program("{family: \"mine\"}", "'layers' is missing");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]")) " + {tide: true}", "'tide' is no key");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]")) " + {norm: \"batch\"}", "'norm': 'batch' is not known, known are none, rms, rms1, layer");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]")) " + {layers: 2}", "1 layers are described");
+	wrong_program(SPEC(LAYER " + {rope: 0}", TENSOR("text.embed", "[8, 4]")), "layer 0: 'rope' is 0, there are 0");
+	wrong_program(SPEC(LAYER " + {block: \"wall\"}", TENSOR("text.embed", "[8, 4]")), "'block': 'wall'");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[]")), "1 to 4 dimensions");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 0]")), "dimension 1 is no size");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]") "," TENSOR("text.embed", "[8, 4]")), "two tensors have the role 'text.embed'");
+	wrong_program("error(\"no such luck\")", "no such luck");
+	wrong_program("include \"pm\"; .config | size(\"width\")", "'width' is missing");
+	snprintf(family, sizeof family, "%s/mine.jq", tmp);
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]")) " | del(.tied)", "'tied' is missing");
+	FILE *f = fopen(family, "w");
+	fputs(SPEC(LAYER, TENSOR("text.embed", "[8, 4]")), f);
+	fclose(f);
+	check(pm_spec_load(&s, tmp, "share", family, NULL, &e) == 0 && s->layer[0].rope == -1 && !strcmp(s->model_type, "mine"), "a family of one's own %s",
+		e.text);
+	pm_spec_free(s);
+}
+
+int main(void)
+{
+	struct pm_err e;
+
+	shared = golden_dir();
+	if (!mkdtemp(tmp))
+		return 1;
+	own_program();
+	if (shared) {
+		every_case("llama");
+		every_case("lora");
+		one_case("fixtures/packing/llama");
+		every_case("accumulation");
+		every_case("medium");
+		one_case("data/models/stories260K_hf");
+		llama();
+		llama_ropes();
+		wrong_configs();
+		wrong_store();
+	} else {
+		skip("golden data is not there");
+	}
+	pm_remove_tree(tmp, &e);
+	return done();
+}
