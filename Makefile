@@ -84,18 +84,24 @@ bench: all
 	PM_BUILD=$B bash tests/bench/run
 
 ##: install under $(DESTDIR)$(PREFIX)
-install: all
+install: all install-files
+
+install-files:
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SHAREDIR)'
 	for f in $(TOOLS); do install -m 755 $$f '$(DESTDIR)$(BINDIR)' || exit 1; done
 	for f in $(MAN); do install -D -m 644 $$f '$(DESTDIR)$(MANDIR)'/man$${f##*.}/$${f##*/} || exit 1; done
-	for f in $$(find kernels share -type f | sed s,^share/,,); do \
-		s=$$f; [ -f $$s ] || s=share/$$f; install -D -m 644 $$s '$(DESTDIR)$(SHAREDIR)'/$$f || exit 1; done
+	for f in $$(find kernels share -type f ! -path "share/completions/*"); do \
+		install -D -m 644 $$f '$(DESTDIR)$(SHAREDIR)'/$${f#share/} || exit 1; done
+	install -D -m 644 share/completions/pm.bash '$(DESTDIR)$(BASHCOMPDIR)'/pm.bash
+	for f in $(notdir $(TOOLS)); do ln -sf pm.bash '$(DESTDIR)$(BASHCOMPDIR)'/$$f || exit 1; done
+	install -D -m 644 share/completions/_pm '$(DESTDIR)$(ZSHCOMPDIR)'/_pm
 
 ##: remove what install put there
 uninstall:
 	rm -f $(TOOLS:$B/bin/%='$(DESTDIR)$(BINDIR)/%')
 	for f in $(notdir $(MAN)); do rm -f '$(DESTDIR)$(MANDIR)'/man$${f##*.}/$$f; done
 	rm -rf '$(DESTDIR)$(SHAREDIR)'
+	rm -f $(TOOLS:$B/bin/%='$(DESTDIR)$(BASHCOMPDIR)/%') '$(DESTDIR)$(BASHCOMPDIR)'/pm.bash '$(DESTDIR)$(ZSHCOMPDIR)'/_pm
 
 ##: pm-$(VERSION).tar.gz of the last commit
 dist:
@@ -108,9 +114,9 @@ clean:
 ##: this list
 help:
 	@awk '/^##: / { text = substr($$0, 5); next } text != "" { sub(/:.*/, ""); printf "%-14s %s\n", $$0, text; text = "" }' Makefile
-	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR DESTDIR B"
+	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR BASHCOMPDIR ZSHCOMPDIR DESTDIR B"
 
 FORCE:
-.PHONY: all check check-unit check-op check-tools lint lint-build sanitize demo bench install uninstall dist clean help FORCE
+.PHONY: all check check-unit check-op check-tools lint lint-build sanitize demo bench install install-files uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -10,7 +10,7 @@ packages="gcc libc6-dev make
 # To run: a CPU device for OpenCL (it links kernels with the system's linker), and what the recipes call.
 packages="$packages pocl-opencl-icd binutils jq gnuplot-nox"
 # To test.
-packages="$packages bash bats mandoc procps"
+packages="$packages bash bats mandoc"
 case " $* " in
 *" lint "*) packages="$packages clang cppcheck shellcheck" ;;
 esac

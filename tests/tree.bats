@@ -14,7 +14,7 @@ setup() {
 }
 
 @test "tree: no banned function is called" {
-	awk -f tests/banned.awk lib/*/*.[ch] bin/*.c tests/*/*.[ch]
+	awk -f tests/banned.awk lib/*/*.[ch] bin/*.c
 }
 
 @test "tree: the library holds no variable that changes" {

@@ -1,0 +1,22 @@
+# bash completion of all pm tools that are in PATH, from what their --help says.
+_pm() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} tool=${COMP_WORDS[0]} help choices
+	help=$("$tool" --help 2>/dev/null) || return 0
+	# the words of a choice: "--precision P  arithmetic ... (f32|bf16|auto)"
+	if [[ $prev == --* ]]; then
+		choices=$(sed -nE "s/^ .*${prev} .*\(([a-z0-9_|-]*\|[a-z0-9_|-]*)\).*/\1/p" <<<"$help")
+		if [ -n "$choices" ]; then
+			mapfile -t COMPREPLY < <(compgen -W "${choices//|/ }" -- "$cur")
+			return 0
+		fi
+	fi
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(sed -nE 's/^  (-.,|   ) --(\[no-\])?([a-z0-9-]+).*/--\3/p' <<<"$help")" -- "$cur")
+		return 0
+	fi
+	mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+}
+for _pm_tool in $(compgen -c pm- | sort -u); do
+	complete -o filenames -F _pm "$_pm_tool"
+done
+unset _pm_tool

@@ -1,0 +1,64 @@
+# What holds for every tool alike.
+load lib
+
+tools() {
+	local f
+	for f in "$PM_BIN"/pm-*; do
+		case $f in *.o) ;; *) [ -x "$f" ] && basename "$f" ;; esac
+	done
+	return 0
+}
+
+@test "cli: --help and -h print the usage on stdout and nothing else" {
+	for t in $(tools); do
+		"$t" --help >out 2>err
+		head -1 out | grep -q "^usage: $t "
+		[ ! -s err ]
+		"$t" -h | cmp - out
+	done
+}
+
+@test "cli: --version names the tool and the version" {
+	for t in $(tools); do
+		[ "$("$t" --version)" = "$t (pm) $(cat "$PM_TOP/VERSION")" ]
+		[ "$("$t" -V)" = "$("$t" --version)" ]
+	done
+}
+
+@test "cli: an unknown option is status 64 and one line" {
+	for t in $(tools); do
+		fails_with 64 "$t: unknown option '--nonsense'" "$t" --nonsense
+		fails_with 64 "$t: unknown option '-Z'" "$t" -Z
+	done
+}
+
+@test "cli: help that cannot be written is status 74" {
+	for t in $(tools); do
+		run --separate-stderr bash -c "'$t' --help >/dev/full"
+		[ "$status" -eq 74 ]
+		# shellcheck disable=SC2154
+		[[ $stderr == "$t: cannot write the output: No space left on device" ]]
+	done
+}
+
+@test "cli: a letter has one long name in all tools, the one in pm.7's table" {
+	for t in $(tools); do
+		"$t" --help | sed -nE 's/^  -(.), --(\[no-\])?([^ ]*).*/\1 \3/p'
+	done | sort -u >used
+	sed -nE 's/^\.It Fl ([A-Za-z]) Ta Fl -([a-z-]+).*/\1 \2/p' "$PM_TOP/man/pm.7" | sort -u >table
+	comm -23 used table >unknown
+	cat unknown
+	[ ! -s unknown ]
+}
+
+@test "cli: what install puts there, uninstall removes" {
+	make -s -C "$PM_TOP" B="${PM_BUILD:-build}" DESTDIR="$PWD/root" install-files
+	for t in $(tools); do
+		PM_SHARE=$PWD/root/usr/local/share/pm root/usr/local/bin/"$t" --version
+		[ -f "root/usr/local/share/man/man1/$t.1" ]
+	done
+	[ -f root/usr/local/share/man/man7/pm.7 ]
+	[ -f root/usr/local/share/pm/kernels/common.cl ]
+	make -s -C "$PM_TOP" B="${PM_BUILD:-build}" DESTDIR="$PWD/root" uninstall
+	[ -z "$(find root -type f -o -type l)" ]
+}
