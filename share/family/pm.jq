@@ -213,3 +213,23 @@ def llama_layer_spec:
   head_dim as $d
   | {block: "transformer", heads: size("num_attention_heads"), kv_heads: kv_heads, head_dim: $d, scale: (1 / ($d | sqrt)), rope: 0,
      ff: "gated", act: choice("hidden_act"; "silu"; activations), inner: size("intermediate_size")};
+
+# ---- qwen ----
+
+# The window of each layer, 0 for none: only where use_sliding_window is true.
+def qwen_windows:
+  layer_count("num_hidden_layers") as $n
+  | (if flag("use_sliding_window"; false) then cap("sliding_window"; 4096) else 0 end) as $window
+  | whole("max_window_layers"; 28) as $from
+  | [sliding($n; . >= $from)[] | if . then $window else 0 end];
+
+# ---- gemma ----
+
+# The head sizes that configs of this kind leave out; their rms_norm_eps default is llama's.
+def gemma_sizes($heads; $kv_heads):
+  reduce ({num_attention_heads: $heads, num_key_value_heads: $kv_heads, head_dim: 256} | to_entries[]) as $e (.;
+    if .[$e.key] == null then .[$e.key] = $e.value else . end);
+
+def gemma_layer_spec($act): del(.hidden_act) | llama_layer_spec + {act: $act};
+
+def gemma_scales: . + {norm: "rms1", embed_scale: (.hidden | sqrt)};

@@ -134,10 +134,11 @@ static void llama(void)
 
 static void llama_ropes(void)
 {
-	static const struct { const char *where; enum pm_rope_type type; double theta, factor, original; int64_t dims; double attention; } r[] = {
+	const struct { const char *where; enum pm_rope_type type; double theta, factor, original; int64_t dims; double attention; } r[] = {
 		{"linear", PM_ROPE_LINEAR, 10000, 4, 0, 8, 1}, {"dynamic", PM_ROPE_DYNAMIC, 10000, 2, 16, 8, 1},
 		{"llama3-scaling", PM_ROPE_LLAMA3, 10000, 8, 64, 16, 1}, {"yarn", PM_ROPE_YARN, 1000, 4, 512, 16, 1.1386294361119891},
-		{"yarn-betas", PM_ROPE_YARN, 1000, 8, 64, 16, 1.3}, {"yarn-mscale", PM_ROPE_YARN, 1000, 4, 96, 16, 1.1940812106567849 / 1.0831776617 },
+		{"yarn-betas", PM_ROPE_YARN, 1000, 8, 64, 16, 1.3},
+		{"yarn-mscale", PM_ROPE_YARN, 1000, 4, 96, 16, (1 + 0.14 * log(4)) / (1 + 0.06 * log(4))},
 	};
 	struct pm_store *store;
 	struct pm_spec *s;
@@ -160,6 +161,133 @@ static void llama_ropes(void)
 		pm_spec_free(s);
 		pm_store_close(store);
 	}
+}
+
+/* What is asserted of the other families: numbers of the model, of two of its layers, of its ropes, and tensors that llama has not. */
+struct facts {
+	const char *where, *family, *model_type;
+	int64_t layers, hidden, vocab, positions;
+	enum pm_norm norm;
+	double eps, embed_scale, softcap;
+	bool tied, learned;
+	int nropes;
+	double theta[2];
+	size_t ntensors;
+	struct { int64_t heads, kv, dim, window, inner; double scale, softcap; int rope; const char *ff, *act; } layer[2];
+};
+
+static void hold(const struct pm_spec *s, const struct facts *f)
+{
+	int i;
+
+	check(!strcmp(s->family, f->family) && !strcmp(s->model_type, f->model_type), "%s: family and model_type", f->where);
+	check(s->layers == f->layers && s->hidden == f->hidden && s->vocab == f->vocab && s->max_positions == f->positions, "%s: sizes", f->where);
+	check(s->norm == f->norm && near(s->norm_eps, f->eps), "%s: norm", f->where);
+	check(near(s->embed_scale, f->embed_scale) && s->logit_scale == 1 && s->logit_softcap == f->softcap, "%s: scales", f->where);
+	check(s->tied == f->tied && s->learned_positions == f->learned && s->ntensors == f->ntensors, "%s: ties, positions, %zu tensors", f->where, s->ntensors);
+	check(s->nropes == f->nropes && (f->nropes < 1 || s->ropes[0].theta == f->theta[0]) && (f->nropes < 2 || s->ropes[1].theta == f->theta[1]),
+		"%s: ropes", f->where);
+	for (i = 0; i < 2; i++) {
+		const struct pm_layer_spec *l = &s->layer[i];
+
+		check(l->heads == f->layer[i].heads && l->kv_heads == f->layer[i].kv && l->head_dim == f->layer[i].dim, "%s: heads of layer %d", f->where, i);
+		check(l->window == f->layer[i].window && near(l->scale, f->layer[i].scale) && l->softcap == f->layer[i].softcap && l->rope == f->layer[i].rope,
+			"%s: attention of layer %d", f->where, i);
+		check(!strcmp(l->block, "transformer") && !strcmp(l->ff, f->layer[i].ff) && !strcmp(l->act, f->layer[i].act) && l->inner == f->layer[i].inner &&
+			l->residual == 1, "%s: feed-forward of layer %d", f->where, i);
+	}
+}
+
+static void others(void)
+{
+	const double r8 = sqrt(1 / 8.0), r24 = sqrt(1 / 24.0), root32 = sqrt(32);
+	const struct facts facts[] = {
+		{"fixtures/mistral/window", "mistral", "mistral", 2, 32, 131, 256, PM_NORM_RMS, 0.005, 1, 0, false, false, 1, {100000, 0}, 21,
+			{{4, 2, 8, 7, 56, r8, 0, 0, "gated", "silu"}, {4, 2, 8, 7, 56, r8, 0, 0, "gated", "silu"}}},
+		{"fixtures/qwen2/window", "qwen2", "qwen2", 3, 32, 131, 256, PM_NORM_RMS, 0.005, 1, 0, true, false, 1, {1000000, 0}, 38,
+			{{4, 2, 8, 0, 56, r8, 0, 0, "gated", "silu"}, {4, 2, 8, 6, 56, r8, 0, 0, "gated", "silu"}}},
+		{"fixtures/qwen3/untied-bias", "qwen3", "qwen3", 2, 32, 131, 256, PM_NORM_RMS, 0.02, 1, 0, false, false, 1, {1000000, 0}, 33,
+			{{2, 1, 16, 0, 56, 0.25, 0, 0, "gated", "silu"}, {2, 1, 16, 0, 56, 0.25, 0, 0, "gated", "silu"}}},
+		{"fixtures/gemma/base", "gemma", "gemma", 2, 32, 131, 256, PM_NORM_RMS1, 0.005, root32, 0, true, false, 1, {10000, 0}, 20,
+			{{4, 1, 16, 0, 64, 0.25, 0, 0, "gated", "gelu_tanh"}, {4, 1, 16, 0, 64, 0.25, 0, 0, "gated", "gelu_tanh"}}},
+		{"fixtures/gemma2/base", "gemma2", "gemma2", 2, 32, 131, 256, PM_NORM_RMS1, 0.005, root32, 2.5, true, false, 1, {10000, 0}, 24,
+			{{4, 2, 16, 6, 64, r24, 2, 0, "gated", "gelu_tanh"}, {4, 2, 16, 0, 64, r24, 2, 0, "gated", "gelu_tanh"}}},
+		{"fixtures/gemma3/multimodal", "gemma3", "gemma3", 3, 32, 134, 256, PM_NORM_RMS1, 0.01, root32, 0, true, false, 2, {1000000, 10000}, 41,
+			{{4, 2, 16, 6, 56, r24, 0, 1, "gated", "gelu_tanh"}, {4, 2, 16, 0, 56, r24, 0, 0, "gated", "gelu_tanh"}}},
+		{"fixtures/gpt2/inverse-layer", "gpt2", "gpt2", 3, 32, 131, 64, PM_NORM_LAYER, 0.005, 1, 0, true, true, 0, {0, 0}, 40,
+			{{4, 4, 8, 0, 128, r8, 0, -1, "plain", "gelu_tanh"}, {4, 4, 8, 0, 128, r8 / 2, 0, -1, "plain", "gelu_tanh"}}},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof facts / sizeof *facts; i++) {
+		struct pm_store *store = NULL;
+		struct pm_spec *s = open_golden(facts[i].where, &store);
+
+		if (s)
+			hold(s, &facts[i]);
+		pm_spec_free(s);
+		pm_store_close(store);
+	}
+}
+
+static void their_tensors(void)
+{
+	struct pm_store *store;
+	struct pm_spec *s = open_golden("fixtures/qwen3/untied-bias", &store);
+
+	is(s, "text.1.attn.q.bias", "model.layers.1.self_attn.q_proj.bias model.layers.1.self_attn.q_proj blk.1.attn_q.bias bias 32");
+	is(s, "text.1.attn.q_norm", "model.layers.1.self_attn.q_norm.weight model.layers.1.self_attn.q_norm blk.1.attn_q_norm.weight norm 16");
+	is(s, "text.1.attn.k_norm", "model.layers.1.self_attn.k_norm.weight model.layers.1.self_attn.k_norm blk.1.attn_k_norm.weight norm 16");
+	pm_spec_free(s);
+	pm_store_close(store);
+	s = open_golden("fixtures/gemma3/multimodal", &store);
+	is(s, "text.embed", "language_model.model.embed_tokens.weight model.language_model.embed_tokens token_embd.weight embed 134 32");
+	is(s, "text.2.attn_post_norm", "language_model.model.layers.2.post_attention_layernorm.weight "
+		"model.language_model.layers.2.post_attention_layernorm blk.2.post_attention_norm.weight norm 32");
+	is(s, "text.2.ff_norm", "language_model.model.layers.2.pre_feedforward_layernorm.weight "
+		"model.language_model.layers.2.pre_feedforward_layernorm blk.2.ffn_norm.weight norm 32");
+	is(s, "text.2.ff_post_norm", "language_model.model.layers.2.post_feedforward_layernorm.weight "
+		"model.language_model.layers.2.post_feedforward_layernorm blk.2.post_ffw_norm.weight norm 32");
+	check(s->ropes[0].type == PM_ROPE_LINEAR && s->ropes[0].factor == 8 && s->ropes[1].type == PM_ROPE_PLAIN, "only the global rope is scaled");
+	pm_spec_free(s);
+	pm_store_close(store);
+	s = open_golden("fixtures/gpt2/base", &store);
+	is(s, "text.embed", "wte.weight transformer.wte token_embd.weight embed 131 32");
+	is(s, "text.pos_embed", "wpe.weight transformer.wpe position_embd.weight embed 64 32");
+	is(s, "text.1.attn_norm.bias", "h.1.ln_1.bias transformer.h.1.ln_1 blk.1.attn_norm.bias bias 32");
+	is(s, "text.1.attn.qkv", "h.1.attn.c_attn.weight transformer.h.1.attn.c_attn blk.1.attn_qkv.weight linear transposed 32 96");
+	is(s, "text.1.attn.qkv.bias", "h.1.attn.c_attn.bias transformer.h.1.attn.c_attn blk.1.attn_qkv.bias bias 96");
+	is(s, "text.1.ff.down", "h.1.mlp.c_proj.weight transformer.h.1.mlp.c_proj blk.1.ffn_down.weight linear transposed 128 32");
+	is(s, "text.norm", "ln_f.weight transformer.ln_f output_norm.weight norm 32");
+	is(s, "text.head", "none");
+	pm_spec_free(s);
+	pm_store_close(store);
+}
+
+/* Keys that are missing have the values that the models' authors gave them. */
+static void their_defaults(void)
+{
+	struct pm_store *store;
+	struct pm_spec *s = open_golden("fixtures/gemma3/multimodal-defaults", &store);
+
+	check(s->layer[0].heads == 8 && s->layer[0].kv_heads == 4 && s->layer[0].head_dim == 256 && near(s->layer[0].scale, 1 / 16.0), "gemma3: heads");
+	check(near(s->norm_eps, 1e-6) && s->ropes[0].theta == 1e6 && s->ropes[1].theta == 1e4 && s->tied && s->max_positions == 131072, "gemma3: eps, theta");
+	check(s->layer[4].window == 5 && s->layer[5].window == 0 && s->layer[6].window == 5, "gemma3: every sixth layer sees all");
+	pm_spec_free(s);
+	pm_store_close(store);
+	s = open_golden("fixtures/gemma3/layer-types", &store);
+	check(s->layer[0].window == 0 && s->layer[0].rope == 0 && s->layer[1].window == 6 && s->layer[1].rope == 1 && s->ropes[1].theta == 2000 &&
+		s->logit_softcap == 2, "gemma3: layer_types, ropes in the newer style");
+	pm_spec_free(s);
+	pm_store_close(store);
+	s = open_golden("fixtures/qwen2/base", &store);
+	check(s->layer[0].window == 0 && s->layer[1].window == 0, "qwen2: a window with use_sliding_window false is none");
+	pm_spec_free(s);
+	pm_store_close(store);
+	s = open_golden("fixtures/gpt2/prefix", &store);
+	check(s->layer[0].inner == 72 && pm_store_find(store, "lm_head.weight"), "gpt2: n_inner, a tied head in the file");
+	pm_spec_free(s);
+	pm_store_close(store);
 }
 
 /* ---- wrong configs and stores ---- */
@@ -208,7 +336,7 @@ static void accepts(const char *where, const char *changes)
 
 static void wrong_configs(void)
 {
-	refuses("llama/base", "{\"model_type\":\"llamas\"}", "'model_type' is \"llamas\", known are llama");
+	refuses("llama/base", "{\"model_type\":\"llamas\"}", "'model_type' is \"llamas\", known are gemma, ");
 	refuses("llama/base", "{\"model_type\":null}", "'model_type' is missing");
 	refuses("llama/base", "{\"model_type\":7}", "'model_type'");
 	refuses("llama/base", "{\"hidden_act\":\"mish\"}", "'hidden_act' is \"mish\", known are silu");
@@ -238,6 +366,30 @@ static void wrong_configs(void)
 	accepts("llama/base", "{\"hidden_size\":32.0,\"max_position_embeddings\":90.0,\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}");
 	accepts("llama/base", "{\"num_key_value_heads\":null,\"rope_scaling\":null,\"tie_word_embeddings\":null}");
 	accepts("llama/base", "{\"rope_scaling\":{\"type\":\"su\",\"short_factor\":[1,1,1,1],\"long_factor\":[1,2,3,4],\"original_max_position_embeddings\":64}}");
+}
+
+static void wrong_families(void)
+{
+	refuses("mistral/window", "{\"attention_bias\":true}", "'attention_bias' is true, only false");
+	refuses("mistral/window", "{\"sliding_window\":-1}", "'sliding_window' is -1");
+	refuses("qwen2/window", "{\"use_sliding_window\":\"yes\"}", "'use_sliding_window' is \"yes\"");
+	refuses("qwen2/layer-types", "{\"layer_types\":[\"full_attention\"]}", "'layer_types' is [\"full_attention\"], a list of 3");
+	refuses("qwen2/layer-types", "{\"layer_types\":[\"full_attention\",\"linear_attention\",\"full_attention\"]}", "'layer_types' has \"linear_attention\"");
+	refuses("qwen3/base", "{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4,\"beta_fast\":\"x\"}}", "'beta_fast' is \"x\"");
+	refuses("gemma/base", "{\"hidden_act\":\"silu\"}", "'hidden_act' is \"silu\"");
+	refuses("gemma/base", "{\"hidden_activation\":\"swiglu\"}", "'hidden_activation' is \"swiglu\"");
+	refuses("gemma2/base", "{\"final_logit_softcapping\":\"30\"}", "'final_logit_softcapping' is \"30\"");
+	refuses("gemma2/base", "{\"query_pre_attn_scalar\":0}", "'query_pre_attn_scalar' is 0");
+	refuses("gemma3/base", "{\"use_bidirectional_attention\":true}", "'use_bidirectional_attention' is true");
+	refuses("gemma3/layer-types", "{\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"spiral\"}}}", "'rope_type' is \"spiral\"");
+	refuses("gemma3/layer-types", "{\"rope_parameters\":{\"full_attention\":{},\"other\":{}}}", "'rope_parameters' is");
+	refuses("gemma3/multimodal", "{\"text_config\":[]}", "'text_config' is []");
+	refuses("gpt2/base", "{\"activation_function\":\"tanh\"}", "'activation_function' is \"tanh\"");
+	refuses("gpt2/base", "{\"n_head\":5}", "'n_embd' is 32, a multiple of n_head (5)");
+	refuses("gpt2/base", "{\"add_cross_attention\":true}", "'add_cross_attention' is true");
+	accepts("gpt2/base", "{\"n_inner\":null,\"scale_attn_weights\":false}");
+	accepts("gemma2/base", "{\"attn_logit_softcapping\":null,\"final_logit_softcapping\":null,\"query_pre_attn_scalar\":null}");
+	accepts("gemma3/layer-types", "{\"rope_parameters\":{}}");
 }
 
 /* A store with the tensors of a golden model, one of them left out, one more added, one of another shape. */
@@ -354,22 +506,29 @@ static void own_program(void)
 
 int main(void)
 {
+	static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gpt2"};
 	struct pm_err e;
+	size_t i;
 
 	shared = golden_dir();
 	if (!mkdtemp(tmp))
 		return 1;
 	own_program();
 	if (shared) {
-		every_case("llama");
+		for (i = 0; i < sizeof families / sizeof *families; i++)
+			every_case(families[i]);
 		every_case("lora");
-		one_case("fixtures/packing/llama");
+		every_case("packing");
 		every_case("accumulation");
 		every_case("medium");
 		one_case("data/models/stories260K_hf");
 		llama();
 		llama_ropes();
+		others();
+		their_tensors();
+		their_defaults();
 		wrong_configs();
+		wrong_families();
 		wrong_store();
 	} else {
 		skip("golden data is not there");
