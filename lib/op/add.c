@@ -10,12 +10,13 @@ static int run(const struct pm_node *n, struct pm_err *e)
 {
 	const struct attr *at = n->attr;
 	const struct pm_tensor *x = n->in[0], *z = n->in[1], *y = n->out[0];
-	const struct pm_kernel *k = pm_kernel(n->g->dev, "add", "add_fwd", NULL, e);
+	bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "add", cpu ? "add_fwd_cpu" : "add_fwd", NULL, e);
 
 	if (!k)
 		return -1;
 	/* without z the kernel still gets valid memory, and does not read it as z */
-	return PM_LAUNCH(k, pm_elementwise(y->rows, y->cols, z ? 3 : 1, z ? 12 : 8), e,
+	return PM_LAUNCH(k, pm_elementwise(cpu, y->rows, y->cols, z ? 3 : 1, z ? 12 : 8), e,
 		PM_MEM(y->mem), PM_I64(y->off), PM_I64(y->ld), PM_MEM(x->mem), PM_I64(x->off), PM_I64(x->ld),
 		PM_MEM(z ? z->mem : x->mem), PM_I64(z ? z->off : 0), PM_I64(z ? z->ld : 0), PM_I64(y->cols),
 		PM_F32(at->a), PM_F32(at->b), PM_I32(z != NULL), PM_I32(n->acc[0]));

@@ -1,0 +1,78 @@
+/* act.c: y = act(x), or act(x) · up.  kernels/act.cl, tests/op/act.c */
+#include <stdio.h>
+
+#include "op/elem.h"
+#include "op/op.h"
+
+struct attr {
+	enum pm_act act;
+};
+
+static const struct pm_kernel *kernel(const struct pm_node *n, const char *name, bool gated, struct pm_err *e)
+{
+	char defines[64];
+
+	snprintf(defines, sizeof defines, "-DACT=%d -DGATED=%d", (int)((const struct attr *)n->attr)->act, gated);
+	return pm_kernel(n->g->dev, "act", name, defines, e);
+}
+
+static int run(const struct pm_node *n, struct pm_err *e)
+{
+	const struct pm_tensor *x = n->in[0], *up = n->in[1], *y = n->out[0], *u = up ? up : x;
+	bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = kernel(n, cpu ? "act_fwd_cpu" : "act_fwd", up != NULL, e);
+
+	return k ? PM_LAUNCH(k, pm_elementwise(cpu, y->rows, y->cols, up ? 6 : 5, up ? 12 : 8), e,
+		PM_MEM(y->mem), PM_I64(y->off), PM_I64(y->ld), PM_MEM(x->mem), PM_I64(x->off), PM_I64(x->ld),
+		PM_MEM(u->mem), PM_I64(u->off), PM_I64(u->ld), PM_I64(y->cols)) : -1;
+}
+
+static int run_back(const struct pm_node *n, struct pm_err *e)
+{
+	const struct pm_tensor *dy = n->in[0], *x = n->in[1], *up = n->in[2], *dx = n->out[0], *dup = n->out[1];
+	const struct pm_tensor *u = up ? up : x, *a = dx ? dx : dup, *b = dup ? dup : dx;
+	bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = kernel(n, cpu ? "act_bwd_cpu" : "act_bwd", up != NULL, e);
+
+	return k ? PM_LAUNCH(k, pm_elementwise(cpu, x->rows, x->cols, 12, up ? 20 : 12), e,
+		PM_MEM(a->mem), PM_I64(a->off), PM_I64(a->ld), PM_MEM(b->mem), PM_I64(b->off), PM_I64(b->ld),
+		PM_MEM(dy->mem), PM_I64(dy->off), PM_I64(dy->ld), PM_MEM(x->mem), PM_I64(x->off), PM_I64(x->ld),
+		PM_MEM(u->mem), PM_I64(u->off), PM_I64(u->ld), PM_I64(x->cols),
+		PM_I32(dx ? 1 + n->acc[0] : 0), PM_I32(dup ? 1 + n->acc[1] : 0)) : -1;
+}
+
+static const struct pm_op op_back = {"act gradient", NULL, run_back, NULL};
+
+static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+{
+	struct pm_tensor *in[3] = {pm_grad_have(n->out[0]), n->in[0], n->in[1]}, *out[2];
+	struct pm_node *b;
+	bool acc[2];
+
+	(void)e;
+	out[0] = pm_grad_want(g, n->in[0], &acc[0]);
+	out[1] = pm_grad_want(g, n->in[1], &acc[1]);
+	if (!out[0] && !out[1])
+		return 0;
+	b = pm_node(g, &op_back, 3, in, 2, out, n->attr, sizeof(struct attr));
+	if (b) {
+		b->acc[0] = acc[0];
+		b->acc[1] = acc[1];
+	}
+	return 0;
+}
+
+static const struct pm_op op_act = {"act", NULL, run, grad};
+
+struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *x, struct pm_tensor *up)
+{
+	struct pm_tensor *in[2] = {x, up}, *y;
+
+	if (!x)
+		return NULL;
+	if (x->type != PM_F32 || (up && (up->type != PM_F32 || up->rows != x->rows || up->cols != x->cols)))
+		return pm_graph_fail(g, "act: '%s' (%lld, %lld) and '%s' are no f32 of one shape", x->name, (long long)x->rows, (long long)x->cols,
+			up ? up->name : "");
+	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "act");
+	return pm_node(g, &op_act, 2, in, 1, &y, &(struct attr){act}, sizeof(struct attr)) ? y : NULL;
+}
