@@ -1,0 +1,193 @@
+//! use gemm_bias
+/* thin_cpu.cl: the products of few rows of lib/op/gemm.h for CPUs: the rate of memory is what counts. A work-item takes some
+ * columns of the result. Rows of A go in groups of 8, 4, 2 and 1, and the smaller the group, the more rows of B are walked side
+ * by side, since memory gives more to several streams than to one. A sum is one chain of fma in 16 lanes, then the lanes are
+ * added; the grouping does not change it. */
+#ifndef TYPE_B
+#define TYPE_B f32
+#endif
+#define UNROLL _Pragma("unroll")
+#define STREAMS 8               // rows of B at once
+
+typedef STORAGE(TYPE_B) tb;
+
+/* What is added to the sums. */
+struct rest {
+	__global const uchar *bias;
+	__global const float *add, *h, *l;
+	long bias_off, ld_add, ldh, ldl;
+	int bias_type, r;
+	float s, scale;
+};
+
+inline float16 some_a(__global const float *p, int n)
+{
+	float v[16];
+
+	for (int i = 0; i < 16; i++)
+		v[i] = i < n ? p[i] : 0;
+	return vload16(0, v);
+}
+
+inline float16 some_b(__global const tb *p, int n)
+{
+	float v[16];
+
+	for (int i = 0; i < 16; i++)
+		v[i] = i < n ? LOAD(TYPE_B, p, i) : 0;
+	return vload16(0, v);
+}
+
+inline float dot_f32(__global const float *p, __global const float *q, int n)
+{
+	float16 s = 0;
+	int i;
+
+	for (i = 0; i + 16 <= n; i += 16)
+		s = fma(vload16(0, p + i), vload16(0, q + i), s);
+	if (i < n)
+		s = fma(some_a(p + i, n - i), some_a(q + i, n - i), s);
+	return sum16(s);
+}
+
+/* c[row][col] from its sum. */
+inline void finish(__global float *c, long ldc, float v, int row, int col, const struct rest *f)
+{
+	if (f->h)
+		v = fma(f->s, dot_f32(f->h + row * f->ldh, f->l + col * f->ldl, f->r), v);
+	if (f->bias)
+		v += gemm_bias(f->bias, f->bias_type, f->bias_off + col);
+	c[row * ldc + col] = fma(v, f->scale, f->add ? f->add[row * f->ld_add + col] : 0);
+}
+
+/* ROWS rows of A from row m0 with COLS rows of B from row n0 (of n: the last is repeated, its result thrown away). */
+#define DOTS(ROWS, COLS) \
+inline void dots_##ROWS(__global float *c, long ldc, __global const float *a, long lda, __global const tb *b, long ldb, \
+	int m0, int n0, int n, int k, const struct rest *f) \
+{ \
+	float16 s[ROWS][COLS]; \
+	__global const float *p[ROWS]; \
+	__global const tb *q[COLS]; \
+	int i; \
+	UNROLL for (int r = 0; r < ROWS; r++) \
+		p[r] = a + (m0 + r) * lda; \
+	UNROLL for (int j = 0; j < COLS; j++) \
+		q[j] = b + min(n0 + j, n - 1) * ldb; \
+	UNROLL for (int r = 0; r < ROWS; r++) \
+		UNROLL for (int j = 0; j < COLS; j++) \
+			s[r][j] = 0; \
+	for (i = 0; i + 16 <= k; i += 16) { \
+		float16 w[COLS]; \
+		UNROLL for (int j = 0; j < COLS; j++) \
+			w[j] = LOAD16(TYPE_B, q[j], i); \
+		UNROLL for (int r = 0; r < ROWS; r++) { \
+			float16 v = vload16(0, p[r] + i); \
+			UNROLL for (int j = 0; j < COLS; j++) \
+				s[r][j] = fma(v, w[j], s[r][j]); \
+		} \
+	} \
+	if (i < k) { \
+		float16 w[COLS]; \
+		UNROLL for (int j = 0; j < COLS; j++) \
+			w[j] = some_b(q[j] + i, k - i); \
+		UNROLL for (int r = 0; r < ROWS; r++) { \
+			float16 v = some_a(p[r] + i, k - i); \
+			UNROLL for (int j = 0; j < COLS; j++) \
+				s[r][j] = fma(v, w[j], s[r][j]); \
+		} \
+	} \
+	UNROLL for (int r = 0; r < ROWS; r++) \
+		UNROLL for (int j = 0; j < COLS; j++) \
+			if (n0 + j < n) \
+				finish(c, ldc, sum16(s[r][j]), m0 + r, n0 + j, f); \
+}
+DOTS(8, 2)
+DOTS(4, 4)
+DOTS(2, 8)
+DOTS(1, 8)
+
+/* B is stored (n, k). Work-item (`cols` columns of C, a multiple of STREAMS). */
+__kernel WG1 void thin(__global float *c, long c_off, long ldc, __global const float *a, long a_off, long lda,
+	__global const tb *b, long b_off, long ldb, int m, int n, int k, int cols, __global const uchar *bias, long bias_off, int bias_type,
+	__global const float *add, long add_off, long ld_add, __global const float *h, long h_off, long ldh,
+	__global const float *l, long l_off, long ldl, int r, float s, float scale)
+{
+	const struct rest f = {bias, add ? add + add_off : 0, h ? h + h_off : 0, l ? l + l_off : 0, bias_off, ld_add, ldh, ldl,
+		bias_type, r, s, scale};
+	const int from = (int)get_global_id(0) * cols, end = min(n, from + cols);
+
+	a += a_off;
+	b += b_off;
+	c += c_off;
+	for (int n0 = from; n0 < end; n0 += STREAMS) {
+		int m0 = 0;
+		for (; m0 + 8 <= m; m0 += 8)
+			for (int j = n0; j < min(end, n0 + STREAMS); j += 2)
+				dots_8(c, ldc, a, lda, b, ldb, m0, j, n, k, &f);
+		for (; m0 + 4 <= m; m0 += 4)
+			for (int j = n0; j < min(end, n0 + STREAMS); j += 4)
+				dots_4(c, ldc, a, lda, b, ldb, m0, j, n, k, &f);
+		for (; m0 + 2 <= m; m0 += 2)
+			dots_2(c, ldc, a, lda, b, ldb, m0, n0, n, k, &f);
+		for (; m0 < m; m0++)
+			dots_1(c, ldc, a, lda, b, ldb, m0, n0, n, k, &f);
+	}
+}
+
+/* ROWS rows of A with the WIDTH columns of B from column n0 that a work-item has: one chain over k for each. */
+#define WIDTH 64
+#define SUMS(ROWS) \
+inline void sums_##ROWS(__global float *c, long ldc, __global const float *a, long lda, __global const tb *b, long ldb, \
+	int m0, int n0, int n, int k, const struct rest *f) \
+{ \
+	const int cols = min(n - n0, WIDTH); \
+	float16 s[ROWS][WIDTH / 16]; \
+	float v[WIDTH]; \
+	a += m0 * lda; \
+	b += n0; \
+	UNROLL for (int r = 0; r < ROWS; r++) \
+		UNROLL for (int j = 0; j < WIDTH / 16; j++) \
+			s[r][j] = 0; \
+	for (int i = 0; i < k; i++) { \
+		float16 w[WIDTH / 16]; \
+		if (cols == WIDTH) { \
+			UNROLL for (int j = 0; j < WIDTH / 16; j++) \
+				w[j] = LOAD16(TYPE_B, b, i * ldb + j * 16); \
+		} else { \
+			for (int j = 0; j < WIDTH; j++) \
+				v[j] = j < cols ? LOAD(TYPE_B, b, i * ldb + j) : 0; \
+			UNROLL for (int j = 0; j < WIDTH / 16; j++) \
+				w[j] = vload16(j, v); \
+		} \
+		UNROLL for (int r = 0; r < ROWS; r++) \
+			UNROLL for (int j = 0; j < WIDTH / 16; j++) \
+				s[r][j] = fma((float16)a[r * lda + i], w[j], s[r][j]); \
+	} \
+	UNROLL for (int r = 0; r < ROWS; r++) { \
+		UNROLL for (int j = 0; j < WIDTH / 16; j++) \
+			vstore16(s[r][j], j, v); \
+		for (int j = 0; j < cols; j++) \
+			finish(c, ldc, v[j], m0 + r, n0 + j, f); \
+	} \
+}
+SUMS(4)
+SUMS(1)
+
+/* B is stored (k, n). Work-item (WIDTH columns of C). */
+__kernel WG1 void thin_stored(__global float *c, long c_off, long ldc, __global const float *a, long a_off, long lda,
+	__global const tb *b, long b_off, long ldb, int m, int n, int k, int cols, __global const uchar *bias, long bias_off, int bias_type,
+	__global const float *add, long add_off, long ld_add, __global const float *h, long h_off, long ldh,
+	__global const float *l, long l_off, long ldl, int r, float s, float scale)
+{
+	const struct rest f = {bias, add ? add + add_off : 0, h ? h + h_off : 0, l ? l + l_off : 0, bias_off, ld_add, ldh, ldl,
+		bias_type, r, s, scale};
+	const int from = (int)get_global_id(0) * cols, end = min(n, from + cols);
+
+	for (int n0 = from; n0 < end; n0 += WIDTH) {
+		int m0 = 0;
+		for (; m0 + 4 <= m; m0 += 4)
+			sums_4(c + c_off, ldc, a + a_off, lda, b + b_off, ldb, m0, n0, n, k, &f);
+		for (; m0 < m; m0++)
+			sums_1(c + c_off, ldc, a + a_off, lda, b + b_off, ldb, m0, n0, n, k, &f);
+	}
+}

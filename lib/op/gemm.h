@@ -1,0 +1,65 @@
+/* gemm.h: the products that linear.c and head.c are made of. Private to this room.
+ *
+ * Bits (see graph.h). An element of C is a sum of chains: blocks of k of a fixed size that begin anew at each multiple of
+ * `period`, each block one chain of fma from zero, added to C one after the other. It depends on its row of A and its
+ * column of B, and on nothing else: not on m, on where it lies, or on the number of threads. */
+#ifndef PM_OP_GEMM_H
+#define PM_OP_GEMM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+#include "dev/dev.h"
+#include "graph/graph.h"
+
+/* A matrix in memory: element (r, c) at off + r·ld + c. */
+struct pm_mat {
+	struct pm_mem *mem;
+	enum pm_dtype type;
+	int64_t off, ld;
+};
+
+static inline struct pm_mat pm_mat(const struct pm_tensor *t)
+{
+	return (struct pm_mat){t->mem, t->type, t->off, t->ld};
+}
+
+/* C (m, n) = A (m, k) · B (k, n), or C += with acc; then, with finish, C = scale · (C + bias) + add. */
+struct pm_gemm {
+	int64_t m, n, k;
+	struct pm_mat a, b, c;          /* A and C float32, B any type that weights are stored in */
+	bool a_trans, b_trans;          /* A is stored (k, m); B is stored (n, k) */
+	bool acc;
+	bool bf16;                      /* operands may be rounded to bf16 */
+	int64_t period;                 /* of k; 0: all of it */
+	float alpha;                    /* A is taken times alpha; 0 means 1 */
+	struct pm_mat live;             /* i32, one for every 16 rows of A and C: 0 where all may be left out. Their C is zero (or,
+	                                 * with acc, as it was). mem NULL: all are wanted */
+	bool finish;
+	struct pm_mat bias;             /* (1, n), any such type; mem NULL: none */
+	float scale;                    /* 0 means 1 */
+	struct pm_mat add;              /* (m, n) float32; mem NULL: none */
+};
+
+/* Bytes of scratch for a product, a multiple of the device's alignment; the matrices' memory need not be set. */
+size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p);
+
+/* Queues it. at: where its part of the scratch memory begins, a multiple of 64 bytes. Nothing where m, n or k is 0 … see gemm.c. */
+int pm_gemm(struct pm_dev *d, const struct pm_gemm *p, struct pm_mem *scratch, size_t at, struct pm_err *e);
+
+/* C (m, n) = scale · (A (m, k) · B (n, k)ᵀ + bias + s · H (m, r) · L (n, r)ᵀ) + add for few rows: B is walked once for 16 rows
+ * at a time. Or B (k, n) as stored, without trans. A row's bits depend on the row alone. */
+struct pm_thin {
+	int64_t m, n, k;
+	struct pm_mat a, b, c;
+	bool b_trans;
+	struct pm_mat bias, add;        /* mem NULL: none */
+	struct pm_mat h, l;             /* LoRA; mem NULL: none. float32 */
+	int64_t r;
+	float s, scale;                 /* scale 0 means 1 */
+};
+
+int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e);
+
+#endif

@@ -1,0 +1,420 @@
+/* linear.c: y = scale · (x·Wᵀ + b + s·B(A·drop(x))) + add, its gradients.  kernels/gemm*.cl, thin*.cl, linear.cl, tests/op/linear.c */
+#include "op/elem.h"
+#include "op/gemm.h"
+#include "op/op.h"
+
+enum { X, W, BIAS, A, B, ADD, RNG, INPUTS };
+
+struct attr {
+	bool transposed;
+	float s, dropout, scale;
+	uint32_t stream;
+};
+
+static size_t larger(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Bytes of a dense f32 matrix, so that what follows it is aligned. */
+static size_t matrix(int64_t rows, int64_t cols)
+{
+	return (size_t)((rows * cols * 4 + 63) / 64 * 64);
+}
+
+static int64_t width(const struct attr *at, const struct pm_tensor *w)
+{
+	return at->transposed ? w->cols : w->rows;
+}
+
+/* ---- products, each said once for its scratch and its run ---- */
+
+static struct pm_gemm product_y(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *x = n->in[X], *bias = n->in[BIAS], *add = n->in[ADD];
+	struct pm_gemm p = {.m = x->rows, .n = width(at, n->in[W]), .k = x->cols, .a = pm_mat(x), .b = pm_mat(n->in[W]),
+		.c = pm_mat(n->out[0]), .b_trans = !at->transposed, .bf16 = n->g->bf16, .scale = at->scale};
+
+	if (bias)
+		p.bias = pm_mat(bias);
+	if (add)
+		p.add = pm_mat(add);
+	p.finish = !n->in[A] && (bias || add || at->scale != 1);
+	return p;
+}
+
+static struct pm_gemm product_h(const struct pm_node *n)
+{
+	const struct pm_tensor *x = n->in[X], *a = n->in[A];
+
+	return (struct pm_gemm){.m = x->rows, .n = a->rows, .k = x->cols, .a = pm_mat(x), .b = pm_mat(a), .c = pm_mat(n->out[1]),
+		.b_trans = true, .bf16 = n->g->bf16};
+}
+
+/* y += s · h·Bᵀ, and what was left to finish. */
+static struct pm_gemm product_lora(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+	struct pm_gemm p = product_y(n);
+
+	p.k = n->in[B]->cols;
+	p.a = pm_mat(n->out[1]);
+	p.b = pm_mat(n->in[B]);
+	p.b_trans = true;
+	p.acc = true;
+	p.alpha = at->s;
+	p.finish = n->in[BIAS] || n->in[ADD] || at->scale != 1;
+	return p;
+}
+
+static size_t dropped(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+
+	return at->dropout > 0 ? matrix(n->in[X]->rows, n->in[X]->cols) : 0;
+}
+
+static size_t scratch(const struct pm_node *n)
+{
+	const struct pm_dev *d = n->g->dev;
+	struct pm_gemm y = product_y(n), h, l;
+	size_t room;
+
+	if (n->g->thin)
+		return dropped(n);
+	room = pm_gemm_scratch(d, &y);
+	if (n->in[A]) {
+		h = product_h(n);
+		l = product_lora(n);
+		room = larger(room, larger(pm_gemm_scratch(d, &h), pm_gemm_scratch(d, &l)));
+	}
+	return dropped(n) + room;
+}
+
+/* y (=, +=) drop(x) · 1/(1 − p). */
+static int drop(const struct pm_node *n, struct pm_mat y, struct pm_mat x, const struct pm_tensor *rng, int64_t rows, int64_t cols,
+	bool acc, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", "linear_drop", NULL, e);
+
+	return k ? PM_LAUNCH(k, pm_elementwise(rows, (cols + 3) / 4, 4, 32), e, PM_MEM(y.mem), PM_I64(y.off), PM_I64(y.ld), PM_MEM(x.mem),
+		PM_I64(x.off), PM_I64(x.ld), PM_MEM(rng->mem), PM_I64(rng->off), PM_I64(rng->ld), PM_I64(cols), PM_F32(at->dropout),
+		PM_I32(at->stream), PM_I32(acc)) : -1;
+}
+
+static int run_thin(const struct pm_node *n, struct pm_mat x, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	struct pm_gemm y = product_y(n);
+	struct pm_thin p = {.m = y.m, .n = y.n, .k = y.k, .a = y.a, .b = y.b, .c = y.c, .b_trans = y.b_trans, .bias = y.bias, .add = y.add,
+		.s = at->s, .scale = at->scale};
+
+	if (n->in[A]) {
+		struct pm_gemm h = product_h(n);
+		struct pm_thin q = {.m = h.m, .n = h.n, .k = h.k, .a = x, .b = h.b, .c = h.c, .b_trans = true};
+
+		if (pm_thin(n->g->dev, &q, e) < 0)
+			return -1;
+		p.h = h.c;
+		p.l = pm_mat(n->in[B]);
+		p.r = h.n;
+	}
+	return pm_thin(n->g->dev, &p, e);
+}
+
+static int run(const struct pm_node *n, struct pm_err *e)
+{
+	struct pm_dev *d = n->g->dev;
+	struct pm_gemm y = product_y(n), h, l;
+	struct pm_mat x = y.a;
+	size_t at = dropped(n);
+
+	if (at) {
+		x = (struct pm_mat){n->scratch, PM_F32, 0, n->in[X]->cols};
+		if (drop(n, x, y.a, n->in[RNG], y.m, y.k, false, e) < 0)
+			return -1;
+	}
+	if (n->g->thin)
+		return run_thin(n, x, e);
+	if (pm_gemm(d, &y, n->scratch, at, e) < 0)
+		return -1;
+	if (!n->in[A])
+		return 0;
+	h = product_h(n);
+	h.a = x;
+	l = product_lora(n);
+	return pm_gemm(d, &h, n->scratch, at, e) < 0 ? -1 : pm_gemm(d, &l, n->scratch, at, e);
+}
+
+/* ---- gradients ---- */
+
+/* dadd (=, +=) dy. */
+static int run_grad_add(const struct pm_node *n, struct pm_err *e)
+{
+	const struct pm_tensor *dy = n->in[0], *y = n->out[0];
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "add", "add_fwd", NULL, e);
+
+	return k ? PM_LAUNCH(k, pm_elementwise(y->rows, y->cols, 1, 8), e, PM_MEM(y->mem), PM_I64(y->off), PM_I64(y->ld), PM_MEM(dy->mem),
+		PM_I64(dy->off), PM_I64(dy->ld), PM_MEM(dy->mem), PM_I64(0), PM_I64(0), PM_I64(y->cols), PM_F32(1), PM_F32(0), PM_I32(0),
+		PM_I32(n->acc[0])) : -1;
+}
+
+/* dh (T, r) = s · scale · dy · B: in dy, B. */
+static struct pm_gemm product_dh(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *dy = n->in[0], *b = n->in[1];
+
+	return (struct pm_gemm){.m = dy->rows, .n = b->cols, .k = b->rows, .a = pm_mat(dy), .b = pm_mat(b), .c = pm_mat(n->out[0]),
+		.bf16 = n->g->bf16, .alpha = at->s * at->scale};
+}
+
+static size_t scratch_dh(const struct pm_node *n)
+{
+	struct pm_gemm p = product_dh(n);
+
+	return pm_gemm_scratch(n->g->dev, &p);
+}
+
+static int run_dh(const struct pm_node *n, struct pm_err *e)
+{
+	struct pm_gemm p = product_dh(n);
+
+	return pm_gemm(n->g->dev, &p, n->scratch, 0, e);
+}
+
+/* dx (=, +=) scale · dy · W + drop(dh · A): in dy, W, dh, A, rng. */
+static struct pm_gemm product_dx(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *dy = n->in[0], *w = n->in[1], *dx = n->out[0];
+
+	return (struct pm_gemm){.m = dy->rows, .n = dx->cols, .k = dy->cols, .a = pm_mat(dy), .b = pm_mat(w), .c = pm_mat(dx),
+		.b_trans = at->transposed, .acc = n->acc[0], .bf16 = n->g->bf16, .alpha = at->scale};
+}
+
+static struct pm_gemm product_dx_lora(const struct pm_node *n)
+{
+	const struct pm_tensor *dh = n->in[2], *a = n->in[3], *dx = n->out[0];
+
+	return (struct pm_gemm){.m = dh->rows, .n = dx->cols, .k = dh->cols, .a = pm_mat(dh), .b = pm_mat(a), .c = pm_mat(dx),
+		.acc = true, .bf16 = n->g->bf16};
+}
+
+static size_t dropped_dx(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+
+	return at->dropout > 0 && n->in[2] ? matrix(n->out[0]->rows, n->out[0]->cols) : 0;
+}
+
+static size_t scratch_dx(const struct pm_node *n)
+{
+	struct pm_gemm p = product_dx(n), q;
+	size_t room = pm_gemm_scratch(n->g->dev, &p);
+
+	if (n->in[2]) {
+		q = product_dx_lora(n);
+		room = larger(room, pm_gemm_scratch(n->g->dev, &q));
+	}
+	return dropped_dx(n) + room;
+}
+
+static int run_dx(const struct pm_node *n, struct pm_err *e)
+{
+	struct pm_dev *d = n->g->dev;
+	const struct pm_tensor *dx = n->out[0];
+	struct pm_gemm p = product_dx(n), q;
+	size_t at = dropped_dx(n);
+
+	if (pm_gemm(d, &p, n->scratch, at, e) < 0)
+		return -1;
+	if (!n->in[2])
+		return 0;
+	q = product_dx_lora(n);
+	if (!at)
+		return pm_gemm(d, &q, n->scratch, at, e);
+	q.c = (struct pm_mat){n->scratch, PM_F32, 0, dx->cols};
+	q.acc = false;
+	if (pm_gemm(d, &q, n->scratch, at, e) < 0)
+		return -1;
+	return drop(n, pm_mat(dx), q.c, n->in[4], dx->rows, dx->cols, true, e);
+}
+
+/* dW += scale · dyᵀ · x, of the shape of W; in dy, x. */
+static struct pm_gemm product_dw(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *a = n->in[at->transposed ? 1 : 0], *b = n->in[at->transposed ? 0 : 1];
+
+	return (struct pm_gemm){.m = a->cols, .n = b->cols, .k = a->rows, .a = pm_mat(a), .b = pm_mat(b), .c = pm_mat(n->out[0]),
+		.a_trans = true, .acc = n->acc[0], .bf16 = n->g->bf16, .period = n->g->period, .alpha = at->scale};
+}
+
+static size_t scratch_dw(const struct pm_node *n)
+{
+	struct pm_gemm p = product_dw(n);
+
+	return pm_gemm_scratch(n->g->dev, &p);
+}
+
+static int run_dw(const struct pm_node *n, struct pm_err *e)
+{
+	struct pm_gemm p = product_dw(n);
+
+	return pm_gemm(n->g->dev, &p, n->scratch, 0, e);
+}
+
+/* db += scale · the sum of dy's rows. */
+static int run_db(const struct pm_node *n, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *dy = n->in[0], *db = n->out[0];
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", "linear_bias_grad", NULL, e);
+
+	return k ? PM_LAUNCH(k, pm_elementwise(1, dy->cols, (double)dy->rows, 4 * (double)dy->rows), e, PM_MEM(db->mem), PM_I64(db->off),
+		PM_MEM(dy->mem), PM_I64(dy->off), PM_I64(dy->ld), PM_I64(dy->rows), PM_I64(dy->cols),
+		PM_I64(n->g->period > 0 ? n->g->period : dy->rows), PM_F32(at->scale)) : -1;
+}
+
+/* dA += dhᵀ · drop(x): in dh, x, rng. */
+static struct pm_gemm product_da(const struct pm_node *n)
+{
+	const struct pm_tensor *dh = n->in[0], *x = n->in[1];
+
+	return (struct pm_gemm){.m = dh->cols, .n = x->cols, .k = x->rows, .a = pm_mat(dh), .b = pm_mat(x), .c = pm_mat(n->out[0]),
+		.a_trans = true, .acc = n->acc[0], .bf16 = n->g->bf16, .period = n->g->period};
+}
+
+static size_t dropped_da(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+
+	return at->dropout > 0 ? matrix(n->in[1]->rows, n->in[1]->cols) : 0;
+}
+
+static size_t scratch_da(const struct pm_node *n)
+{
+	struct pm_gemm p = product_da(n);
+
+	return dropped_da(n) + pm_gemm_scratch(n->g->dev, &p);
+}
+
+static int run_da(const struct pm_node *n, struct pm_err *e)
+{
+	struct pm_gemm p = product_da(n);
+	size_t at = dropped_da(n);
+
+	if (at) {
+		struct pm_mat x = {n->scratch, PM_F32, 0, p.n};
+
+		if (drop(n, x, p.b, n->in[2], p.k, p.n, false, e) < 0)
+			return -1;
+		p.b = x;
+	}
+	return pm_gemm(n->g->dev, &p, n->scratch, at, e);
+}
+
+static const struct pm_op op_grad_add = {"linear dadd", NULL, run_grad_add, NULL};
+static const struct pm_op op_dh = {"linear dh", scratch_dh, run_dh, NULL};
+static const struct pm_op op_dx = {"linear dx", scratch_dx, run_dx, NULL};
+static const struct pm_op op_dw = {"linear dW", scratch_dw, run_dw, NULL};
+static const struct pm_op op_db = {"linear db", NULL, run_db, NULL};
+static const struct pm_op op_da = {"linear dA", scratch_da, run_da, NULL};
+
+static void add_node(struct pm_graph *g, const struct pm_op *op, int nin, struct pm_tensor *const *in, struct pm_tensor *out, bool acc,
+	const struct attr *at)
+{
+	struct pm_node *n = out ? pm_node(g, op, nin, in, 1, &out, at, sizeof *at) : NULL;
+
+	if (n)
+		n->acc[0] = acc;
+}
+
+static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	struct attr lora = *at;
+	struct pm_tensor *dy = pm_grad_have(n->out[0]), *dh = NULL, *d[INPUTS] = {NULL};
+	bool acc[INPUTS];
+	int i;
+
+	(void)e;
+	if (!dy)
+		return 0;
+	for (i = 0; i < RNG; i++)
+		d[i] = pm_grad_want(g, n->in[i], &acc[i]);
+	if (n->in[A] && (d[X] || d[A])) {
+		dh = pm_tensor(g, PM_T_TEMP, PM_F32, dy->rows, n->in[A]->rows, "dh");
+		add_node(g, &op_dh, 2, (struct pm_tensor *[]){dy, n->in[B]}, dh, false, at);
+	}
+	add_node(g, &op_grad_add, 1, (struct pm_tensor *[]){dy}, d[ADD], acc[ADD], at);
+	add_node(g, &op_dx, 5, (struct pm_tensor *[]){dy, n->in[W], dh, n->in[A], n->in[RNG]}, d[X], acc[X], at);
+	add_node(g, &op_dw, 2, (struct pm_tensor *[]){dy, n->in[X]}, d[W], acc[W], at);
+	add_node(g, &op_db, 1, (struct pm_tensor *[]){dy}, d[BIAS], acc[BIAS], at);
+	add_node(g, &op_da, 3, (struct pm_tensor *[]){dh, n->in[X], n->in[RNG]}, d[A], acc[A], at);
+	/* dB += s · scale · dyᵀ · h is a dW */
+	lora.transposed = false;
+	lora.scale = at->s * at->scale;
+	add_node(g, &op_dw, 2, (struct pm_tensor *[]){dy, n->out[1]}, d[B], acc[B], &lora);
+	return 0;
+}
+
+static const struct pm_op op_linear = {"linear", scratch, run, grad};
+
+/* ---- the constructor ---- */
+
+static bool weight_type(const struct pm_tensor *t)
+{
+	return t->type == PM_F32 || t->type == PM_F16 || t->type == PM_BF16;
+}
+
+static bool shape(const struct pm_tensor *t, int64_t rows, int64_t cols)
+{
+	return t->rows == rows && t->cols == cols;
+}
+
+static const char *misfit(struct pm_tensor *const *in, int64_t out, const struct attr *at)
+{
+	const struct pm_tensor *x = in[X], *w = in[W], *a = in[A], *b = in[B];
+
+	if (x->type != PM_F32)
+		return "x is no f32";
+	if (!weight_type(w) || (at->transposed ? w->rows : w->cols) != x->cols)
+		return "the weight does not fit x";
+	if (in[BIAS] && (!weight_type(in[BIAS]) || !shape(in[BIAS], 1, out)))
+		return "the bias does not fit";
+	if (in[ADD] && (in[ADD]->type != PM_F32 || !shape(in[ADD], x->rows, out)))
+		return "what is to be added does not fit";
+	if (!a != !b || (a && (a->type != PM_F32 || b->type != PM_F32 || a->cols != x->cols || !shape(b, out, a->rows))))
+		return "the adapter does not fit";
+	if (at->dropout > 0 && a && (!in[RNG] || in[RNG]->type != PM_I32 || !shape(in[RNG], x->rows, 2)))
+		return "dropout wants a counter a row";
+	if (at->dropout < 0 || at->dropout >= 1)
+		return "dropout is to be in [0, 1)";
+	return NULL;
+}
+
+struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b, const struct pm_linear_opts *opts)
+{
+	static const struct pm_linear_opts none;
+	const struct pm_linear_opts *o = opts ? opts : &none;
+	struct attr at = {o->transposed, o->lora.s, o->lora.a ? o->lora.dropout : 0, o->scale != 0 ? o->scale : 1, o->lora.stream};
+	struct pm_tensor *in[INPUTS] = {x, w, b, o->lora.a, o->lora.b, o->add, at.dropout > 0 ? o->lora.rng : NULL}, *out[2] = {NULL, NULL};
+	const char *why;
+	int64_t cols;
+
+	if (!x || !w)
+		return NULL;
+	cols = width(&at, w);
+	why = misfit(in, cols, &at);
+	if (why)
+		return pm_graph_fail(g, "linear: x '%s' (%lld, %lld), weight '%s' (%lld, %lld)%s: %s", x->name, (long long)x->rows,
+			(long long)x->cols, w->name, (long long)w->rows, (long long)w->cols, at.transposed ? " transposed" : "", why);
+	out[0] = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, cols, "linear");
+	if (o->lora.a)
+		out[1] = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, o->lora.a->rows, "lora");
+	return pm_node(g, &op_linear, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at) ? out[0] : NULL;
+}

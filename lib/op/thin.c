@@ -1,0 +1,48 @@
+/* thin.c: products of few rows (gemm.h). kernels/thin.cl, thin_cpu.cl */
+#include <stdio.h>
+
+#include "op/gemm.h"
+
+#define PORTABLE_LANES 32
+#define PORTABLE_ROWS 16
+#define STREAMS 8               /* columns are handed out by so many, stored (k, n) by WIDTH (thin_cpu.cl) */
+#define WIDTH 64
+#define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+	return (a + b - 1) / b;
+}
+
+int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
+{
+	const struct pm_dev_info *info = pm_dev_info(d);
+	const bool cpu = info->cpu && !pm_dev_reference(d);
+	const int64_t unit = p->b_trans ? STREAMS : WIDTH;
+	int64_t cols = ceil_div(ceil_div(p->n, unit), (int64_t)info->units * ITEMS_A_UNIT) * unit;
+	const struct pm_kernel *k;
+	struct pm_launch l = {{0}, {0}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
+		(double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k)) + 4.0 * (double)p->m * (double)(p->n + p->k)};
+	char defines[64];
+
+	if (p->m <= 0 || p->n <= 0 || p->k <= 0)
+		return 0;
+	if (p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2)
+		return pm_fail(e, PM_SOFTWARE, "a product with (%lld, %lld) is too large", (long long)p->k, (long long)p->n);
+	snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(p->b.type)->name);
+	k = pm_kernel(d, cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored", defines, e);
+	if (!k)
+		return -1;
+	if (cpu) {
+		l.global[0] = (size_t)ceil_div(p->n, cols);
+	} else {
+		l.global[0] = (size_t)(p->b_trans ? p->n : ceil_div(p->n, PORTABLE_LANES)) * PORTABLE_LANES;
+		l.global[1] = (size_t)ceil_div(p->m, PORTABLE_ROWS);
+		l.local[0] = PORTABLE_LANES;
+	}
+	return PM_LAUNCH(k, l, e, PM_MEM(p->c.mem), PM_I64(p->c.off), PM_I64(p->c.ld), PM_MEM(p->a.mem), PM_I64(p->a.off), PM_I64(p->a.ld),
+		PM_MEM(p->b.mem), PM_I64(p->b.off), PM_I64(p->b.ld), PM_I32(p->m), PM_I32(p->n), PM_I32(p->k), PM_I32(cols),
+		PM_MEM(p->bias.mem), PM_I64(p->bias.off), PM_I32(p->bias.type), PM_MEM(p->add.mem), PM_I64(p->add.off), PM_I64(p->add.ld),
+		PM_MEM(p->h.mem), PM_I64(p->h.off), PM_I64(p->h.ld), PM_MEM(p->l.mem), PM_I64(p->l.off), PM_I64(p->l.ld), PM_I32(p->r),
+		PM_F32(p->s), PM_F32(p->scale ? p->scale : 1));
+}

@@ -1,0 +1,151 @@
+#include <math.h>
+
+#include "harness.h"
+
+#include "base/rng.h"
+
+/* in and out of the layer, what it has, and how its operands are stored. */
+struct row {
+	struct op_case c;
+	int64_t in, out, rank;
+	enum pm_dtype type;
+	bool transposed, bias, add;
+	double scale, s, dropout;
+	unsigned flags;                 /* of x: OP_VIEW */
+	bool frozen;                    /* W and the bias have no gradient */
+};
+
+#define F16 .type = PM_F16, .frozen = true
+#define BF16 .type = PM_BF16, .frozen = true
+#define ALL .bias = true, .add = true, .scale = 0.5, .rank = 3, .s = 2
+
+static const struct row rows[] = {
+	{{"1x1x1", .T = 1}, .in = 1, .out = 1},
+	{{"31x33x65", .T = 31}, 33, 65, .bias = true},
+	{{"33x65x31 transposed", .T = 33}, 65, 31, .transposed = true, .bias = true},
+	{{"65x1000x33", .T = 65}, 1000, 33, .add = true, .scale = 0.125},
+	{{"7x31x1000", .T = 7}, .in = 31, .out = 1000},
+	{{"70x300x17", .T = 70}, 300, 17, .rank = 8, .s = 0.5},
+	{{"12x20x50 view, periods", .T = 12, .period = 3}, 20, 50, .flags = OP_VIEW, ALL},
+	{{"66x40x40 transposed, periods", .T = 66, .period = 33}, 40, 40, .transposed = true, ALL},
+	{{"9x33x70 f16", .T = 9}, 33, 70, F16, ALL},
+	{{"9x65x100 f16 transposed", .T = 9}, 65, 100, F16, .transposed = true, .bias = true},
+	{{"9x77x49 bf16", .T = 9}, 77, 49, BF16, ALL},
+	{{"20x65x100 bf16 transposed", .T = 20}, 65, 100, BF16, .transposed = true, .bias = true},
+	{{"24x64x48 dropout", .T = 24, .period = 8}, 64, 48, .rank = 4, .s = 2, .dropout = 0.25},
+	{{"10x50x30 all, dropout", .T = 10}, 50, 30, BF16, ALL, .dropout = 0.5, .flags = OP_VIEW},
+	{{"33x65x100 rounded to bf16", .T = 33, .bf16 = true}, 65, 100, ALL},
+	{{"64x1000x49 rounded, bf16 weights", .T = 64, .bf16 = true}, 1000, 49, BF16, ALL},
+	{{"62x100x60 rounded, f16 weights, transposed", .T = 62, .period = 31, .bf16 = true}, 100, 60, F16, .transposed = true, ALL},
+	{{"45x30x20 rounded, odd periods", .T = 45, .period = 15, .bf16 = true}, 30, 20, ALL},
+	{{"1x33x65 thin", .T = 1, .thin = true}, 33, 65, ALL},
+	{{"15x1000x31 thin", .T = 15, .period = 5, .thin = true}, 1000, 31, .flags = OP_VIEW, ALL},
+	{{"16x64x33 thin f16", .T = 16, .period = 1, .thin = true}, 64, 33, F16, .bias = true},
+	{{"21x100x77 thin bf16", .T = 21, .period = 7, .thin = true}, 100, 77, BF16, ALL},
+	{{"5x100x129 thin transposed", .T = 5, .period = 1, .thin = true}, 100, 129, .transposed = true, ALL},
+	{{"3x31x70 thin bf16 transposed", .T = 3, .thin = true}, 31, 70, BF16, .transposed = true},
+	{{"512x2048x2048", .T = 512, .speed = true}, .in = 2048, .out = 2048},
+	{{"512x2048x2048 bf16 weights, LoRA 16", .T = 512, .speed = true}, 2048, 2048, BF16, .rank = 16, .s = 2},
+	{{"512x2048x2048 bf16", .T = 512, .bf16 = true, .speed = true}, 2048, 2048, BF16},
+	{{"1x2048x8192 thin f32", .T = 1, .thin = true, .speed = true}, .in = 2048, .out = 8192},
+	{{"1x2048x8192 thin bf16", .T = 1, .thin = true, .speed = true}, 2048, 8192, BF16},
+	{{"1x2048x8192 thin f16", .T = 1, .thin = true, .speed = true}, 2048, 8192, F16},
+	{{"16x2048x8192 thin bf16", .T = 16, .thin = true, .speed = true}, 2048, 8192, BF16},
+};
+
+#define STREAM 77
+
+static void fill_counters(double *v, int64_t n, int64_t cols, const void *row)
+{
+	int64_t i;
+
+	(void)row;
+	for (i = 0; i < n * cols; i++)
+		v[i] = (double)(int32_t)pm_rng_u32(5, 9, (uint64_t)i);
+}
+
+static void build(struct op_ctx *c, const void *row)
+{
+	const struct row *r = row;
+	const int64_t w_rows = r->transposed ? r->in : r->out, w_cols = r->transposed ? r->out : r->in;
+	const unsigned grad = r->frozen ? 0 : OP_GRAD;
+	const double size = 1 / sqrt((double)r->in);
+	struct pm_linear_opts o = {.transposed = r->transposed, .scale = (float)r->scale};
+	struct pm_tensor *x, *w, *b;
+
+	x = op_input(c, &(struct op_in){.name = "x", .rows = c->T, .cols = r->in, .flags = OP_ROWS | OP_GRAD | r->flags});
+	w = op_input(c, &(struct op_in){.name = "W", .type = r->type, .rows = w_rows, .cols = w_cols, .flags = grad, .scale = size});
+	b = r->bias ? op_input(c, &(struct op_in){.name = "b", .type = r->type, .rows = 1, .cols = r->out, .flags = grad}) : op_none(c);
+	if (r->add)
+		o.add = op_input(c, &(struct op_in){.name = "add", .rows = c->T, .cols = r->out, .flags = OP_ROWS | OP_GRAD | r->flags});
+	else
+		op_none(c);
+	if (r->rank) {
+		o.lora.s = (float)r->s;
+		o.lora.a = op_input(c, &(struct op_in){.name = "A", .rows = r->rank, .cols = r->in, .flags = OP_GRAD, .scale = size});
+		o.lora.b = op_input(c, &(struct op_in){.name = "B", .rows = r->out, .cols = r->rank, .flags = OP_GRAD});
+	} else {
+		op_none(c);
+		op_none(c);
+	}
+	if (r->dropout > 0) {
+		o.lora.dropout = (float)r->dropout;
+		o.lora.stream = STREAM;
+		o.lora.rng = op_input(c, &(struct op_in){.name = "rng", .type = PM_I32, .rows = c->T, .cols = 2, .flags = OP_ROWS, .fill = fill_counters});
+	} else {
+		op_none(c);
+	}
+	op_output(c, pm_linear(c->g, x, w, b, &o), 0);
+}
+
+/* A·drop(x) of one row. */
+static void low_rank(const struct row *r, const double *x, const double *a, const double *rng, double *h)
+{
+	const uint64_t seed = rng ? (uint64_t)(uint32_t)(int32_t)rng[0] | (uint64_t)(uint32_t)(int32_t)rng[1] << 32 : 0;
+	int64_t i, j;
+
+	for (j = 0; j < r->rank; j++)
+		h[j] = 0;
+	for (i = 0; i < r->in; i++) {
+		double v = x[i];
+
+		if (rng)
+			v = pm_rng_uniform(seed, STREAM, (uint64_t)i) >= (float)r->dropout ? v / (1 - r->dropout) : 0;
+		for (j = 0; j < r->rank; j++)
+			h[j] += a[j * r->in + i] * v;
+	}
+}
+
+static void ref(const void *row, const double *const *in, double *const *out)
+{
+	const struct row *r = row;
+	const double *x = in[0], *w = in[1], *b = in[2], *add = in[3], *la = in[4], *lb = in[5], *rng = in[6];
+	double h[64];
+	int64_t t, i, o;
+
+	for (t = 0; t < r->c.T; t++) {
+		if (r->rank)
+			low_rank(r, x + t * r->in, la, rng ? rng + 2 * t : NULL, h);
+		for (o = 0; o < r->out; o++) {
+			double v = b ? b[o] : 0;
+
+			for (i = 0; i < r->in; i++)
+				v += x[t * r->in + i] * (r->transposed ? w[i * r->out + o] : w[o * r->in + i]);
+			for (i = 0; i < r->rank; i++)
+				v += r->s * lb[o * r->rank + i] * h[i];
+			out[0][t * r->out + o] = v * (r->scale != 0 ? r->scale : 1) + (add ? add[t * r->out + o] : 0);
+		}
+	}
+}
+
+static void cost(const void *row, double *flops, double *bytes, double *back)
+{
+	const struct row *r = row;
+	const double weights = (double)(r->in * r->out), lora = (double)(r->rank * (r->in + r->out));
+
+	*flops = 2 * (double)r->c.T * (weights + lora);
+	*bytes = (double)pm_dtype_bytes(r->type, (uint64_t)(r->in * r->out)) + 4 * (double)(r->c.T * (r->in + r->out));
+	*back = r->frozen ? 1 : 2;
+}
+
+const struct op_test op_test_linear = {.name = "linear", OP_TABLE(rows), .build = build, .ref = ref, .cost = cost};
