@@ -99,7 +99,7 @@ static int drop(const struct pm_node *n, struct pm_mat y, struct pm_mat x, const
 	const struct attr *at = n->attr;
 	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", "linear_drop", NULL, e);
 
-	return k ? PM_LAUNCH(k, pm_elementwise(rows, (cols + 3) / 4, 4, 32), e, PM_MEM(y.mem), PM_I64(y.off), PM_I64(y.ld), PM_MEM(x.mem),
+	return k ? PM_LAUNCH(k, pm_elementwise(false, rows, (cols + 3) / 4, 4, 32), e, PM_MEM(y.mem), PM_I64(y.off), PM_I64(y.ld), PM_MEM(x.mem),
 		PM_I64(x.off), PM_I64(x.ld), PM_MEM(rng->mem), PM_I64(rng->off), PM_I64(rng->ld), PM_I64(cols), PM_F32(at->dropout),
 		PM_I32(at->stream), PM_I32(acc)) : -1;
 }
@@ -154,9 +154,10 @@ static int run(const struct pm_node *n, struct pm_err *e)
 static int run_grad_add(const struct pm_node *n, struct pm_err *e)
 {
 	const struct pm_tensor *dy = n->in[0], *y = n->out[0];
-	const struct pm_kernel *k = pm_kernel(n->g->dev, "add", "add_fwd", NULL, e);
+	const bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "add", cpu ? "add_fwd_cpu" : "add_fwd", NULL, e);
 
-	return k ? PM_LAUNCH(k, pm_elementwise(y->rows, y->cols, 1, 8), e, PM_MEM(y->mem), PM_I64(y->off), PM_I64(y->ld), PM_MEM(dy->mem),
+	return k ? PM_LAUNCH(k, pm_elementwise(cpu, y->rows, y->cols, 1, 8), e, PM_MEM(y->mem), PM_I64(y->off), PM_I64(y->ld), PM_MEM(dy->mem),
 		PM_I64(dy->off), PM_I64(dy->ld), PM_MEM(dy->mem), PM_I64(0), PM_I64(0), PM_I64(y->cols), PM_F32(1), PM_F32(0), PM_I32(0),
 		PM_I32(n->acc[0])) : -1;
 }
@@ -274,7 +275,7 @@ static int run_db(const struct pm_node *n, struct pm_err *e)
 	const struct pm_tensor *dy = n->in[0], *db = n->out[0];
 	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", "linear_bias_grad", NULL, e);
 
-	return k ? PM_LAUNCH(k, pm_elementwise(1, dy->cols, (double)dy->rows, 4 * (double)dy->rows), e, PM_MEM(db->mem), PM_I64(db->off),
+	return k ? PM_LAUNCH(k, pm_elementwise(false, 1, dy->cols, (double)dy->rows, 4 * (double)dy->rows), e, PM_MEM(db->mem), PM_I64(db->off),
 		PM_MEM(dy->mem), PM_I64(dy->off), PM_I64(dy->ld), PM_I64(dy->rows), PM_I64(dy->cols),
 		PM_I64(n->g->period > 0 ? n->g->period : dy->rows), PM_F32(at->scale)) : -1;
 }
