@@ -24,7 +24,7 @@
 #include "dev/dev.h"
 
 #define PM_NODE_IN 12
-#define PM_NODE_OUT 4
+#define PM_NODE_OUT 6
 
 enum pm_tensor_kind {
 	PM_T_WEIGHT,            /* memory given from outside, shared by plans, never owned by one */

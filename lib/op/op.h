@@ -45,6 +45,7 @@ struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 struct pm_head_opts {
 	bool transposed;
 	float scale, softcap;                   /* logits = cap·tanh(scale·x·Wᵀ / cap); 0: none (scale 0 means 1) */
+	int64_t slice;                          /* most tokens of a slice (pm_nll), to the next 1024; 0: as 64 MB of logits hold */
 	struct pm_lora lora;                    /* dropout must be 0 */
 };
 
