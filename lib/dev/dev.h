@@ -5,8 +5,9 @@
  *     the device's defines  +  the caller's defines  +  kernels/common.cl  +  the files named by `//! use A B` on the
  *     operation's first line (kernels/A.cl, kernels/B.cl)  +  kernels/OPERATION.cl
  * each behind its own #line, compiled at first use and cached on disk under the SHA-256 of all of that, the options, the
- * device, its driver and its platform. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (device
- * compiler's target), HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. */
+ * device, its driver and its platform. Binaries are saved when the device is closed, after the first launches, since PoCL compiles
+ * a kernel only then. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (device compiler's target),
+ * HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. A device may be used by one thread of the host at a time. */
 #ifndef PM_DEV_DEV_H
 #define PM_DEV_DEV_H
 
@@ -26,10 +27,10 @@ struct pm_dev_opts {
 	const char *kernels;            /* directory of the kernel files */
 	const char *cache;              /* directory of compiled programs; NULL: none */
 	const char *share;              /* share/: tuning files are share/tune/NAME.tune */
-	int threads;                    /* of a CPU device; 0: all */
-	bool reference;                 /* portable kernels only */
+	int threads;                    /* of a CPU device; 0, or more than there are: all */
+	bool reference;                 /* portable kernels only; no instruction sets are probed */
 	bool profile;                   /* time every launch */
-	const char *mask;               /* instruction sets not to use: "amx,vnni,bf16,avx512"; NULL: none */
+	const char *mask;               /* instruction sets not to use: "amx,vnni,bf16,avx512"; NULL: none. avx512 masks vnni and bf16, too */
 	void (*compiling)(void *arg, const char *operation);   /* called before a compilation that takes a while; may be NULL */
 	void *arg;
 };
@@ -39,23 +40,26 @@ struct pm_dev_info {
 	bool cpu, gpu;
 	bool shared;                    /* the device computes on the host's memory: mapped files need no copy */
 	unsigned units;                 /* compute units (threads of a CPU) */
-	uint64_t memory, largest;       /* bytes in all that may be used, and of one buffer */
+	uint64_t memory, largest;       /* bytes in all that may be used (of a CPU: that the host had left), and of one buffer */
 	size_t align;                   /* of a sub-buffer's start, bytes */
 	size_t work_group, local;       /* largest work-group; bytes of local memory */
-	bool avx512, vnni, bf16, amx;   /* usable on this CPU device by probe (and not masked) */
+	bool avx512, vnni, bf16, amx;   /* usable by probe and not masked; of an open device only */
 };
 
 /* Every device there is, in a fixed order (the numbers of `select`). *list is the caller's to free. */
 int pm_dev_list(struct pm_dev_info **list, size_t *n, struct pm_err *e);
 
-int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_err *e);      /* status 69 where there is none */
+/* Status 69 where there is no such device. On x86 the first open with a cache (and every one without) probes instruction sets in a
+ * child process; that works only while the process has one thread, so without a cache a second open finds none of them. */
+int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_err *e);
 void pm_dev_close(struct pm_dev *d);                                                         /* saves program binaries first */
 const struct pm_dev_info *pm_dev_info(const struct pm_dev *d);
 bool pm_dev_reference(const struct pm_dev *d);
 
 /* ---- memory ---- */
 
-/* New memory (content undefined), of any size that fits the device. */
+/* New memory (content undefined), of any size that fits the device; status 69 where it does not. On CPU devices it is the host's own,
+ * starts at a multiple of 128 bytes, and 64 bytes after its end may be read (as garbage): a vector load may pass the end. */
 int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e);
 
 /* Memory over bytes of the host, which must stay where they are until pm_mem_free: used in place where the device shares memory
@@ -113,8 +117,9 @@ int pm_dev_finish(struct pm_dev *d, struct pm_err *e);    /* wait for all of it;
  * name; later lines win), or `fallback`. */
 int pm_tune(const struct pm_dev *d, const char *operation, const char *key, int fallback);
 
-/* With opts.profile: a table to f, most time first: kernel, calls, milliseconds, share, GB/s, GFLOP/s; then wall time since open
- * or the last reset, and what of it no launch explains. */
+/* With opts.profile: a table to f, most time first: kernel, calls, milliseconds, share of the wall time, GB/s, GFLOP/s (copies and
+ * zeroing by the host have rows, too); then their sum, what of the wall time since open or the last reset they leave unexplained,
+ * and that time. */
 int pm_dev_profile(struct pm_dev *d, FILE *f, struct pm_err *e);
 void pm_dev_profile_reset(struct pm_dev *d);
 

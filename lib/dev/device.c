@@ -14,7 +14,7 @@ struct found {
 	cl_platform_id platform;
 	cl_device_id id;
 	unsigned number;                        /* within its platform */
-	bool raw;
+	bool raw, pocl;
 	struct pm_dev_info info;
 };
 
@@ -108,7 +108,7 @@ static void describe(struct found *f)
 	struct pm_dev_info *i = &f->info;
 	cl_device_type type = (cl_device_type)ask_number(f->id, CL_DEVICE_TYPE, sizeof type);
 	char version[64];
-	bool pocl, svm2;
+	bool svm2;
 
 	clGetPlatformInfo(f->platform, CL_PLATFORM_NAME, sizeof i->platform - 1, i->platform, NULL);
 	ask_text(f->id, CL_DEVICE_NAME, i->name, sizeof i->name);
@@ -129,12 +129,12 @@ static void describe(struct found *f)
 	 * does not say that it has it, yet takes every pointer: with clSetKernelArgSVMPointer a kernel was given odd addresses and
 	 * 6 GiB in one piece, where clCreateBuffer refuses more than a quarter of what PoCL believes to be the memory (1 GiB on
 	 * a machine of 24). So on such devices memory is the host's own, and all of it. */
-	pocl = strstr(i->platform, "Portable Computing Language") != NULL;
+	f->pocl = strstr(i->platform, "Portable Computing Language") != NULL;
 	svm2 = strncmp(version, "OpenCL 1.", 9) != 0;
 	if (i->cpu && svm2) {
 		cl_ulong caps = ask_number(f->id, CL_DEVICE_SVM_CAPABILITIES, sizeof caps);
 
-		f->raw = (caps & CL_DEVICE_SVM_FINE_GRAIN_SYSTEM) || (pocl && (caps & CL_DEVICE_SVM_FINE_GRAIN_BUFFER));
+		f->raw = (caps & CL_DEVICE_SVM_FINE_GRAIN_SYSTEM) || (f->pocl && (caps & CL_DEVICE_SVM_FINE_GRAIN_BUFFER));
 	}
 	if (f->raw)
 		i->memory = i->largest = host_memory();
@@ -276,7 +276,7 @@ static int set_options(struct pm_dev *d, struct pm_err *e)
 		i->bf16 ? " -DHAVE_BF16=1" : "", i->amx ? " -DHAVE_AMX=1" : "");
 }
 
-int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_err *e)
+int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const struct pm_isa *isa, struct pm_err *e)
 {
 	struct pm_dev *d = pm_alloc(1, sizeof *d, e);
 	struct found *all = NULL;
@@ -293,7 +293,14 @@ int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_e
 	d->platform = f->platform;
 	d->id = d->root = f->id;
 	d->raw = f->raw;
+	d->pocl = f->pocl;
 	d->info = f->info;
+	if (d->pocl && d->info.cpu) {
+		d->info.avx512 = isa->avx512;
+		d->info.vnni = isa->vnni;
+		d->info.bf16 = isa->bf16;
+		d->info.amx = isa->amx;
+	}
 	d->reference = opts->reference;
 	d->profile = opts->profile;
 	d->compiling = opts->compiling;
@@ -311,6 +318,13 @@ fail:
 	free(all);
 	pm_dev_close(d);
 	return -1;
+}
+
+int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_err *e)
+{
+	struct pm_isa isa;
+
+	return pm_isa_probe(&isa, opts, e) < 0 ? -1 : pm_dev_open_plain(out, opts, &isa, e);
 }
 
 void pm_dev_close(struct pm_dev *d)

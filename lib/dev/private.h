@@ -18,6 +18,11 @@ struct pm_variant {
 	uint32_t local[3], large;
 };
 
+struct pm_sums {
+	uint64_t calls;
+	double seconds, flops, bytes;
+};
+
 struct pm_kernel {
 	struct pm_dev *dev;
 	struct pm_program *program;
@@ -28,8 +33,7 @@ struct pm_kernel {
 	uint64_t hash;
 	struct pm_variant *variants;            /* launched, now or before the program's binary was saved */
 	size_t nvariants, cap_variants, last;
-	uint64_t calls;                         /* the profile's sums */
-	double seconds, flops, bytes;
+	struct pm_sums sums;                    /* for the profile */
 };
 
 struct pm_program {
@@ -43,7 +47,7 @@ struct pm_program {
 
 struct pm_timed {
 	cl_event event;
-	struct pm_kernel *kernel;
+	struct pm_sums *sums;
 	double flops, bytes;
 };
 
@@ -54,6 +58,9 @@ struct pm_tuned {
 
 #define PM_BUCKETS 1024
 
+/* What the profile counts beside kernels. */
+enum pm_other { PM_WRITES, PM_READS, PM_ZEROS, PM_BUILDS, PM_OTHERS };
+
 struct pm_dev {
 	cl_platform_id platform;
 	cl_device_id id, root;                  /* root: of which id is a part, or id itself */
@@ -61,6 +68,7 @@ struct pm_dev {
 	cl_command_queue queue;
 	struct pm_dev_info info;
 	bool raw;                               /* kernels take host pointers as they are */
+	bool pocl;
 	bool reference, profile;
 	char *kernels, *cache;
 	struct pm_str options;                  /* of every build: the language, and the device's defines */
@@ -72,6 +80,7 @@ struct pm_dev {
 	uint64_t held;
 	struct pm_timed *timed;
 	size_t ntimed, cap_timed;
+	struct pm_sums others[PM_OTHERS];
 	double since;                           /* of the profile's wall time */
 	struct pm_tuned *tuned;
 	size_t ntuned, cap_tuned;
@@ -88,6 +97,8 @@ struct pm_mem {
 };
 
 /* device.c */
+struct pm_isa;
+int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const struct pm_isa *isa, struct pm_err *e);   /* no probing */
 int pm_cl_fail(struct pm_err *e, cl_int code, const char *fmt, ...) PM_PRINTF(3, 4);   /* "…: CL_OUT_OF_RESOURCES"; -1 */
 
 /* program.c */
@@ -99,12 +110,19 @@ int pm_cache_load(struct pm_dev *d, struct pm_program *p, struct pm_err *e);
 void pm_cache_save(struct pm_dev *d, const struct pm_program *p);
 
 /* profile.c */
-int pm_profile_add(struct pm_kernel *k, cl_event event, double flops, double bytes, struct pm_err *e);
+int pm_profile_add(struct pm_dev *d, struct pm_sums *sums, cl_event event, double flops, double bytes, struct pm_err *e);
+void pm_profile_count(struct pm_dev *d, enum pm_other what, double from, size_t bytes);    /* the host did it, until now */
 int pm_profile_collect(struct pm_dev *d, struct pm_err *e);     /* the queue is finished */
 double pm_profile_clock(void);
 
 /* tune.c: reads share/tune/<every>.tune, lines that match the device. */
 int pm_tune_load(struct pm_dev *d, const char *share, struct pm_err *e);
 void pm_tune_free(struct pm_dev *d);
+
+/* probe.c: the instruction sets that kernels of the device so chosen may use; before OpenCL is used for anything else. */
+struct pm_isa {
+	bool avx512, vnni, bf16, amx;
+};
+int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_err *e);
 
 #endif

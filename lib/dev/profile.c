@@ -18,16 +18,21 @@ double pm_profile_clock(void)
 	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-int pm_profile_add(struct pm_kernel *k, cl_event event, double flops, double bytes, struct pm_err *e)
+int pm_profile_add(struct pm_dev *d, struct pm_sums *sums, cl_event event, double flops, double bytes, struct pm_err *e)
 {
-	struct pm_dev *d = k->dev;
-
 	if (pm_grow(&d->timed, &d->cap_timed, d->ntimed + 1, sizeof *d->timed, e) < 0) {
 		clReleaseEvent(event);
 		return -1;
 	}
-	d->timed[d->ntimed++] = (struct pm_timed){event, k, flops, bytes};
+	d->timed[d->ntimed++] = (struct pm_timed){event, sums, flops, bytes};
 	return d->ntimed < MANY ? 0 : pm_dev_finish(d, e);
+}
+
+void pm_profile_count(struct pm_dev *d, enum pm_other what, double from, size_t bytes)
+{
+	d->others[what].calls++;
+	d->others[what].seconds += pm_profile_clock() - from;
+	d->others[what].bytes += (double)bytes;
 }
 
 int pm_profile_collect(struct pm_dev *d, struct pm_err *e)
@@ -44,73 +49,116 @@ int pm_profile_collect(struct pm_dev *d, struct pm_err *e)
 		if (code == CL_SUCCESS)
 			code = clGetEventProfilingInfo(t->event, CL_PROFILING_COMMAND_END, sizeof to, &to, NULL);
 		clReleaseEvent(t->event);
-		t->kernel->calls++;
-		t->kernel->seconds += to > from ? 1e-9 * (double)(to - from) : 0;
-		t->kernel->flops += t->flops;
-		t->kernel->bytes += t->bytes;
+		t->sums->calls++;
+		t->sums->seconds += to > from ? 1e-9 * (double)(to - from) : 0;
+		t->sums->flops += t->flops;
+		t->sums->bytes += t->bytes;
 	}
 	d->ntimed = 0;
 	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "clGetEventProfilingInfo");
 }
 
+struct row {
+	const struct pm_sums *sums;
+	char name[256];
+};
+
 static int by_time(const void *a, const void *b)
 {
-	const struct pm_kernel *x = *(struct pm_kernel *const *)a, *y = *(struct pm_kernel *const *)b;
+	const struct row *x = a, *y = b;
 
-	return x->seconds < y->seconds ? 1 : x->seconds > y->seconds ? -1 : strcmp(x->name, y->name);
+	return x->sums->seconds < y->sums->seconds ? 1 : x->sums->seconds > y->sums->seconds ? -1 : strcmp(x->name, y->name);
 }
 
-static void print_row(const struct pm_kernel *k, double wall, FILE *f)
+static int add_row(struct row **rows, size_t *n, size_t *cap, const struct pm_sums *sums, struct pm_err *e)
 {
-	const char *op = k->program->operation;
-	size_t n = strlen(op);
-	char name[256];
+	if (pm_grow(rows, cap, *n + 1, sizeof **rows, e) < 0)
+		return -1;
+	(*rows)[(*n)++].sums = sums;
+	return 0;
+}
 
-	/* A kernel that bears its operation's name in front ("linear_fwd") says all by itself. */
-	snprintf(name, sizeof name, "%s%s%s%s%s", strncmp(k->name, op, n) ? op : "", strncmp(k->name, op, n) ? "." : "", k->name,
-		*k->program->defines ? " " : "", k->program->defines);
-	fprintf(f, "%-48s %8llu %10.3f %6.2f", name, (unsigned long long)k->calls, 1e3 * k->seconds, wall > 0 ? 100 * k->seconds / wall : 0);
-	if (k->bytes > 0 && k->seconds > 0)
-		fprintf(f, " %8.2f", 1e-9 * k->bytes / k->seconds);
+/* Every kernel and other thing that was used; *rows is the caller's to free. */
+static int make_rows(struct pm_dev *d, struct row **rows, size_t *n, struct pm_err *e)
+{
+	static const char *const others[PM_OTHERS] = {"(write)", "(read)", "(zero)", "(compile)"};
+	const struct pm_kernel *k;
+	size_t cap = 0, i;
+
+	*rows = NULL;
+	*n = 0;
+	for (i = 0; i < PM_BUCKETS; i++) {
+		for (k = d->table[i]; k; k = k->next) {
+			const char *op = k->program->operation;
+			/* A kernel that bears its operation's name in front ("linear_fwd") says all by itself. */
+			bool own = strncmp(k->name, op, strlen(op)) == 0;
+
+			if (!k->sums.calls)
+				continue;
+			if (add_row(rows, n, &cap, &k->sums, e) < 0)
+				return -1;
+			snprintf((*rows)[*n - 1].name, sizeof (*rows)->name, "%s%s%s%s%s", own ? "" : op, own ? "" : ".", k->name,
+				*k->program->defines ? " " : "", k->program->defines);
+		}
+	}
+	for (i = 0; i < PM_OTHERS; i++) {
+		if (!d->others[i].calls)
+			continue;
+		if (add_row(rows, n, &cap, &d->others[i], e) < 0)
+			return -1;
+		snprintf((*rows)[*n - 1].name, sizeof (*rows)->name, "%s", others[i]);
+	}
+	if (*n)
+		qsort(*rows, *n, sizeof **rows, by_time);
+	return 0;
+}
+
+static void print_rate(double amount, double seconds, int width, FILE *f)
+{
+	if (amount > 0 && seconds > 0)
+		fprintf(f, " %*.2f", width, 1e-9 * amount / seconds);
 	else
-		fprintf(f, " %8s", "-");
-	if (k->flops > 0 && k->seconds > 0)
-		fprintf(f, " %9.2f\n", 1e-9 * k->flops / k->seconds);
-	else
-		fprintf(f, " %9s\n", "-");
+		fprintf(f, " %*s", width, "-");
+}
+
+static void print_line(const char *name, const char *calls, double seconds, double wall, FILE *f)
+{
+	fprintf(f, "%-48s %8s %10.3f %6.2f", name, calls, 1e3 * seconds, wall > 0 ? 100 * seconds / wall : 0);
 }
 
 int pm_dev_profile(struct pm_dev *d, FILE *f, struct pm_err *e)
 {
-	struct pm_kernel **rows = NULL, *k;
+	struct row *rows;
 	double wall, sum = 0;
-	size_t n = 0, cap = 0, b;
+	char calls[32];
+	size_t n, i;
 
 	if (!d->profile)
 		return pm_fail(e, PM_SOFTWARE, "the device was not opened to be profiled");
 	if (pm_dev_finish(d, e) < 0)
 		return -1;
 	wall = pm_profile_clock() - d->since;
-	for (b = 0; b < PM_BUCKETS; b++) {
-		for (k = d->table[b]; k; k = k->next) {
-			if (!k->calls)
-				continue;
-			if (pm_grow(&rows, &cap, n + 1, sizeof *rows, e) < 0) {
-				free(rows);
-				return -1;
-			}
-			rows[n++] = k;
-			sum += k->seconds;
-		}
+	if (make_rows(d, &rows, &n, e) < 0) {
+		free(rows);
+		return -1;
 	}
-	if (n)
-		qsort(rows, n, sizeof *rows, by_time);
 	fprintf(f, "%-48s %8s %10s %6s %8s %9s\n", "kernel", "calls", "ms", "%", "GB/s", "GFLOP/s");
-	for (b = 0; b < n; b++)
-		print_row(rows[b], wall, f);
-	fprintf(f, "%-48s %8s %10.3f %6.2f\n", "all kernels", "", 1e3 * sum, wall > 0 ? 100 * sum / wall : 0);
-	fprintf(f, "%-48s %8s %10.3f %6.2f\n", "outside kernels", "", 1e3 * (wall - sum), wall > 0 ? 100 * (wall - sum) / wall : 0);
-	fprintf(f, "%-48s %8s %10.3f %6.2f\n", "wall time", "", 1e3 * wall, 100.0);
+	for (i = 0; i < n; i++) {
+		const struct pm_sums *s = rows[i].sums;
+
+		snprintf(calls, sizeof calls, "%llu", (unsigned long long)s->calls);
+		print_line(rows[i].name, calls, s->seconds, wall, f);
+		print_rate(s->bytes, s->seconds, 8, f);
+		print_rate(s->flops, s->seconds, 9, f);
+		putc('\n', f);
+		sum += s->seconds;
+	}
+	print_line("all of these", "", sum, wall, f);
+	putc('\n', f);
+	print_line("unexplained", "", wall - sum, wall, f);
+	putc('\n', f);
+	print_line("wall time", "", wall, wall, f);
+	putc('\n', f);
 	free(rows);
 	return 0;
 }
@@ -123,10 +171,9 @@ void pm_dev_profile_reset(struct pm_dev *d)
 
 	pm_dev_finish(d, &ignored);
 	for (b = 0; b < PM_BUCKETS; b++) {
-		for (k = d->table[b]; k; k = k->next) {
-			k->calls = 0;
-			k->seconds = k->flops = k->bytes = 0;
-		}
+		for (k = d->table[b]; k; k = k->next)
+			k->sums = (struct pm_sums){0};
 	}
+	memset(d->others, 0, sizeof d->others);
 	d->since = pm_profile_clock();
 }

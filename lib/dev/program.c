@@ -178,6 +178,7 @@ static void free_program(struct pm_program *p)
 static struct pm_program *find_program(struct pm_dev *d, const char *operation, const char *defines, struct pm_err *e)
 {
 	struct pm_program *p;
+	double from;
 
 	for (p = d->programs; p; p = p->next) {
 		if (!strcmp(p->operation, operation) && !strcmp(p->defines, defines))
@@ -186,12 +187,14 @@ static struct pm_program *find_program(struct pm_dev *d, const char *operation, 
 	p = pm_alloc(1, sizeof *p, e);
 	if (!p)
 		return NULL;
+	from = pm_profile_clock();
 	p->operation = pm_strdup(operation, e);
 	p->defines = pm_strdup(defines, e);
 	if (!p->operation || !p->defines || build(d, p, e) < 0) {
 		free_program(p);
 		return NULL;
 	}
+	pm_profile_count(d, PM_BUILDS, from, 0);
 	p->next = d->programs;
 	d->programs = p;
 	return p;

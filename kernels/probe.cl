@@ -1,0 +1,93 @@
+/* probe.cl: instruction sets beyond the compiler's target, each tried once in a child process by lib/dev/probe.c: a kernel
+ * writes 1 where the answer is the known one. Inline assembly, since the compiler offers builtins only for its own target. */
+
+/* Does the compiler itself produce AVX-512 (vectors of 64 bytes in one register)? */
+__kernel WG1 void probe_avx512(__global int *ok)
+{
+#if defined __AVX512F__ && defined __AVX512BW__ && defined __AVX512DQ__ && defined __AVX512VL__
+	ok[0] = 1;
+#else
+	ok[0] = 0;
+#endif
+}
+
+#ifdef PROBE_VNNI
+/* vpdpbusd: every 32-bit lane gains the sum of four products of an unsigned and a signed byte. */
+__kernel WG1 void probe_vnni(__global int *ok)
+{
+	int16 sum = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), want = sum;
+	int16 a = sum * 0x01020304 + (int)0xF0000001, b = sum * 0x0703FF05 + (int)0x80FF017F;
+	int i;
+
+	for (i = 0; i < 4; i++)
+		want += (a >> (int16)(8 * i) & 255) * ((b << (int16)(24 - 8 * i)) >> 24);
+	__asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+	ok[0] = all(sum == want);
+}
+#endif
+
+#ifdef PROBE_BF16
+/* vdpbf16ps: every float lane gains the sum of two products of bf16 numbers. Small whole numbers: no rounding to argue about. */
+__kernel WG1 void probe_bf16(__global int *ok)
+{
+	float16 x = (float16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), sum = x;
+	uint16 a = as_uint16(x + 3.0f) >> 16 | (as_uint16(2.0f - x) & 0xffff0000u);
+	uint16 b = as_uint16(x - 7.0f) >> 16 | (as_uint16(x + 1.0f) & 0xffff0000u);
+	float16 want = x + (x + 3.0f) * (x - 7.0f) + (2.0f - x) * (x + 1.0f);
+
+	__asm__ volatile("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+	ok[0] = all(sum == want);
+}
+#endif
+
+#ifdef PROBE_AMX
+/* One tile product each of bf16 and of int8 numbers. Tiles live in registers of the thread: configured and released here. */
+__kernel WG1 void probe_amx(__global int *ok, __global uint *room)
+{
+	__global uint *config = room, *a = room + 16, *b = room + 272, *c = room + 528;
+	int i, j, k, good = 1;
+
+	for (i = 0; i < 16; i++)
+		config[i] = 0;
+	config[0] = 1;                                  /* palette 1: tiles of 16 rows of 64 bytes */
+	for (i = 0; i < 3; i++) {
+		((__global ushort *)config)[8 + i] = 64;
+		((__global uchar *)config)[48 + i] = 16;
+	}
+	for (i = 0; i < 256; i++) {
+		uint x = as_uint((float)(i % 7 - 3)) >> 16, y = as_uint((float)(i % 5 - 2)) >> 16;
+
+		a[i] = x | y << 16;
+		b[i] = y | x << 16;
+	}
+	__asm__ volatile("ldtilecfg (%0)" : : "r"((size_t)config) : "memory");
+	__asm__ volatile("tileloadd (%0,%1,1), %%tmm0" : : "r"((size_t)a), "r"((size_t)64) : "memory");
+	__asm__ volatile("tileloadd (%0,%1,1), %%tmm1" : : "r"((size_t)b), "r"((size_t)64) : "memory");
+	__asm__ volatile("tilezero %%tmm2" : :);
+	__asm__ volatile("tdpbf16ps %%tmm1, %%tmm0, %%tmm2" : :);
+	__asm__ volatile("tilestored %%tmm2, (%0,%1,1)" : : "r"((size_t)c), "r"((size_t)64) : "memory");
+	for (i = 0; i < 16; i++) {
+		for (j = 0; j < 16; j++) {
+			float sum = 0;
+
+			for (k = 0; k < 16; k++) {
+				int p = 16 * i + k, q = 16 * k + j;
+
+				sum += (float)((p % 7 - 3) * (q % 5 - 2) + (p % 5 - 2) * (q % 7 - 3));
+			}
+			good &= as_float(c[16 * i + j]) == sum;
+		}
+	}
+	for (i = 0; i < 256; i++)
+		a[i] = b[i] = 0x01FF02FEu;                      /* bytes -2, 2, -1, 1 */
+	__asm__ volatile("tileloadd (%0,%1,1), %%tmm0" : : "r"((size_t)a), "r"((size_t)64) : "memory");
+	__asm__ volatile("tileloadd (%0,%1,1), %%tmm1" : : "r"((size_t)b), "r"((size_t)64) : "memory");
+	__asm__ volatile("tilezero %%tmm2" : :);
+	__asm__ volatile("tdpbssd %%tmm1, %%tmm0, %%tmm2" : :);
+	__asm__ volatile("tilestored %%tmm2, (%0,%1,1)" : : "r"((size_t)c), "r"((size_t)64) : "memory");
+	__asm__ volatile("tilerelease" : :);
+	for (i = 0; i < 256; i++)
+		good &= c[i] == 160;                            /* 16 × (4 + 4 + 1 + 1) */
+	ok[0] = good;
+}
+#endif

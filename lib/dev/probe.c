@@ -1,0 +1,292 @@
+/* probe.c: which instruction sets kernels may use through inline assembly. The processor's word is not enough: the device's
+ * compiler must assemble them and the operating system must allow them, and a wrong guess ends the process. So each that the
+ * processor claims is tried once with a known answer in a child process, and the outcome is kept in the cache directory. */
+#define _DEFAULT_SOURCE                         /* syscall */
+#include "dev/private.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+#define MAGIC "pm-probe 1"
+#define SETS 4
+#define PATIENCE 60                             /* seconds for a child; a cold compiler on a busy machine takes some */
+
+static const struct {
+	const char *name, *kernel, *defines;
+} sets[SETS] = {                                /* the order in which they are tried; bit i of a mask */
+	{"avx512", "probe_avx512", NULL},
+	{"vnni", "probe_vnni", "-DPROBE_VNNI=1"},
+	{"bf16", "probe_bf16", "-DPROBE_BF16=1"},
+	{"amx", "probe_amx", "-DPROBE_AMX=1"},
+};
+enum { AVX512 = 1, VNNI = 2, BF16 = 4, AMX = 8 };
+
+/* What the processor says, and its name into *who (at least 128 bytes). */
+static unsigned claimed(char *who)
+{
+	unsigned mask = 0;
+#ifdef __x86_64__
+	unsigned a, b, c, d, i;
+	union { unsigned words[12]; char text[49]; } brand = {{0}};
+
+	for (i = 0; i < 3; i++)
+		__get_cpuid(0x80000002u + i, &brand.words[4 * i], &brand.words[4 * i + 1], &brand.words[4 * i + 2], &brand.words[4 * i + 3]);
+	if (!__get_cpuid(1, &a, &b, &c, &d))
+		return 0;
+	snprintf(who, 128, "%.48s %08x", brand.text, a);
+	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
+		return 0;
+	if ((b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1))
+		mask |= AVX512;
+	if (c >> 11 & 1)
+		mask |= VNNI;
+	if ((d >> 22 & 1) && (d >> 24 & 1) && (d >> 25 & 1))
+		mask |= AMX;
+	if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1))
+		mask |= BF16;
+#else
+	snprintf(who, 128, "unknown");
+#endif
+	return mask;
+}
+
+/* Linux gives a process the tile registers only when it asks (arch_prctl, ARCH_REQ_XCOMP_PERM, feature 18). */
+static bool ask_for_tiles(void)
+{
+#ifdef __x86_64__
+	return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
+#else
+	return false;
+#endif
+}
+
+/* A child must not use OpenCL after fork in a process whose driver threads it did not inherit. */
+static bool has_threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *d;
+	int n = 0;
+
+	while (dir && (d = readdir(dir)))
+		n += d->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return n != 1;
+}
+
+/* ---- the child ---- */
+
+static int try_set(struct pm_dev *d, int i, struct pm_err *e)
+{
+	const struct pm_kernel *k = pm_kernel(d, "probe", sets[i].kernel, sets[i].defines, e);
+	const struct pm_launch once = {{1, 0, 0}, {0, 0, 0}, 0, 0};
+	struct pm_mem *ok = NULL, *room = NULL;
+	int32_t answer = 0;
+	int r = -1;
+
+	if (k && pm_mem_new(&ok, d, sizeof answer, e) == 0 && pm_mem_new(&room, d, 4096, e) == 0 &&
+	    (1 << i == AMX ? PM_LAUNCH(k, once, e, PM_MEM(ok), PM_MEM(room)) : PM_LAUNCH(k, once, e, PM_MEM(ok))) == 0 &&
+	    pm_mem_read(ok, 0, &answer, sizeof answer, e) == 0)
+		r = answer == 1;
+	pm_mem_free(room);
+	pm_mem_free(ok);
+	return r;
+}
+
+/* Writes two bytes a set: its number, and 1 or 0. Never returns; a set that ends the process leaves no bytes. */
+static void child(const struct pm_dev_opts *opts, unsigned todo, int out)
+{
+	struct pm_dev_opts plain = {.select = opts->select, .kernels = opts->kernels};
+	const struct rlimit no_core = {0, 0};
+	int i, null = open("/dev/null", O_RDWR);
+	struct pm_dev *d;
+	struct pm_err e;
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	if (null >= 0) {                        /* a compiler that gives up tells the terminal */
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+	}
+	alarm(PATIENCE);
+	if (todo & AMX)
+		ask_for_tiles();
+	if (pm_dev_open_plain(&d, &plain, &(struct pm_isa){0}, &e) < 0)
+		_exit(1);
+	for (i = 0; i < SETS; i++) {
+		unsigned char said[2] = {(unsigned char)i, 0};
+
+		if (!(todo & 1u << i))
+			continue;
+		said[1] = d->pocl && try_set(d, i, &e) == 1;
+		if (write(out, said, 2) != 2)
+			_exit(1);
+	}
+	_exit(0);                               /* no exit handlers: they are the parent's */
+}
+
+/* ---- the parent ---- */
+
+/* One child tries `todo`; what it said is added to *works and taken from the rest, which is returned. */
+static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, unsigned *works)
+{
+	unsigned char said[2];
+	int fd[2], status;
+	pid_t pid;
+
+	if (pipe(fd) < 0)
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		close(fd[0]);
+		child(opts, todo, fd[1]);
+	}
+	close(fd[1]);
+	while (pid > 0 && read(fd[0], said, 2) == 2) {
+		todo &= ~(1u << said[0]);
+		*works |= (unsigned)said[1] << said[0];
+	}
+	close(fd[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || (WIFEXITED(status) && WEXITSTATUS(status) != 0))
+		return 0;                       /* it did not come as far as trying */
+	return todo & (todo - 1);               /* the first one left is what ended it */
+}
+
+/* Size and time of every driver that the loader knows: another driver must be probed anew. */
+static void hash_drivers(struct pm_sha256 *h)
+{
+	static const char dir[] = "/etc/OpenCL/vendors";
+	struct dirent **files = NULL;
+	int i, n = scandir(dir, &files, NULL, alphasort);
+	char path[512], text[600];
+	struct stat st;
+
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof path, "%s/%s", dir, files[i]->d_name);
+		if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+			snprintf(text, sizeof text, "%s %lld %lld", path, (long long)st.st_size, (long long)st.st_mtime);
+			pm_sha256_put(h, text, strlen(text) + 1);
+		}
+		free(files[i]);
+	}
+	free(files);
+}
+
+static char *result_path(const struct pm_dev_opts *opts, const char *who, unsigned claims, struct pm_err *e)
+{
+	char hex[PM_SHA256_HEX], text[160], *kernels;
+	struct pm_str source = {0};
+	struct pm_sha256 h;
+
+	kernels = pm_path(opts->kernels, "probe.cl", e);
+	if (!kernels || pm_read_file(&source, kernels, e) < 0 || pm_sha256_begin(&h, e) < 0) {
+		free(kernels);
+		pm_str_free(&source);
+		return NULL;
+	}
+	free(kernels);
+	snprintf(text, sizeof text, "%s %x %s", who, claims, opts->select ? opts->select : "");
+	pm_sha256_put(&h, text, strlen(text) + 1);
+	pm_sha256_put(&h, source.data, source.len);
+	hash_drivers(&h);
+	pm_sha256_end(&h, hex);
+	pm_str_free(&source);
+	snprintf(text, sizeof text, "%.32s.probe", hex);
+	return pm_path(opts->cache, text, e);
+}
+
+/* The file is two lines: MAGIC, and the sets that work, as a mask in decimal digits closed by a point. */
+static bool read_result(const char *path, unsigned *works)
+{
+	struct pm_str text = {0};
+	struct pm_err ignored;
+	bool good;
+	char end = 0;
+
+	good = pm_read_file(&text, path, &ignored) == 0 && text.data && sscanf(text.data, MAGIC "\n%u%c", works, &end) == 2 &&
+		end == '.' && *works < 1u << SETS;
+	pm_str_free(&text);
+	return good;
+}
+
+static void write_result(const struct pm_dev_opts *opts, const char *path, unsigned works)
+{
+	struct pm_err ignored;
+	struct pm_out o;
+	char text[64];
+
+	snprintf(text, sizeof text, MAGIC "\n%u.\n", works);
+	if (pm_mkdirs(opts->cache, &ignored) < 0 || pm_out_open(&o, path, &ignored) < 0)
+		return;
+	if (pm_out_write(&o, text, strlen(text), &ignored) == 0)
+		pm_out_close(&o, &ignored);
+	else
+		pm_out_abort(&o);
+}
+
+/* "amx,vnni": a name that is none of ours is an error. AVX-512 carries VNNI and BF16. */
+static int read_mask(const char *mask, unsigned *out, struct pm_err *e)
+{
+	size_t n;
+	int i;
+
+	for (*out = 0; mask && *mask; mask += n + (mask[n] == ',')) {
+		n = strcspn(mask, ",");
+		for (i = 0; i < SETS && (strlen(sets[i].name) != n || strncmp(sets[i].name, mask, n)); i++)
+			;
+		if (i == SETS)
+			return pm_fail(e, PM_USAGE, "avx512, vnni, bf16 or amx was wanted as an instruction set, found '%.*s'", (int)n, mask);
+		*out |= 1u << i;
+	}
+	if (*out & AVX512)
+		*out |= VNNI | BF16;
+	return 0;
+}
+
+int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_err *e)
+{
+	unsigned masked, claims, todo, works = 0;
+	char who[128] = "", *path = NULL;
+	struct pm_err ignored;
+
+	memset(isa, 0, sizeof *isa);
+	if (read_mask(opts->mask, &masked, e) < 0)
+		return -1;
+	claims = claimed(who);
+	if (opts->reference || !claims || (opts->select && !strcmp(opts->select, "gpu")))
+		return 0;
+	if (opts->cache)
+		path = result_path(opts, who, claims, &ignored);
+	if (!path || !read_result(path, &works)) {
+		if (!has_threads()) {
+			if (opts->compiling)
+				opts->compiling(opts->arg, "probe");
+			for (todo = claims; todo;)
+				todo = ask_child(opts, todo, &works);
+			if (path)
+				write_result(opts, path, works);
+		}
+	}
+	free(path);
+	works &= claims & ~masked;
+	if (!(works & AVX512))
+		works &= ~(unsigned)(VNNI | BF16);              /* their operands are registers of 64 bytes */
+	if ((works & AMX) && !ask_for_tiles())
+		works &= ~(unsigned)AMX;
+	*isa = (struct pm_isa){works & AVX512, works & VNNI, works & BF16, works & AMX};
+	return 0;
+}
