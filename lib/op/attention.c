@@ -1,0 +1,280 @@
+/* attention.c: softmax(scale · q·kᵀ)·v without ever storing the scores (Dao et al., "FlashAttention", 2022; Milakov and Gimelshein, "Online
+ * normalizer calculation for softmax", 2018). kernels/attention.cl, kernels/attention_cpu.cl, tests/op/attention.c
+ *
+ * A query goes through the keys that it sees, with m the largest score so far, l the sum of exp(s − m) and y that of exp(s − m)·v;
+ * where m grows, l and y shrink. At the end y/l, and lse = m + log l. A sink is a score before the first key, without a v.
+ *
+ * Backward, after delta = rowsum(dy · y): p = exp(s − lse) again from q and k; dv = pᵀ·dy; ds = p · (dy·vᵀ − delta), times
+ * 1 − (s/cap)² with a soft cap; dq = scale · ds·k; dk = scale · dsᵀ·q; of a sink −Σ exp(sink − lse)·delta. One launch has the
+ * queries to itself (dq), one the keys (dk, dv): each computes the scores, and nobody adds to what another writes.
+ *
+ * Decoding has few queries: there the keys are cut in chunks at fixed places, and the results of the chunks are joined in order. */
+#include "op/op.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "op/elem.h"
+#include "op/rowsum.h"
+
+enum {
+	LANES = 48,                     /* NL in kernels/attention_cpu.cl */
+	CHUNK = 256,                    /* keys of a chunk in decoding */
+};
+
+struct attr {
+	int64_t heads, kv_heads, head_dim, v_dim, group;
+	int64_t q_period, kv_period;
+	float scale, softcap;
+};
+
+/* What nodes have in in[] and out[]. */
+enum { Q, K, V, SPAN, SINKS, KSPAN, FORWARD_IN };
+enum { Y, LSE, FORWARD_OUT };
+enum { B_DY = FORWARD_IN, B_Y, B_LSE, BACKWARD_IN };
+enum { DQ, DK, DV, DSINKS, BACKWARD_OUT };
+
+static const struct pm_kernel *kernel(const struct pm_node *n, const char *name, bool cpu, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	char defines[160], k[32], v[32], s[32], full[48];
+
+	pm_define_type(k, sizeof k, "K", n->in[K]);
+	pm_define_type(v, sizeof v, "V", n->in[V]);
+	pm_define_type(s, sizeof s, "S", n->in[SINKS]);
+	snprintf(defines, sizeof defines, "%s%s%s-DD=%d -DDV=%d -DGROUP=%d -DPART=%d -DSOFTCAP=%d", k, v, s, (int)a->head_dim, (int)a->v_dim,
+		(int)a->group, CHUNK, a->softcap > 0);
+	snprintf(full, sizeof full, "%s%s", name, cpu ? "_cpu" : "");
+	return pm_kernel(n->g->dev, cpu ? "attention_cpu" : "attention", full, defines, e);
+}
+
+/* Tiles of lanes in each period of so many rows. */
+static int64_t tiles(int64_t period)
+{
+	return (period + LANES - 1) / LANES;
+}
+
+/* A launch over `rows` queries or keys and the heads, `products` times q·kᵀ; operations are counted as if half of the keys
+ * of a period were seen. */
+static struct pm_launch launch(const struct pm_node *n, bool cpu, int64_t rows, int64_t period, int64_t heads, double products)
+{
+	const struct attr *a = n->attr;
+	struct pm_launch l = pm_elem_launch(heads, rows);
+
+	if (cpu)
+		l = (struct pm_launch){.global = {(size_t)((rows + period - 1) / period * tiles(period)), (size_t)heads}, .local = {1, 1}};
+	l.flops = products * (double)(n->in[Q]->rows * a->heads * a->kv_period * (a->head_dim + a->v_dim)) / 2;
+	l.bytes = 4 * (double)(n->in[Q]->rows * a->heads * (a->head_dim + a->v_dim));
+	return l;
+}
+
+static int forward(const struct pm_node *n, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	const bool cpu = pm_elem_cpu(n->g->dev);
+	struct pm_tensor *const *in = n->in;
+	const struct pm_kernel *k = kernel(n, "attention_fwd", cpu, e);
+	const struct pm_launch l = launch(n, cpu, in[Q]->rows, a->q_period, a->heads, 2);
+
+	if (!k)
+		return -1;
+	if (cpu)
+		return PM_LAUNCH(k, l, e, PM_AT(n->out[Y]), PM_AT(n->out[LSE]), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]),
+			PM_AT1(in[SINKS]), PM_I32(in[Q]->rows), PM_I32(a->group), PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period),
+			PM_F32(a->scale), PM_F32(a->softcap));
+	return PM_LAUNCH(k, l, e, PM_AT(n->out[Y]), PM_AT(n->out[LSE]), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]),
+		PM_AT1(in[SINKS]), PM_I32(in[Q]->rows), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap));
+}
+
+/* ---- decoding ---- */
+
+static int64_t chunks(const struct attr *a)
+{
+	return (a->kv_period + CHUNK - 1) / CHUNK;
+}
+
+/* Scratch: for every row, head and chunk the largest score, the sum, and the sums of v. */
+static size_t decode_scratch(const struct pm_node *n)
+{
+	const struct attr *a = n->attr;
+
+	return sizeof (float) * (size_t)(n->in[Q]->rows * a->heads * chunks(a) * (a->v_dim + 2));
+}
+
+static int decode(const struct pm_node *n, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	const bool cpu = pm_elem_cpu(n->g->dev);
+	struct pm_tensor *const *in = n->in;
+	const int64_t rows = in[Q]->rows, items = rows * a->kv_heads, wanted = 4 * (int64_t)pm_dev_info(n->g->dev)->units;
+	const int64_t each = (wanted + items - 1) / items;      /* workers a row and kv head: any number gives the same bits */
+	const struct pm_kernel *part = kernel(n, "attention_part", cpu, e), *join = kernel(n, "attention_join", false, e);
+	const double keys = (double)(items * a->kv_period);
+	const struct pm_launch l = {.global = {(size_t)(each < chunks(a) ? each : chunks(a)), (size_t)a->kv_heads, (size_t)rows}, .local = {1, 1, 1},
+		.flops = 2 * keys * (double)((a->head_dim + a->v_dim) * a->group),
+		.bytes = keys * (double)(pm_dtype_bytes(in[K]->type, (uint64_t)a->head_dim) + pm_dtype_bytes(in[V]->type, (uint64_t)a->v_dim))};
+
+	if (!part || !join || PM_LAUNCH(part, l, e, PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]), PM_I32(a->group),
+	    PM_I32(a->kv_period), PM_I32(chunks(a)), PM_F32(a->scale), PM_F32(a->softcap)) < 0)
+		return -1;
+	return PM_LAUNCH(join, ((struct pm_launch){.global = {(size_t)rows, (size_t)a->heads}, .local = {1, 1}}), e, PM_AT(n->out[Y]), PM_MEM(n->scratch),
+		PM_AT1(in[SPAN]), PM_AT1(in[SINKS]), PM_I32(a->kv_period), PM_I32(chunks(a)));
+}
+
+/* ---- backward ---- */
+
+/* Scratch: delta (rows, heads), then the chunks' sums for the sinks. */
+static size_t backward_scratch(const struct pm_node *n)
+{
+	const struct attr *a = n->attr;
+	const struct pm_rowsum_cut cut = pm_rowsum_cut(n->g, n->in[Q]->rows);
+
+	return sizeof (float) * (size_t)(a->heads * (n->in[Q]->rows + (n->out[DSINKS] ? cut.periods * cut.chunks : 0)));
+}
+
+static int backward_q(const struct pm_node *n, bool cpu, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	struct pm_tensor *const *in = n->in;
+	const int64_t rows = in[Q]->rows;
+	const struct pm_kernel *k = kernel(n, "attention_bwd_q", cpu, e);
+	const struct pm_launch l = launch(n, cpu, rows, a->q_period, a->heads, 3);
+
+	if (!k)
+		return -1;
+	if (cpu)
+		return PM_LAUNCH(k, l, e, PM_AT(n->out[DQ]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]),
+			PM_AT1(in[SPAN]), PM_I32(rows), PM_I32(a->heads), PM_I32(a->group), PM_I32(tiles(a->q_period)), PM_I32(a->q_period),
+			PM_I32(a->kv_period), PM_F32(a->scale), PM_F32(a->softcap), PM_I32(n->acc[DQ]));
+	return PM_LAUNCH(k, l, e, PM_AT(n->out[DQ]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]),
+		PM_AT1(in[SPAN]), PM_I32(rows), PM_I32(a->heads), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap), PM_I32(n->acc[DQ]));
+}
+
+static int backward_kv(const struct pm_node *n, bool cpu, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	struct pm_tensor *const *in = n->in;
+	const int64_t keys = in[K]->rows;
+	const struct pm_kernel *k = kernel(n, "attention_bwd_kv", cpu, e);
+	const struct pm_launch l = launch(n, cpu, keys, a->kv_period, a->kv_heads, 4);
+
+	if (!k)
+		return -1;
+	if (cpu)
+		return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]),
+			PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(keys), PM_I32(a->heads), PM_I32(a->group), PM_I32(tiles(a->kv_period)),
+			PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale), PM_F32(a->softcap), PM_I32(n->acc[DK]), PM_I32(n->acc[DV]));
+	return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]),
+		PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(keys), PM_I32(a->heads), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap),
+		PM_I32(n->acc[DK]), PM_I32(n->acc[DV]));
+}
+
+static int backward_sinks(const struct pm_node *n, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	struct pm_tensor *const *in = n->in;
+	const int64_t rows = in[Q]->rows;
+	const struct pm_rowsum_cut cut = pm_rowsum_cut(n->g, rows);
+	const struct pm_kernel *k = kernel(n, "attention_bwd_sinks", false, e);
+
+	if (!k || PM_LAUNCH(k, ((struct pm_launch){.global = {(size_t)a->heads, (size_t)(cut.periods * cut.chunks)}, .local = {1, 1}}), e, PM_MEM(n->scratch),
+	    PM_I64(rows * a->heads), PM_AT1(in[SINKS]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_I32(rows), PM_I32(cut.period), PM_I32(cut.chunks)) < 0)
+		return -1;
+	return pm_rowsum_add(n->out[DSINKS], n->acc[DSINKS], n->scratch, rows * a->heads, cut, e);
+}
+
+static int backward(const struct pm_node *n, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	struct pm_tensor *const *in = n->in;
+	const bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = kernel(n, "attention_delta", cpu, e);
+	const struct pm_launch l = {.global = {(size_t)in[Q]->rows, (size_t)a->heads}, .local = {1, 1},
+		.bytes = 8 * (double)(in[Q]->rows * a->heads * a->v_dim)};
+
+	if (!k || PM_LAUNCH(k, l, e, PM_MEM(n->scratch), PM_AT(in[B_DY]), PM_AT(in[B_Y])) < 0)
+		return -1;
+	if (n->out[DQ] && backward_q(n, cpu, e) < 0)
+		return -1;
+	if ((n->out[DK] || n->out[DV]) && backward_kv(n, cpu, e) < 0)
+		return -1;
+	return n->out[DSINKS] ? backward_sinks(n, e) : 0;
+}
+
+static const struct pm_op op_backward = {"attention_bwd", backward_scratch, backward, NULL};
+
+static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+{
+	static const int source[BACKWARD_OUT] = {Q, K, V, SINKS};
+	struct pm_tensor *in[BACKWARD_IN], *out[BACKWARD_OUT];
+	bool acc[BACKWARD_OUT] = {false}, any = false;
+	struct pm_node *b;
+
+	for (int i = 0; i < FORWARD_IN; i++)
+		in[i] = n->in[i];
+	in[B_DY] = pm_grad_have(n->out[Y]);
+	in[B_Y] = n->out[Y];
+	in[B_LSE] = n->out[LSE];
+	if (!in[B_DY])
+		return 0;
+	for (int i = 0; i < BACKWARD_OUT; i++) {
+		out[i] = in[source[i]] ? pm_grad_want(g, in[source[i]], &acc[i]) : NULL;
+		any = any || out[i];
+	}
+	if (!any)
+		return pm_graph_ok(g, e);
+	if (in[K]->type != PM_F32 || in[V]->type != PM_F32)
+		return pm_fail(e, PM_SOFTWARE, "attention: a gradient wants keys and values in f32, not %s and %s", pm_dtype(in[K]->type)->name,
+			pm_dtype(in[V]->type)->name);
+	if ((out[DK] || out[DV]) && !in[KSPAN])
+		return pm_fail(e, PM_SOFTWARE, "attention: the gradient of the keys wants to know which queries see them (kspan)");
+	b = pm_node(g, &op_backward, BACKWARD_IN, in, BACKWARD_OUT, out, n->attr, sizeof (struct attr));
+	if (!b)
+		return pm_graph_ok(g, e);
+	for (int i = 0; i < BACKWARD_OUT; i++)
+		b->acc[i] = acc[i];
+	return 0;
+}
+
+static const struct pm_op op = {"attention", NULL, forward, grad};
+static const struct pm_op op_decode = {"attention_decode", decode_scratch, decode, NULL};
+
+/* ---- the constructor ---- */
+
+static bool shaped(struct pm_graph *g, const char *what, const struct pm_tensor *t, int64_t rows, int64_t cols)
+{
+	if (!t || (t->rows == rows && t->cols == cols))
+		return true;
+	pm_graph_fail(g, "attention: %s (%lld, %lld) wanted, (%lld, %lld) found", what, (long long)rows, (long long)cols,
+		(long long)t->rows, (long long)t->cols);
+	return false;
+}
+
+struct pm_tensor *pm_attention(struct pm_graph *g, struct pm_tensor *q, struct pm_tensor *k, struct pm_tensor *v,
+	struct pm_tensor *span, struct pm_tensor *kspan, const struct pm_attention_opts *o)
+{
+	struct attr a = {.heads = o->heads, .kv_heads = o->kv_heads, .head_dim = o->head_dim, .v_dim = o->v_dim ? o->v_dim : o->head_dim,
+		.scale = o->scale, .softcap = o->softcap};
+	struct pm_tensor *in[FORWARD_IN] = {q, k, v, span, o->sinks, kspan}, *out[FORWARD_OUT];
+
+	if (!q || !k || !v || !span)
+		return NULL;
+	if (a.kv_heads < 1 || a.heads < 1 || a.heads % a.kv_heads != 0)
+		return pm_graph_fail(g, "attention: %lld heads cannot share %lld", (long long)a.heads, (long long)a.kv_heads);
+	if (a.head_dim < 1 || a.v_dim < 1)
+		return pm_graph_fail(g, "attention: heads of %lld and %lld columns", (long long)a.head_dim, (long long)a.v_dim);
+	if (!shaped(g, "queries", q, q->rows, a.heads * a.head_dim) || !shaped(g, "keys", k, k->rows, a.kv_heads * a.head_dim) ||
+	    !shaped(g, "values", v, k->rows, a.kv_heads * a.v_dim) || !shaped(g, "spans", span, q->rows, 2) ||
+	    !shaped(g, "spans of keys", kspan, k->rows, 2) || !shaped(g, "sinks", o->sinks, 1, a.heads))
+		return NULL;
+	if (q->type != PM_F32 || span->type != PM_I32 || (kspan && kspan->type != PM_I32))
+		return pm_graph_fail(g, "attention: f32 queries and i32 spans wanted");
+	a.group = a.heads / a.kv_heads;
+	a.q_period = o->q_period > 0 && o->q_period < q->rows ? o->q_period : q->rows;
+	a.kv_period = o->kv_period > 0 && o->kv_period < k->rows ? o->kv_period : k->rows;
+	out[Y] = pm_tensor(g, PM_T_TEMP, PM_F32, q->rows, a.heads * a.v_dim, "attention");
+	out[LSE] = o->decode ? NULL : pm_tensor(g, PM_T_TEMP, PM_F32, q->rows, a.heads, "lse");
+	if (!out[Y] || (!out[LSE] && !o->decode))
+		return NULL;
+	return pm_node(g, o->decode ? &op_decode : &op, FORWARD_IN, in, o->decode ? 1 : FORWARD_OUT, out, &a, sizeof a) ? out[Y] : NULL;
+}
