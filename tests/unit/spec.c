@@ -290,6 +290,27 @@ static void their_defaults(void)
 	pm_store_close(store);
 }
 
+/* longrope through llama's program: the attention factor is worked out there. */
+static void longrope(void)
+{
+	static const char config[] = "{\"model_type\":\"llama\",\"hidden_size\":32,\"num_attention_heads\":4,\"num_hidden_layers\":1,\"intermediate_size\":8,"
+		"\"vocab_size\":9,\"max_position_embeddings\":256,\"original_max_position_embeddings\":64,\"rope_theta\":10000,"
+		"\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1.5,2,3],\"long_factor\":[1,2,3,4]}}";
+	struct pm_err e = {0};
+	struct pm_spec *s = NULL;
+	char path[200];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/config.json", tmp);
+	f = fopen(path, "w");
+	fputs(config, f);
+	fclose(f);
+	if (check(pm_spec_load(&s, path, "share", NULL, NULL, &e) == 0, "longrope %s", e.text))
+		check(s->ropes[0].type == PM_ROPE_LONGROPE && s->ropes[0].original == 64 && s->ropes[0].short_factor[1] == 1.5 && s->ropes[0].long_factor[3] == 4 &&
+			near(s->ropes[0].attention_factor, sqrt(4 / 3.0)), "its lists and its factor (%.12g)", s->ropes[0].attention_factor);
+	pm_spec_free(s);
+}
+
 /* ---- wrong configs and stores ---- */
 
 /* A golden config with changes merged in (null removes a key): the words of the refusal, or "" when it is accepted. */
@@ -514,6 +535,7 @@ int main(void)
 	if (!mkdtemp(tmp))
 		return 1;
 	own_program();
+	longrope();
 	if (shared) {
 		for (i = 0; i < sizeof families / sizeof *families; i++)
 			every_case(families[i]);
