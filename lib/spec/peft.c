@@ -1,0 +1,489 @@
+/* peft.c: which modules of a model an adapter's configuration means, and with which ranks: the rules of PEFT 0.21
+ * (tuners_utils.check_target_module_exists, utils.other.get_pattern_key and _set_trainable). peft_file.c has the files. */
+#include "spec/peft.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spec/regex.h"
+
+#define SHORTEN 20      /* from so many targets on PEFT stores the shortest telling suffixes in place of full names */
+
+struct match {
+	struct pm_peft *p;
+	const struct pm_spec *spec;
+	struct pm_regex *target, *exclude;
+	struct pm_regex **rank, **alpha;
+	bool *hit;                              /* one a target, then one a module to save */
+	size_t ntargets, nsave, cap;
+};
+
+/* ---- the configuration's own copy ---- */
+
+static char *copy_text(struct pm_arena *a, const char *s, struct pm_err *e)
+{
+	return pm_arena_printf(a, e, "%s", s);
+}
+
+static size_t count(const char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+static int copy_list(const char *const **out, struct pm_arena *a, const char *const *list, struct pm_err *e)
+{
+	size_t i, n = count(list);
+	const char **copy;
+
+	*out = NULL;
+	if (!list)
+		return 0;
+	copy = pm_arena_alloc(a, n + 1, sizeof *copy, e);
+	for (i = 0; copy && i < n; i++)
+		if (!(copy[i] = copy_text(a, list[i], e)))
+			return -1;
+	*out = copy;
+	return copy ? 0 : -1;
+}
+
+static int copy_patterns(const struct pm_pattern **out, struct pm_arena *a, const struct pm_pattern *list, size_t n, struct pm_err *e)
+{
+	struct pm_pattern *copy = pm_arena_alloc(a, n, sizeof *copy, e);
+	size_t i;
+
+	for (i = 0; copy && i < n; i++) {
+		copy[i].value = list[i].value;
+		if (!(copy[i].regex = copy_text(a, list[i].regex, e)))
+			return -1;
+	}
+	*out = copy;
+	return copy ? 0 : -1;
+}
+
+static int copy_config(struct pm_lora_config *to, const struct pm_lora_config *from, struct pm_arena *a, struct pm_err *e)
+{
+	int64_t *layers = pm_arena_alloc(a, from->nlayers, sizeof *layers, e);
+
+	*to = *from;
+	to->arena = (struct pm_arena){0};
+	to->json = json_incref(from->json);
+	if (!layers)
+		return -1;
+	if (from->nlayers)
+		memcpy(layers, from->layers, from->nlayers * sizeof *layers);
+	to->layers = layers;
+	if (from->target_regex && !(to->target_regex = copy_text(a, from->target_regex, e)))
+		return -1;
+	if (from->exclude_regex && !(to->exclude_regex = copy_text(a, from->exclude_regex, e)))
+		return -1;
+	if (copy_list(&to->targets, a, from->targets, e) < 0 || copy_list(&to->exclude, a, from->exclude, e) < 0 || copy_list(&to->save, a, from->save, e) < 0)
+		return -1;
+	return copy_patterns(&to->rank_pattern, a, from->rank_pattern, from->nrank, e) < 0 ? -1 :
+		copy_patterns(&to->alpha_pattern, a, from->alpha_pattern, from->nalpha, e);
+}
+
+static int check_config(const struct pm_lora_config *c, struct pm_err *e)
+{
+	size_t i;
+
+	if (c->r < 1 || c->r > 65536)
+		return pm_fail(e, PM_DATA, "'r' is %lld, 1 to 65536 was wanted", (long long)c->r);
+	if (!isfinite(c->alpha))
+		return pm_fail(e, PM_DATA, "'lora_alpha': a number was wanted");
+	if (!(c->dropout >= 0 && c->dropout < 1))
+		return pm_fail(e, PM_DATA, "'lora_dropout' is %g, 0 up to 1 was wanted", c->dropout);
+	for (i = 0; i < c->nrank; i++)
+		if (!(c->rank_pattern[i].value >= 1 && c->rank_pattern[i].value <= 65536) || floor(c->rank_pattern[i].value) != c->rank_pattern[i].value)
+			return pm_fail(e, PM_DATA, "'rank_pattern': '%.200s' is %g, 1 to 65536 was wanted", c->rank_pattern[i].regex, c->rank_pattern[i].value);
+	for (i = 0; i < c->nalpha; i++)
+		if (!isfinite(c->alpha_pattern[i].value))
+			return pm_fail(e, PM_DATA, "'alpha_pattern': '%.200s': a number was wanted", c->alpha_pattern[i].regex);
+	if (c->target_regex && c->nlayers)
+		return pm_fail(e, PM_DATA, "'layers_to_transform' has no effect on a regular expression of targets");
+	return 0;
+}
+
+/* ---- names ---- */
+
+/* The name itself, or its end behind a dot. */
+static bool is_suffix(const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+
+	return n >= m && !strcmp(name + n - m, end) && (n == m || name[n - m - 1] == '.');
+}
+
+static bool in_list(const char *name, const char *const *list)
+{
+	for (; list && *list; list++)
+		if (is_suffix(name, *list))
+			return true;
+	return false;
+}
+
+/* The number of the layer a module is in: its first part that is a number, from the third on and not the last; −1: none. */
+static int64_t layer_of(const char *name)
+{
+	const char *p = name;
+	int part = 0;
+
+	for (;; part++) {
+		size_t len = strcspn(p, ".");
+
+		if (!p[len])
+			return -1;
+		if (part >= 2 && len && strspn(p, "0123456789") == len)
+			return strtoll(p, NULL, 10);
+		p += len + 1;
+	}
+}
+
+static bool layer_wanted(const struct pm_lora_config *c, const char *name)
+{
+	int64_t layer = layer_of(name);
+	size_t i;
+
+	for (i = 0; i < c->nlayers; i++)
+		if (c->layers[i] == layer)
+			return true;
+	return !c->nlayers;
+}
+
+/* PEFT's rule for modules_to_save: the module, or one that it lies in, has a name that ends so (whatever stands before). */
+static bool is_saved(const char *name, const char *end)
+{
+	size_t m = strlen(end), n;
+
+	for (n = strcspn(name, "."); ; n += 1 + strcspn(name + n + 1, ".")) {
+		if (n >= m && !strncmp(name + n - m, end, m))
+			return true;
+		if (!name[n])
+			return false;
+	}
+}
+
+static bool is_head(const struct pm_tensor_spec *t)
+{
+	return !strcmp(t->use, "linear") && is_suffix(t->role, "head");
+}
+
+/* Linear layers that "all-linear" means: all but the output head. */
+static bool is_inner_linear(const struct pm_tensor_spec *t)
+{
+	return !strcmp(t->use, "linear") && !is_head(t);
+}
+
+/* ---- all-linear, spelled out ---- */
+
+static bool meant(const struct match *m, const struct pm_tensor_spec *t)
+{
+	return is_inner_linear(t) && layer_wanted(&m->p->config, t->module);
+}
+
+/* Whether the name of a module that is not meant, or of a part of the model that holds modules, ends so. */
+static bool taken(const struct match *m, const char *suffix)
+{
+	size_t i;
+
+	for (i = 0; i < m->spec->ntensors; i++) {
+		const struct pm_tensor_spec *t = &m->spec->tensor[i];
+		char path[512];
+		char *dot;
+
+		if (!strcmp(t->use, "bias"))
+			continue;
+		snprintf(path, sizeof path, "%s", t->module);
+		if (!meant(m, t) && is_suffix(path, suffix))
+			return true;
+		while ((dot = strrchr(path, '.'))) {
+			*dot = 0;
+			if (is_suffix(path, suffix))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The next longer suffix of a name, or the same where it is the whole. */
+static const char *longer(const char *name, const char *suffix)
+{
+	if (suffix == name)
+		return name;
+	for (suffix--; suffix > name && suffix[-1] != '.'; suffix--)
+		;
+	return suffix;
+}
+
+/* In place of a long list of full names the shortest suffixes that tell its modules from all others. */
+static size_t shorten(const struct match *m, const char **list, size_t n)
+{
+	const char **out = list + n + 1;        /* the caller's array has room for both */
+	size_t i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		const char *suffix = longer(list[i], list[i] + strlen(list[i]) + 1);
+
+		out[k] = NULL;
+		if (in_list(list[i], out))
+			continue;
+		while (suffix > list[i] && taken(m, suffix))
+			suffix = longer(list[i], suffix);
+		out[k++] = suffix;
+	}
+	if (k >= n)
+		return n;
+	memcpy(list, out, k * sizeof *list);
+	list[k] = NULL;
+	return k;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The configuration then holds what PEFT would have stored: every linear layer's name but the head's. Layers that are not to be
+ * transformed are left out here, since PEFT does not ask for the layer where a full name is given. */
+static int spell_out(struct match *m, struct pm_err *e)
+{
+	struct pm_lora_config *c = &m->p->config;
+	const char **list = pm_arena_alloc(&m->p->arena, 2 * m->spec->ntensors + 3, sizeof *list, e);
+	size_t i, n = 0;
+
+	if (!list)
+		return -1;
+	for (i = 0; i < m->spec->ntensors; i++) {
+		const struct pm_tensor_spec *t = &m->spec->tensor[i];
+
+		if (meant(m, t))
+			list[n++] = copy_text(&m->p->arena, t->module, e);
+		if (n && !list[n - 1])
+			return -1;
+	}
+	if (!n)
+		return pm_fail(e, PM_DATA, "all-linear means no layer of this model");
+	if (n >= SHORTEN)
+		n = shorten(m, list, n);
+	c->nlayers = 0;
+	qsort(list, n, sizeof *list, by_text);
+	c->targets = list;
+	return 0;
+}
+
+/* ---- matching ---- */
+
+static bool saved_part(const struct pm_lora_config *c, const char *name)
+{
+	const char *const *s, *p;
+
+	for (s = c->save; s && *s; s++)
+		for (p = name; p; p = strchr(p, '.') ? strchr(p, '.') + 1 : NULL)
+			if (!strncmp(p, *s, strlen(*s)) && (!p[strlen(*s)] || p[strlen(*s)] == '.'))
+				return true;
+	return false;
+}
+
+/* 1: a target; 0; −1 */
+static int is_target(struct match *m, const char *name, struct pm_err *e)
+{
+	const struct pm_lora_config *c = &m->p->config;
+	bool found = false;
+	size_t i;
+	int r;
+
+	for (i = 0; i < m->ntargets; i++)
+		if (is_suffix(name, c->targets[i])) {
+			m->hit[i] = true;
+			found = found || !strcmp(name, c->targets[i]) || layer_wanted(c, name);
+		}
+	if (m->target && (r = pm_regex_match(m->target, name, e)) != 0) {
+		if (r < 0)
+			return -1;
+		found = true;
+	}
+	if (!found || in_list(name, c->exclude) || saved_part(c, name))
+		return 0;
+	if (m->exclude && (r = pm_regex_match(m->exclude, name, e)) != 0)
+		return r < 0 ? -1 : 0;
+	return 1;
+}
+
+/* The first pattern that matches the end of a name gives the value. */
+static int by_pattern(double *value, struct pm_regex *const *regex, const struct pm_pattern *list, size_t n, const char *name, struct pm_err *e)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < n; i++) {
+		r = pm_regex_match(regex[i], name, e);
+		if (r < 0)
+			return -1;
+		if (r > 0) {
+			*value = list[i].value;
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static struct pm_lora_module *new_module(struct match *m, struct pm_err *e)
+{
+	if (pm_grow(&m->p->module, &m->cap, m->p->nmodules + 1, sizeof *m->p->module, e) < 0)
+		return NULL;
+	memset(&m->p->module[m->p->nmodules], 0, sizeof *m->p->module);
+	return &m->p->module[m->p->nmodules++];
+}
+
+static int add_lora(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
+{
+	const struct pm_lora_config *c = &m->p->config;
+	bool embed = !strcmp(t->use, "embed");
+	double r = (double)c->r, alpha = c->alpha;
+	struct pm_lora_module *mod;
+
+	if ((!embed && strcmp(t->use, "linear")) || (embed && !is_suffix(t->role, "embed")) || t->nd != 2)
+		return pm_fail(e, PM_DATA, "target '%.200s' is neither a linear layer nor the token embedding", t->module);
+	if (by_pattern(&r, m->rank, c->rank_pattern, c->nrank, t->module, e) < 0 ||
+	    by_pattern(&alpha, m->alpha, c->alpha_pattern, c->nalpha, t->module, e) < 0 || !(mod = new_module(m, e)))
+		return -1;
+	*mod = (struct pm_lora_module){.target = t, .kind = PM_ADAPT_LORA, .r = (int64_t)r, .scale = alpha / (c->rslora ? sqrt(r) : r)};
+	mod->in = t->dim[embed || t->transposed ? 0 : 1];
+	mod->out = t->dim[embed || t->transposed ? 1 : 0];
+	mod->name_a = pm_arena_printf(&m->p->arena, e, "base_model.model.%s.%s", t->module, embed ? "lora_embedding_A" : "lora_A.weight");
+	mod->name_b = pm_arena_printf(&m->p->arena, e, "base_model.model.%s.%s", t->module, embed ? "lora_embedding_B" : "lora_B.weight");
+	return mod->name_a && mod->name_b ? 0 : -1;
+}
+
+static int add_saved(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
+{
+	const char *const *s = m->p->config.save, *last;
+	struct pm_lora_module *mod;
+	bool found = false;
+	size_t i;
+
+	for (i = 0; i < m->nsave; i++)
+		if (is_saved(t->module, s[i]))
+			m->hit[m->ntargets + i] = found = true;
+	if (!found)
+		return 0;
+	if (m->spec->tied && is_suffix(t->role, "embed"))
+		return pm_fail(e, PM_DATA, "'modules_to_save': '%.200s' is tied to the head: a copy of it for itself is not computed here", t->module);
+	mod = new_module(m, e);
+	if (!mod)
+		return -1;
+	last = strrchr(t->file, '.');
+	*mod = (struct pm_lora_module){.target = t, .kind = PM_ADAPT_SAVE, .scale = 1, .out = t->dim[0], .in = t->nd > 1 ? t->dim[1] : 1};
+	mod->name_a = pm_arena_printf(&m->p->arena, e, "base_model.model.%s%s", t->module, last ? last : "");
+	return mod->name_a ? 0 : -1;
+}
+
+/* A target that means nothing is a slip of whoever wrote the options. In a file of PEFT's it may stay: PEFT itself asks only that
+ * some module was found, and the tensors of the file are held against the modules. */
+static int check_hits(const struct match *m, struct pm_err *e)
+{
+	const struct pm_lora_config *c = &m->p->config;
+	const char *why = m->spec->tied ? " (the head is tied to the embedding)" : "";
+	size_t i;
+
+	for (i = 0; i < m->ntargets + m->nsave; i++)
+		if (!m->hit[i] && !c->json)
+			return pm_fail(e, PM_DATA, "'%.200s' means no module of this model%s", i < m->ntargets ? c->targets[i] : c->save[i - m->ntargets], why);
+	if (!m->p->nmodules)
+		return pm_fail(e, PM_DATA, "the targets mean no module of this model%s", why);
+	return 0;
+}
+
+static int compile_patterns(struct pm_regex ***out, const struct pm_pattern *list, size_t n, struct pm_err *e)
+{
+	struct pm_str s = {0};
+	size_t i;
+	int r = 0;
+
+	*out = pm_alloc(n, sizeof **out, e);
+	for (i = 0; *out && r == 0 && i < n; i++) {
+		pm_str_clear(&s);
+		r = pm_str_printf(&s, e, "(.*\\.)?(%s)", list[i].regex);
+		if (r == 0)
+			r = pm_regex_new(&(*out)[i], s.data, e);
+	}
+	pm_str_free(&s);
+	return *out ? r : -1;
+}
+
+static void free_patterns(struct pm_regex **list, size_t n)
+{
+	size_t i;
+
+	for (i = 0; list && i < n; i++)
+		pm_regex_free(list[i]);
+	free(list);
+}
+
+static int match_all(struct match *m, struct pm_err *e)
+{
+	struct pm_lora_config *c = &m->p->config;
+	size_t i;
+	int r;
+
+	if (!c->targets && !c->target_regex && spell_out(m, e) < 0)
+		return -1;
+	m->ntargets = count(c->targets);
+	m->nsave = count(c->save);
+	m->hit = pm_alloc(m->ntargets + m->nsave, sizeof *m->hit, e);
+	if (!m->hit || (c->target_regex && pm_regex_new(&m->target, c->target_regex, e) < 0) ||
+	    (c->exclude_regex && pm_regex_new(&m->exclude, c->exclude_regex, e) < 0) ||
+	    compile_patterns(&m->rank, c->rank_pattern, c->nrank, e) < 0 || compile_patterns(&m->alpha, c->alpha_pattern, c->nalpha, e) < 0)
+		return -1;
+	for (i = 0; i < m->spec->ntensors; i++) {
+		const struct pm_tensor_spec *t = &m->spec->tensor[i];
+
+		if (add_saved(m, t, e) < 0)
+			return -1;
+		r = strcmp(t->use, "bias") ? is_target(m, t->module, e) : 0;
+		if (r < 0 || (r > 0 && add_lora(m, t, e) < 0))
+			return -1;
+	}
+	return check_hits(m, e);
+}
+
+int pm_peft_match(struct pm_peft **out, const struct pm_lora_config *c, const struct pm_spec *s, struct pm_err *e)
+{
+	struct match m = {.spec = s};
+	int r;
+
+	m.p = pm_alloc(1, sizeof *m.p, e);
+	if (!m.p)
+		return -1;
+	r = check_config(c, e);
+	if (r == 0)
+		r = copy_config(&m.p->config, c, &m.p->arena, e);
+	if (r == 0)
+		r = match_all(&m, e);
+	free_patterns(m.rank, c->nrank);
+	free_patterns(m.alpha, c->nalpha);
+	pm_regex_free(m.target);
+	pm_regex_free(m.exclude);
+	free(m.hit);
+	if (r < 0)
+		pm_peft_free(m.p);
+	else
+		*out = m.p;
+	return r;
+}
+
+void pm_peft_free(struct pm_peft *p)
+{
+	if (!p)
+		return;
+	pm_safetensors_close(p->file);
+	json_decref(p->config.json);
+	pm_arena_free(&p->config.arena);
+	free(p->module);
+	pm_arena_free(&p->arena);
+	free(p);
+}
