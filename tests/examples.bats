@@ -1,0 +1,45 @@
+# The recipes of examples/, on a very small scale.
+load lib
+
+generate() {    # KIND N [SEED]
+	awk -v kind="$1" -v n="$2" -v seed="${3:-1}" -f "$PM_TOP/examples/generate.awk"
+}
+
+@test "examples: the generator gives the same lines for a seed, other ones for another" {
+	for k in text chats test; do
+		generate $k 50 7 >a
+		generate $k 50 7 | cmp - a
+		[ "$(wc -l <a)" -eq 50 ]
+		! generate $k 50 8 | cmp -s - a
+	done
+	generate text 2 1 >text
+	diff "$PM_TOP/tests/golden/generate.txt" text
+}
+
+@test "examples: no question of the test is in any chat, and what follows from a question alone is in no text" {
+	generate chats 3000 | jq -r '.messages[] | select(.role == "user").content' | sort -u >asked
+	generate test 200 | jq -r '.messages[] | select(.role == "user").content' | sort >held
+	[ "$(wc -l <held)" -eq 200 ]
+	[ "$(sort -u held | wc -l)" -eq 200 ]
+	[ -z "$(comm -12 asked held)" ]
+	generate text 3000 | jq -r .text >text
+	# "What is a b c backwards?" and "Backwards, a b c is c b a."
+	sed -n 's/^What is \(.*\) backwards?/Backwards, \1 is /p; s/^What is \(.*\) in order?/In order, \1 is /p' held >scenes
+	[ -s scenes ]
+	! grep -qFf scenes text
+}
+
+@test "examples: every answer of the generator is right" {
+	generate chats 2000 | jq -r '.messages | range(0; length; 2) as $i | [.[$i].content, .[$i + 1].content] | @tsv' >qa
+	awk -F '\t' '
+		{ n = split($1, w, /[ ?.,]+/) }
+		$1 ~ / plus / { want = w[3] + w[5] }
+		$1 ~ / backwards\?/ { want = ""; for (i = n - 2; i > 2; i--) want = want (want == "" ? "" : " ") w[i] }
+		$1 ~ / in order\?/ { want = ""; for (d = 1; d < 10; d++) for (i = 3; i <= n - 3; i++) if (w[i] == d) want = want (want == "" ? "" : " ") d }
+		$1 ~ /^Which is larger/ { want = w[4] > w[6] ? w[4] : w[6] }
+		$1 ~ /colour of/ { for (i = 1; i < n; i++) if (w[i] == w[n - 1] && w[i + 1] == "is") want = w[i + 2] }
+		$1 ~ /owner of/ { for (i = 2; i < n; i++) if (w[i] == w[n - 1] && w[i - 1] == "the" && w[i - 2] == "has") want = w[i - 3] }
+		$1 ~ /opposite/ { if (w[6] in other && other[w[6]] != $2) { print "two opposites of " w[6]; bad = 1 } other[w[6]] = $2; next }
+		want "" != $2 "" { print NR ": " $0 " (wanted " want ")"; bad = 1 }
+		END { for (o in other) if (other[o] in other && other[other[o]] != o) { print o; bad = 1 } exit bad }' qa
+}
