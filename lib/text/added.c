@@ -1,0 +1,327 @@
+#include "text/added.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "text/part.h"
+#include "text/unicode.h"
+
+struct pm_added_node {
+	uint32_t edge, n;               /* its edges, by rising byte */
+	int32_t token;                  /* index of the token that ends here, −1 */
+};
+
+struct pm_added_edge {
+	unsigned char byte;
+	uint32_t node;
+};
+
+/* A pattern while the trie is built. */
+struct pattern {
+	const char *s;
+	size_t n;
+	int32_t token;
+};
+
+static int by_bytes(const void *x, const void *y)
+{
+	const struct pattern *a = x, *b = y;
+	int r = memcmp(a->s, b->s, a->n < b->n ? a->n : b->n);
+
+	return r ? r : a->n != b->n ? (a->n < b->n ? -1 : 1) : a->token < b->token ? -1 : a->token > b->token;
+}
+
+/* Node k stands for the patterns lo .. hi, which share their first `depth` bytes. */
+struct range {
+	size_t lo, hi, depth;
+};
+
+static int add_node(struct pm_added_trie *t, struct range **todo, size_t *cap, struct range r, struct pm_err *e)
+{
+	struct pm_added_node *n;
+
+	if (pm_grow(todo, cap, t->nodes + 1, sizeof **todo, e) < 0 || pm_grow(&t->node, &t->cap_nodes, t->nodes + 1, sizeof *n, e) < 0)
+		return -1;
+	(*todo)[t->nodes] = r;
+	n = t->node + t->nodes++;
+	n->edge = n->n = 0;
+	n->token = -1;
+	return 0;
+}
+
+/* Breadth first, so that a node's edges lie together. */
+static int build(struct pm_added_trie *t, const struct pattern *p, size_t n, struct pm_err *e)
+{
+	struct range *todo = NULL, r = {0, n, 0};
+	size_t cap = 0;
+	int err = add_node(t, &todo, &cap, r, e);
+
+	for (size_t k = 0; !err && k < t->nodes; k++) {
+		r = todo[k];
+		for (; r.lo < r.hi && p[r.lo].n == r.depth; r.lo++)
+			t->node[k].token = p[r.lo].token;       /* of equal patterns the last one counts */
+		t->node[k].edge = (uint32_t)t->edges;
+		while (!err && r.lo < r.hi) {
+			struct range sub = {r.lo, r.lo, r.depth + 1};
+			unsigned char b = (unsigned char)p[r.lo].s[r.depth];
+
+			while (sub.hi < r.hi && (unsigned char)p[sub.hi].s[r.depth] == b)
+				sub.hi++;
+			r.lo = sub.hi;
+			err = pm_grow(&t->edge, &t->cap_edges, t->edges + 1, sizeof *t->edge, e);
+			if (err)
+				break;
+			t->edge[t->edges].byte = b;
+			t->edge[t->edges++].node = (uint32_t)t->nodes;
+			t->node[k].n++;
+			if (k == 0)
+				t->root[b] = (uint32_t)t->nodes;
+			err = add_node(t, &todo, &cap, sub, e);
+		}
+	}
+	free(todo);
+	return err;
+}
+
+static int build_trie(const struct pm_added *a, bool normal, struct pm_added_trie *t, struct pm_err *e)
+{
+	struct pattern *p = pm_alloc(a->n, sizeof *p, e);
+	size_t n = 0;
+	int r;
+
+	if (!p)
+		return -1;
+	for (size_t i = 0; i < a->n; i++) {
+		/* a token whose id a later one took is gone, as are empty ones */
+		if (a->v[i].normalized != normal || a->of_id[a->v[i].id] != (int32_t)i || !a->v[i].pattern_n)
+			continue;
+		p[n].s = a->v[i].pattern;
+		p[n].n = a->v[i].pattern_n;
+		p[n++].token = (int32_t)i;
+	}
+	qsort(p, n, sizeof *p, by_bytes);
+	r = n ? build(t, p, n, e) : 0;
+	free(p);
+	return r;
+}
+
+static int read_token(struct pm_added *a, struct pm_added_token *t, const json_t *o, struct pm_err *e)
+{
+	const char *s;
+
+	if (!json_is_object(o))
+		return pm_fail(e, PM_DATA, "an object was wanted");
+	if (pm_part_check(o, "id content single_word lstrip rstrip normalized special", e) < 0
+		|| pm_part_str(&s, &t->n, o, "content", e) < 0 || pm_part_bool(&t->single_word, o, "single_word", e) < 0
+		|| pm_part_bool(&t->lstrip, o, "lstrip", e) < 0 || pm_part_bool(&t->rstrip, o, "rstrip", e) < 0
+		|| pm_part_bool(&t->normalized, o, "normalized", e) < 0 || pm_part_bool(&t->special, o, "special", e) < 0)
+		return -1;
+	if (!json_is_integer(json_object_get(o, "id")))
+		return pm_fail(e, PM_DATA, "'id': an integer was wanted");
+	t->content = pm_arena_alloc(&a->arena, t->n + 1, 1, e);
+	if (!t->content)
+		return -1;
+	memcpy((char *)t->content, s, t->n);
+	t->pattern = t->content;
+	t->pattern_n = t->n;
+	return 0;
+}
+
+/* The place of a new token in the list, which may be that of an older one of the same content. */
+static int place(struct pm_added *a, struct pm_added_token *t, const struct pm_vocab *model, int64_t *next, struct pm_err *e)
+{
+	int32_t at = pm_vocab_find(&a->by_content, t->content, t->n);
+
+	if (at >= 0) {
+		t->id = a->v[at].id;
+		a->v[at] = *t;
+		return 0;
+	}
+	t->id = pm_vocab_find(model, t->content, t->n);
+	if (t->id < 0)
+		t->id = (int32_t)(*next)++;
+	if (pm_vocab_add(&a->by_content, t->content, t->n, (int64_t)a->n, e) < 0
+		|| pm_grow(&a->v, &a->cap, a->n + 1, sizeof *a->v, e) < 0)
+		return -1;
+	a->v[a->n++] = *t;
+	return 0;
+}
+
+int pm_added_read(struct pm_added *a, const json_t *list, const struct pm_vocab *model,
+	int (*normalize)(void *ctx, const char *s, size_t n, struct pm_str *out, struct pm_err *e), void *ctx, struct pm_err *e)
+{
+	int64_t next = (int64_t)model->n;
+	struct pm_str s = {0};
+
+	if (list && !json_is_array(list))
+		return pm_fail(e, PM_DATA, "a list was wanted");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		struct pm_added_token t = {0};
+
+		if (read_token(a, &t, json_array_get(list, i), e) < 0)
+			return pm_ctx(e, "%zu", i);
+		if (!t.n)
+			continue;
+		pm_str_clear(&s);
+		if (t.normalized && normalize(ctx, t.content, t.n, &s, e) < 0)
+			goto bad;
+		if (t.normalized && (s.len != t.n || memcmp(s.data, t.content, t.n) != 0)) {
+			t.pattern = pm_arena_alloc(&a->arena, s.len + 1, 1, e);
+			if (!t.pattern)
+				goto bad;
+			if (s.len)
+				memcpy((char *)t.pattern, s.data, s.len);
+			t.pattern_n = s.len;
+		}
+		if (place(a, &t, model, &next, e) < 0)
+			goto bad;
+	}
+	pm_str_free(&s);
+	for (size_t i = 0; i < a->n; i++)
+		if ((size_t)a->v[i].id >= a->ids)
+			a->ids = (size_t)a->v[i].id + 1;
+	a->of_id = pm_alloc(a->ids, sizeof *a->of_id, e);
+	if (!a->of_id)
+		return -1;
+	memset(a->of_id, 0xff, a->ids * sizeof *a->of_id);
+	for (size_t i = 0; i < a->n; i++)
+		a->of_id[a->v[i].id] = (int32_t)i;
+	if (build_trie(a, false, &a->given, e) < 0)
+		return -1;
+	return build_trie(a, true, &a->normal, e);
+bad:
+	pm_str_free(&s);
+	return -1;
+}
+
+static void free_trie(struct pm_added_trie *t)
+{
+	free(t->node);
+	free(t->edge);
+}
+
+void pm_added_free(struct pm_added *a)
+{
+	pm_arena_free(&a->arena);
+	pm_vocab_free(&a->by_content);
+	free_trie(&a->given);
+	free_trie(&a->normal);
+	free(a->v);
+	free(a->of_id);
+	memset(a, 0, sizeof *a);
+}
+
+const struct pm_added_token *pm_added_of(const struct pm_added *a, int32_t id)
+{
+	return id >= 0 && (size_t)id < a->ids && a->of_id[id] >= 0 ? a->v + a->of_id[id] : NULL;
+}
+
+/* The longest pattern at s[i], as the index of its token, and where it ends. */
+static int32_t longest(const struct pm_added_trie *t, const char *s, size_t n, size_t i, size_t *end)
+{
+	uint32_t k = t->root[(unsigned char)s[i]], j;
+	const struct pm_added_node *x;
+	int32_t found = -1;
+
+	while (k) {
+		x = t->node + k;
+		i++;
+		if (x->token >= 0) {
+			found = x->token;
+			*end = i;
+		}
+		if (i == n)
+			break;
+		k = 0;
+		for (j = 0; j < x->n; j++)
+			if (t->edge[x->edge + j].byte == (unsigned char)s[i]) {
+				k = t->edge[x->edge + j].node;
+				break;
+			}
+	}
+	return found;
+}
+
+/* How the part a .. b of the text lies to the literal ranges: outside all, inside one, or across an end of one. */
+enum place { OUTSIDE, INSIDE, ACROSS };
+
+static enum place literal(const struct pm_added_rule *rule, const struct pm_view *v, size_t a, size_t b)
+{
+	struct pm_range r;
+	size_t lo = 0, hi = rule->nliteral, mid;
+
+	if (!hi)
+		return OUTSIDE;
+	r = pm_view_range(v, a, b);
+	while (lo < hi) {               /* the first range that ends after r begins */
+		mid = lo + (hi - lo) / 2;
+		if (rule->literal[mid].to <= r.from)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == rule->nliteral || rule->literal[lo].from >= r.to)
+		return OUTSIDE;
+	return rule->literal[lo].from <= r.from && rule->literal[lo].to >= r.to ? INSIDE : ACROSS;
+}
+
+static bool word_at(const char *s)
+{
+	size_t k;
+
+	return pm_uc(pm_utf8_get(s, &k)) & PM_UC_WORD;
+}
+
+static bool word_before(const char *s, size_t n)
+{
+	size_t k;
+
+	return pm_uc(pm_utf8_last(s, n, &k)) & PM_UC_WORD;
+}
+
+const struct pm_added_token *pm_added_find(const struct pm_added *a, const struct pm_added_trie *t, const struct pm_view *v,
+	size_t *at, size_t done, const struct pm_added_rule *rule, size_t *from, size_t *to)
+{
+	const struct pm_added_token *x;
+	size_t i = *at, end, k;
+	int32_t found;
+	enum place p;
+
+	if (!t->nodes)
+		return NULL;
+	while (i < v->n) {
+		while (i < v->n && !t->root[(unsigned char)v->s[i]])
+			i++;
+		if (i == v->n)
+			break;
+		found = longest(t, v->s, v->n, i, &end);
+		if (found < 0) {
+			i++;
+			continue;
+		}
+		x = a->v + found;
+		p = !x->special ? OUTSIDE : !rule->special ? INSIDE : literal(rule, v, i, end);
+		if (p != OUTSIDE) {
+			/* what is not recognised hides what it covers, but for what only reaches into a literal part */
+			i = p == INSIDE ? end : i + 1;
+			continue;
+		}
+		if (x->single_word && ((i && word_before(v->s, i)) || (end < v->n && word_at(v->s + end)))) {
+			i = end;
+			continue;
+		}
+		*from = i;
+		*to = *at = end;
+		if (x->lstrip)
+			while (*from > done && (pm_uc(pm_utf8_last(v->s, *from, &k)) & PM_UC_SPACE))
+				*from -= k;
+		if (x->lstrip && *from < done)
+			*from = done;
+		if (x->rstrip)
+			while (*to < v->n && (pm_uc(pm_utf8_get(v->s + *to, &k)) & PM_UC_SPACE))
+				*to += k;
+		return x;
+	}
+	return NULL;
+}

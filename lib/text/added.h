@@ -1,0 +1,59 @@
+/* added.h: added tokens: words that are found in the text before the model sees it (special tokens and others). Those that
+ * are `normalized` are looked for in the normalized text, in their own normalized form; the others in the text as given. */
+#ifndef PM_TEXT_ADDED_H
+#define PM_TEXT_ADDED_H
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "text/view.h"
+#include "text/vocab.h"
+
+struct pm_added_token {
+	const char *content;            /* closed by a 0; in the arena */
+	size_t n;
+	const char *pattern;            /* its normalized form; content where that is the same or it is not normalized */
+	size_t pattern_n;
+	int32_t id;
+	bool single_word, lstrip, rstrip, normalized, special;
+};
+
+/* A trie over the patterns of tokens; it finds the longest at the leftmost place. */
+struct pm_added_trie {
+	struct pm_added_node *node;
+	struct pm_added_edge *edge;
+	size_t nodes, cap_nodes, edges, cap_edges;
+	uint32_t root[256];             /* node of a first byte, 0: none */
+};
+
+struct pm_added {
+	struct pm_arena arena;
+	struct pm_added_token *v;
+	size_t n, cap;
+	struct pm_vocab by_content;     /* content → index in v */
+	int32_t *of_id;                 /* index in v by id, −1 none */
+	size_t ids;
+	struct pm_added_trie given, normal;
+};
+
+/* Reads the list "added_tokens"; ids follow the `tokenizers` library: that of the model's vocabulary where the content is in
+ * there, else the next free ones in the list's order. normalize gives the normal form of n bytes in *out (appended). */
+int pm_added_read(struct pm_added *a, const json_t *list, const struct pm_vocab *model,
+	int (*normalize)(void *ctx, const char *s, size_t n, struct pm_str *out, struct pm_err *e), void *ctx, struct pm_err *e);
+void pm_added_free(struct pm_added *a);
+
+/* By id; NULL: it is no added token. */
+const struct pm_added_token *pm_added_of(const struct pm_added *a, int32_t id);
+
+/* Where special tokens of a text are not recognised. */
+struct pm_added_rule {
+	bool special;                   /* they are, but for the ranges (of the original text): */
+	const struct pm_range *literal;
+	size_t nliteral;
+};
+
+/* Finds the first token at or after *at, and moves *at behind it. Returns it with its place (blanks that lstrip and rstrip take
+ * included) in *from and *to, or NULL. `done` is where the token before ended: blanks before that are not taken again. */
+const struct pm_added_token *pm_added_find(const struct pm_added *a, const struct pm_added_trie *t, const struct pm_view *v,
+	size_t *at, size_t done, const struct pm_added_rule *rule, size_t *from, size_t *to);
+
+#endif

@@ -1,0 +1,57 @@
+/* bpe.h: byte pair encoding: the merges, and the loop that applies them. */
+#ifndef PM_TEXT_BPE_H
+#define PM_TEXT_BPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct pm_bpe_merge {
+	uint32_t left, right;           /* ids; left == UINT32_MAX: a free slot */
+	uint32_t rank;
+	int32_t id;
+};
+
+/* A hash table of (left, right). */
+struct pm_bpe_merges {
+	struct pm_bpe_merge *slot;
+	size_t mask;
+};
+
+int pm_bpe_merges_new(struct pm_bpe_merges *m, size_t n, struct pm_err *e);
+void pm_bpe_merges_set(struct pm_bpe_merges *m, int32_t left, int32_t right, uint32_t rank, int32_t id);
+
+/* A piece under way: ids and the bytes that each covers. */
+struct pm_bpe_word {
+	int32_t *id;
+	uint32_t *len;
+	size_t n;
+};
+
+struct pm_bpe_scratch;
+void pm_bpe_scratch_free(struct pm_bpe_scratch *s);
+
+/* Merges in place, lowest rank first, of equal ones the leftmost; O(n log n). */
+int pm_bpe_merge(const struct pm_bpe_merges *m, struct pm_bpe_word *w, struct pm_bpe_scratch *s, struct pm_err *e);
+
+/* The words seen last and what became of them. */
+enum { PM_BPE_KEY = 16, PM_BPE_IDS = 3, PM_BPE_CACHE = 1 << 15 };
+
+struct pm_bpe_cached {
+	uint64_t key[2];
+	int32_t id[PM_BPE_IDS];
+	uint8_t n, len[PM_BPE_IDS];     /* bytes of the key (0: a free entry) and of each id; they add up to n */
+};
+
+struct pm_bpe_scratch {
+	int32_t *id;                    /* the word's arrays */
+	uint32_t *len;
+	size_t cap_id, cap_len;
+	struct pm_bpe_symbol *symbol;   /* of long pieces */
+	uint64_t *heap;
+	size_t cap_symbol, cap_heap;
+	struct pm_bpe_cached cache[PM_BPE_CACHE];
+};
+
+#endif

@@ -1,0 +1,401 @@
+#include "text/tokenizer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "text/added.h"
+#include "text/decoder.h"
+#include "text/model.h"
+#include "text/post.h"
+#include "text/pretok.h"
+#include "text/tokens.h"
+#include "text/unicode.h"
+#include "text/worker.h"
+
+struct pm_tokenizer {
+	char hash[PM_SHA256_HEX];
+	struct pm_vocab vocab;
+	struct pm_parts normalizers, pretokenizers;
+	struct pm_model model;
+	struct pm_post post;
+	struct pm_decoders decoders;
+	struct pm_added added;
+	bool *hidden;                   /* by id: decoding with skip_special leaves it out */
+	size_t ids;
+	int32_t bos, eos;
+	pthread_mutex_t lock;           /* of the list of idle workers */
+	struct pm_worker *idle;
+};
+
+static struct pm_worker *take(struct pm_tokenizer *t, struct pm_err *e)
+{
+	struct pm_worker *w;
+
+	pthread_mutex_lock(&t->lock);
+	w = t->idle;
+	if (w)
+		t->idle = w->next;
+	pthread_mutex_unlock(&t->lock);
+	return w ? w : pm_alloc(1, sizeof *w, e);
+}
+
+static void give_back(struct pm_tokenizer *t, struct pm_worker *w)
+{
+	w->nbuf = 0;
+	pthread_mutex_lock(&t->lock);
+	w->next = t->idle;
+	t->idle = w;
+	pthread_mutex_unlock(&t->lock);
+}
+
+/* Opening */
+
+static int normalized(void *ctx, const char *s, size_t n, struct pm_str *out, struct pm_err *e)
+{
+	struct pm_tokenizer *t = ctx;
+	struct pm_worker *w = take(t, e);
+	struct pm_view in = {s, n, NULL, 0}, v;
+	int r;
+
+	if (!w)
+		return -1;
+	r = pm_normalize(&t->normalizers, &in, &v, w, e);
+	if (r == 0)
+		r = pm_str_put(out, v.s, v.n, e);
+	give_back(t, w);
+	return r;
+}
+
+/* The spelling that decoding sees: a normalized token is seen in its normal form. */
+static const char *spelling(const struct pm_tokenizer *t, int32_t id, size_t *n)
+{
+	const struct pm_added_token *a = pm_added_of(&t->added, id);
+
+	if (!a)
+		return pm_vocab_text(&t->vocab, id, n);
+	*n = a->pattern_n;
+	return a->pattern;
+}
+
+/* What is hidden goes by spelling: that of a special token as it was given. */
+static int find_hidden(struct pm_tokenizer *t, struct pm_err *e)
+{
+	struct pm_vocab special = {0};
+	const char *s;
+	size_t n;
+	int r = 0;
+
+	t->ids = t->vocab.ids > t->added.ids ? t->vocab.ids : t->added.ids;
+	t->hidden = pm_alloc(t->ids, sizeof *t->hidden, e);
+	if (!t->hidden)
+		return -1;
+	for (size_t i = 0; r == 0 && i < t->added.n; i++)
+		if (t->added.v[i].special)
+			r = pm_vocab_add(&special, t->added.v[i].content, t->added.v[i].n, t->added.v[i].id, e);
+	for (size_t i = 0; r == 0 && i < t->ids; i++) {
+		s = spelling(t, (int32_t)i, &n);
+		t->hidden[i] = s && pm_vocab_find(&special, s, n) >= 0;
+	}
+	pm_vocab_free(&special);
+	return r;
+}
+
+static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_err *e)
+{
+	bool raw = false;
+
+	if (!json_is_object(o))
+		return pm_fail(e, PM_DATA, "an object was wanted");
+	if (pm_part_check(o, "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder model", e) < 0)
+		return -1;
+	if (pm_parts_read(&t->normalizers, json_object_get(o, "normalizer"), pm_normalizers, "normalizers", e) < 0)
+		return pm_ctx(e, "normalizer");
+	if (pm_parts_read(&t->pretokenizers, json_object_get(o, "pre_tokenizer"), pm_pretokenizers, "pretokenizers", e) < 0)
+		return pm_ctx(e, "pre_tokenizer");
+	if (pm_model_read(&t->model, &t->vocab, json_object_get(o, "model"), pm_pretok_ends_bytelevel(&t->pretokenizers), &raw, e) < 0)
+		return pm_ctx(e, "model");
+	if (raw)
+		pm_pretok_raw(&t->pretokenizers);
+	if (pm_post_read(&t->post, json_object_get(o, "post_processor"), e) < 0)
+		return pm_ctx(e, "post_processor");
+	if (pm_decoders_read(&t->decoders, json_object_get(o, "decoder"), e) < 0)
+		return pm_ctx(e, "decoder");
+	if (pm_added_read(&t->added, json_object_get(o, "added_tokens"), &t->vocab, normalized, t, e) < 0)
+		return pm_ctx(e, "added_tokens");
+	return find_hidden(t, e);
+}
+
+/* The token that tokenizer_config.json names (a string, or an object with its content). */
+static int32_t named(const struct pm_tokenizer *t, const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+	const char *s = json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
+
+	return s ? pm_tokenizer_id(t, s) : -1;
+}
+
+static int read_config(struct pm_tokenizer *t, const char *dir, struct pm_err *e)
+{
+	char *path = pm_path(dir, "tokenizer_config.json", e);
+	json_t *o = NULL;
+	int r = 0;
+
+	if (!path)
+		return -1;
+	if (pm_exists(path)) {
+		o = pm_json_file(path, e);
+		r = o ? 0 : -1;
+		t->bos = named(t, o, "bos_token");
+		t->eos = named(t, o, "eos_token");
+	}
+	json_decref(o);
+	free(path);
+	return r;
+}
+
+static int open_file(struct pm_tokenizer *t, const char *path, struct pm_err *e)
+{
+	struct pm_map m;
+	json_t *o;
+	int r;
+
+	if (pm_map_open(&m, path, e) < 0)
+		return -1;
+	r = pm_sha256_bytes(t->hash, m.data, m.size, e);
+	o = r == 0 ? pm_json_parse((const char *)m.data, m.size, path, e) : NULL;
+	pm_map_close(&m);
+	if (!o)
+		return -1;
+	r = read_sections(t, o, e);
+	json_decref(o);
+	return r < 0 ? pm_ctx(e, "%s", path) : 0;
+}
+
+int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err *e)
+{
+	bool dir = pm_is_dir(path);
+	char *file = dir ? pm_path(path, "tokenizer.json", e) : pm_strdup(path, e);
+	struct pm_tokenizer *t = pm_alloc(1, sizeof *t, e);
+	int r = -1;
+
+	*out = NULL;
+	if (t) {
+		pthread_mutex_init(&t->lock, NULL);
+		t->bos = t->eos = -1;
+	}
+	if (t && file)
+		r = open_file(t, file, e);
+	if (r == 0 && dir)
+		r = read_config(t, path, e);
+	free(file);
+	if (r < 0) {
+		pm_tokenizer_close(t);
+		return -1;
+	}
+	*out = t;
+	return 0;
+}
+
+void pm_tokenizer_close(struct pm_tokenizer *t)
+{
+	struct pm_worker *w;
+
+	if (!t)
+		return;
+	while ((w = t->idle)) {
+		t->idle = w->next;
+		pm_worker_free(w);
+	}
+	pm_vocab_free(&t->vocab);
+	pm_parts_free(&t->normalizers);
+	pm_parts_free(&t->pretokenizers);
+	pm_model_free(&t->model);
+	pm_post_free(&t->post);
+	pm_decoders_free(&t->decoders);
+	pm_added_free(&t->added);
+	free(t->hidden);
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+/* Encoding */
+
+/* Pieces for the model. */
+struct to_model {
+	struct pm_sink sink;
+	const struct pm_model *model;
+	struct pm_worker *w;
+};
+
+static int piece(struct pm_sink *s, const struct pm_view *v, struct pm_err *e)
+{
+	struct to_model *m = (struct to_model *)s;
+
+	return m->model->type->encode(m->model->conf, v, m->w, e);
+}
+
+/* A run of text without added tokens, after the normalizers. */
+static int plain(const struct pm_tokenizer *t, const struct pm_view *v, struct pm_worker *w, struct pm_err *e)
+{
+	struct to_model m = {{piece}, &t->model, w};
+
+	return v->n ? pm_pretokenize(&t->pretokenizers, 0, v, &m.sink, w, e) : 0;
+}
+
+/* Parts a text at the added tokens of one trie; what lies between goes to `rest`. */
+static int part(const struct pm_tokenizer *t, const struct pm_added_trie *trie, const struct pm_view *v, const struct pm_added_rule *rule,
+	struct pm_worker *w, int (*rest)(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule,
+	struct pm_worker *w, struct pm_err *e), struct pm_err *e)
+{
+	const struct pm_added_token *a;
+	size_t at = 0, done = 0, from, to;
+	struct pm_view p;
+
+	while ((a = pm_added_find(&t->added, trie, v, &at, done, rule, &from, &to))) {
+		if (from > done) {
+			p = pm_view_part(v, done, from);
+			if (rest(t, &p, rule, w, e) < 0)
+				return -1;
+		}
+		if (pm_worker_emit(w, a->id, pm_view_range(v, from, to), v->s + from, to - from, e) < 0)
+			return -1;
+		done = to;
+	}
+	p = pm_view_part(v, done, v->n);
+	return p.n ? rest(t, &p, rule, w, e) : 0;
+}
+
+static int second(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
+	struct pm_err *e)
+{
+	(void)rule;
+	return plain(t, v, w, e);
+}
+
+static int first(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
+	struct pm_err *e)
+{
+	struct pm_view n;
+
+	if (pm_normalize(&t->normalizers, v, &n, w, e) < 0)
+		return -1;
+	return t->added.normal.nodes ? part(t, &t->added.normal, &n, rule, w, second, e) : plain(t, &n, w, e);
+}
+
+/* What the post-processor puts before or behind the text. */
+static int around(const struct pm_tokenizer *t, bool behind, struct pm_encoding *enc, size_t at, struct pm_err *e)
+{
+	const struct pm_post_list *l = &t->post.single;
+	bool seen = false;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].kind != PM_POST_ID) {
+			seen = true;
+			continue;
+		}
+		if (seen != behind)
+			continue;
+		if (pm_encoding_room(enc, 1, e) < 0)
+			return -1;
+		enc->ids[enc->n] = l->v[i].id;
+		enc->from[enc->n] = enc->to[enc->n] = at;
+		enc->n++;
+	}
+	return 0;
+}
+
+int pm_tokenizer_encode(const struct pm_tokenizer *ct, const char *text, size_t n, const struct pm_encode_opts *o,
+	struct pm_encoding *enc, struct pm_err *e)
+{
+	struct pm_tokenizer *t = (struct pm_tokenizer *)ct;     /* only its list of idle workers changes, under the lock */
+	struct pm_added_rule rule = {o->parse_special, o->literal, o->nliteral};
+	size_t good = pm_utf8_valid(text, n), old = enc->n;
+	struct pm_view v = {text, n, NULL, 0};
+	struct pm_worker *w;
+	int r;
+
+	if (good != n)
+		return pm_fail(e, PM_DATA, "byte %zu of the text is not UTF-8", good);
+	w = take(t, e);
+	if (!w)
+		return -1;
+	w->enc = enc;
+	w->text = text;
+	w->n = n;
+	w->trim = t->post.trim;
+	w->trim_prefix = t->post.trim_prefix;
+	r = o->add_special ? around(t, false, enc, 0, e) : 0;
+	w->first = enc->n;
+	/* most texts give about a token for four bytes; growing by doubling does the rest */
+	if (r == 0)
+		r = pm_encoding_room(enc, n / 4 + 8, e);
+	if (r == 0)
+		r = part(t, &t->added.given, &v, &rule, w, first, e);
+	if (r == 0 && o->add_special)
+		r = around(t, true, enc, n, e);
+	w->enc = NULL;
+	give_back(t, w);
+	if (r < 0)
+		enc->n = old;
+	return r;
+}
+
+/* Questions */
+
+size_t pm_tokenizer_vocab(const struct pm_tokenizer *t)
+{
+	return t->ids;
+}
+
+int32_t pm_tokenizer_id(const struct pm_tokenizer *t, const char *token)
+{
+	int32_t i = pm_vocab_find(&t->added.by_content, token, strlen(token));
+
+	return i >= 0 ? t->added.v[i].id : pm_vocab_find(&t->vocab, token, strlen(token));
+}
+
+const char *pm_tokenizer_token(const struct pm_tokenizer *t, int32_t id)
+{
+	const struct pm_added_token *a = pm_added_of(&t->added, id);
+	size_t n;
+
+	return a ? a->content : pm_vocab_text(&t->vocab, id, &n);
+}
+
+bool pm_tokenizer_is_special(const struct pm_tokenizer *t, int32_t id)
+{
+	const struct pm_added_token *a = pm_added_of(&t->added, id);
+
+	return a && a->special;
+}
+
+int32_t pm_tokenizer_bos(const struct pm_tokenizer *t)
+{
+	return t->bos;
+}
+
+int32_t pm_tokenizer_eos(const struct pm_tokenizer *t)
+{
+	return t->eos;
+}
+
+const char *pm_tokenizer_hash(const struct pm_tokenizer *t)
+{
+	return t->hash;
+}
+
+const struct pm_decoders *pm_tokens_decoders(const struct pm_tokenizer *t)
+{
+	return &t->decoders;
+}
+
+const char *pm_tokens_spelling(const struct pm_tokenizer *t, int32_t id, size_t *n, bool *hidden)
+{
+	const char *s = spelling(t, id, n);
+
+	*hidden = s && t->hidden[id];
+	return s;
+}

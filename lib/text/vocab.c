@@ -1,0 +1,101 @@
+#include "text/vocab.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static uint32_t *seek(const struct pm_vocab *v, const char *s, size_t n)
+{
+	size_t mask = v->slots - 1, i = (size_t)pm_vocab_hash(s, n) & mask;
+	const struct pm_vocab_entry *t;
+
+	for (; v->slot[i]; i = (i + 1) & mask) {
+		t = v->entry + v->slot[i] - 1;
+		if (t->len == n && memcmp(v->bytes + t->at, s, n) == 0)
+			break;
+	}
+	return v->slot + i;
+}
+
+static int rehash(struct pm_vocab *v, struct pm_err *e)
+{
+	size_t n = v->slots ? 2 * v->slots : 1024;
+	uint32_t *slot = pm_alloc(n, sizeof *slot, e);
+
+	if (!slot)
+		return -1;
+	free(v->slot);
+	v->slot = slot;
+	v->slots = n;
+	for (size_t i = 0; i < v->n; i++)
+		*seek(v, v->bytes + v->entry[i].at, v->entry[i].len) = (uint32_t)i + 1;
+	return 0;
+}
+
+int pm_vocab_add(struct pm_vocab *v, const char *s, size_t n, int64_t id, struct pm_err *e)
+{
+	struct pm_vocab_entry *t;
+	uint32_t *slot;
+	size_t old = v->ids;
+
+	if (id < 0 || id > 1 << 24)
+		return pm_fail(e, PM_DATA, "token '%.*s': the id %lld is not in 0 .. 2^24", (int)(n < 100 ? n : 100), s, (long long)id);
+	if (v->nbytes + n >= UINT32_MAX)
+		return pm_fail(e, PM_DATA, "the vocabulary has more than 4 GiB of text");
+	if (2 * (v->n + 1) > v->slots && rehash(v, e) < 0)
+		return -1;
+	if (pm_grow(&v->by_id, &v->cap_ids, (size_t)id + 1, sizeof *v->by_id, e) < 0)
+		return -1;
+	for (; v->ids <= (size_t)id; v->ids++)
+		v->by_id[v->ids] = -1;
+	slot = seek(v, s, n);
+	if (*slot) {
+		t = v->entry + *slot - 1;
+		if ((size_t)t->id < old && v->by_id[t->id] == (int32_t)*slot - 1)
+			v->by_id[t->id] = -1;
+		t->id = (int32_t)id;
+		v->by_id[id] = (int32_t)*slot - 1;
+		return 0;
+	}
+	if (pm_grow(&v->entry, &v->cap_entry, v->n + 1, sizeof *v->entry, e) < 0
+		|| pm_grow(&v->bytes, &v->cap_bytes, v->nbytes + n + 1, 1, e) < 0)
+		return -1;
+	t = v->entry + v->n;
+	t->at = (uint32_t)v->nbytes;
+	t->len = (uint32_t)n;
+	t->id = (int32_t)id;
+	if (n)
+		memcpy(v->bytes + v->nbytes, s, n);
+	v->bytes[v->nbytes + n] = 0;
+	v->nbytes += n + 1;
+	v->by_id[id] = (int32_t)v->n++;
+	*slot = (uint32_t)v->n;
+	return 0;
+}
+
+void pm_vocab_free(struct pm_vocab *v)
+{
+	free(v->bytes);
+	free(v->entry);
+	free(v->slot);
+	free(v->by_id);
+	memset(v, 0, sizeof *v);
+}
+
+int32_t pm_vocab_find(const struct pm_vocab *v, const char *s, size_t n)
+{
+	uint32_t i = v->slots ? *seek(v, s, n) : 0;
+
+	return i ? v->entry[i - 1].id : -1;
+}
+
+const char *pm_vocab_text(const struct pm_vocab *v, int32_t id, size_t *n)
+{
+	const struct pm_vocab_entry *t;
+
+	if (id < 0 || (size_t)id >= v->ids || v->by_id[id] < 0)
+		return NULL;
+	t = v->entry + v->by_id[id];
+	*n = t->len;
+	return v->bytes + t->at;
+}

@@ -1,0 +1,206 @@
+/* Tokenizers against the golden rows: ids with and without special tokens, special tokens as text, offsets, decoding whole and
+ * streamed. One check a tokenizer and question; the first rows that differ are printed. */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "tap.h"
+#include "text/tokenizer.h"
+#include "text/unicode.h"
+
+static struct pm_err err;
+
+enum question { IDS, PLAIN, LITERAL, OFFSETS, DECODE, DECODE_SKIP, STREAM, QUESTIONS };
+static const char *const question_names[] = {
+	"ids", "ids without special tokens", "special tokens as text", "offsets", "decoding", "decoding without special tokens", "streamed decoding",
+};
+
+struct score {
+	size_t right[QUESTIONS], wrong[QUESTIONS];
+};
+
+static void print_ids(const char *what, const int32_t *ids, const json_t *want, size_t n)
+{
+	printf("#   %s:", what);
+	for (size_t i = 0; i < n && i < 40; i++)
+		printf(" %lld", want ? (long long)json_integer_value(json_array_get(want, i)) : (long long)ids[i]);
+	putchar('\n');
+}
+
+static void judge(struct score *s, enum question q, int right, const char *tok, const char *text)
+{
+	if (right)
+		s->right[q]++;
+	else if (s->wrong[q]++ < 3)
+		printf("# %s: %s: %.200s\n", tok, question_names[q], text);
+}
+
+static int same_ids(const json_t *want, const struct pm_encoding *enc)
+{
+	if (json_array_size(want) != enc->n)
+		return 0;
+	for (size_t i = 0; i < enc->n; i++)
+		if (json_integer_value(json_array_get(want, i)) != enc->ids[i])
+			return 0;
+	return 1;
+}
+
+static int same_offsets(const json_t *want, const struct pm_encoding *enc, const char *text)
+{
+	const json_t *p;
+
+	if (json_array_size(want) != enc->n)
+		return 0;
+	for (size_t i = 0; i < enc->n; i++) {
+		p = json_array_get(want, i);
+		if (json_integer_value(json_array_get(p, 0)) != (json_int_t)pm_utf8_count(text, enc->from[i])
+			|| json_integer_value(json_array_get(p, 1)) != (json_int_t)pm_utf8_count(text, enc->to[i]))
+			return 0;
+	}
+	return 1;
+}
+
+static int same_text(const json_t *want, const struct pm_str *s)
+{
+	return json_string_length(want) == s->len && memcmp(json_string_value(want), s->data, s->len) == 0;
+}
+
+static void encode(struct score *s, enum question q, const struct pm_tokenizer *t, const json_t *row, const char *key, const char *tok,
+	struct pm_encode_opts o)
+{
+	const json_t *text = json_object_get(row, "text"), *want = json_object_get(row, key), *offsets = json_object_get(row, "offsets");
+	struct pm_encoding enc = {0};
+	int ok;
+
+	if (!want)
+		return;
+	if (pm_tokenizer_encode(t, json_string_value(text), json_string_length(text), &o, &enc, &err) < 0) {
+		printf("# %s: %s\n", tok, err.text);
+		judge(s, q, 0, tok, json_string_value(text));
+		return;
+	}
+	ok = same_ids(want, &enc);
+	judge(s, q, ok, tok, json_string_value(text));
+	if (!ok && s->wrong[q] < 4) {
+		print_ids("want", NULL, want, json_array_size(want));
+		print_ids("got ", enc.ids, NULL, enc.n);
+	}
+	if (q == PLAIN && offsets && ok) {
+		ok = same_offsets(offsets, &enc, json_string_value(text));
+		judge(s, OFFSETS, ok, tok, json_string_value(text));
+		for (size_t i = 0; !ok && s->wrong[OFFSETS] < 4 && i < enc.n; i++)
+			printf("#   %d: %zu %zu, want %lld %lld\n", enc.ids[i], pm_utf8_count(json_string_value(text), enc.from[i]),
+				pm_utf8_count(json_string_value(text), enc.to[i]),
+				(long long)json_integer_value(json_array_get(json_array_get(offsets, i), 0)),
+				(long long)json_integer_value(json_array_get(json_array_get(offsets, i), 1)));
+	}
+	pm_encoding_free(&enc);
+}
+
+/* Pieces must be whole characters, and joined equal the decoding at once. */
+static int streams(const struct pm_tokenizer *t, const int32_t *ids, size_t n, const struct pm_str *whole)
+{
+	struct pm_detok *d;
+	struct pm_str s = {0};
+	int ok = pm_detok_new(&d, t, false, &err) == 0;
+
+	for (size_t i = 0; ok && i < n; i++) {
+		ok = pm_detok_put(d, ids[i], &s, &err) == 0;
+		ok = ok && pm_utf8_valid(s.data, s.len) == s.len;
+	}
+	ok = ok && pm_detok_end(d, &s, &err) == 0 && s.len == whole->len && (!s.len || memcmp(s.data, whole->data, s.len) == 0);
+	pm_detok_free(d);
+	pm_str_free(&s);
+	return ok;
+}
+
+static int32_t *row_ids(const json_t *row, const char *key, size_t *n)
+{
+	const json_t *a = json_object_get(row, key);
+	int32_t *ids;
+
+	*n = json_array_size(a);
+	ids = calloc(*n + 1, sizeof *ids);
+	for (size_t i = 0; i < *n; i++)
+		ids[i] = (int32_t)json_integer_value(json_array_get(a, i));
+	return ids;
+}
+
+static void decode(struct score *s, const struct pm_tokenizer *t, const json_t *row, const char *tok)
+{
+	const json_t *want = json_object_get(row, "decoded"), *skip = json_object_get(row, "decoded_skip_special");
+	size_t n;
+	int32_t *ids = row_ids(row, "ids_no_special", &n);
+	struct pm_str out = {0};
+
+	if (pm_tokenizer_decode(t, ids, n, false, &out, &err) < 0)
+		printf("# %s: %s\n", tok, err.text);
+	judge(s, DECODE, same_text(want, &out), tok, json_string_value(want));
+	if (!same_text(want, &out) && s->wrong[DECODE] < 4)
+		printf("#   got %s\n", out.data);
+	judge(s, STREAM, streams(t, ids, n, &out), tok, json_string_value(want));
+	pm_str_clear(&out);
+	free(ids);
+	ids = row_ids(row, "ids", &n);
+	if (pm_tokenizer_decode(t, ids, n, true, &out, &err) < 0)
+		printf("# %s: %s\n", tok, err.text);
+	judge(s, DECODE_SKIP, same_text(skip ? skip : want, &out), tok, json_string_value(skip ? skip : want));
+	pm_str_free(&out);
+	free(ids);
+}
+
+static int disputed(const json_t *row)
+{
+	return json_array_size(json_object_get(row, "disputed")) > 0;
+}
+
+static void golden(const char *dir, const char *tok)
+{
+	static const struct pm_encode_opts with = {.add_special = true, .parse_special = true}, without = {.parse_special = true}, text = {0};
+	char path[4096];
+	struct pm_tokenizer *t;
+	struct pm_str all = {0};
+	struct score s = {{0}, {0}};
+	char *line, *end;
+	json_t *row;
+
+	snprintf(path, sizeof path, "%s/data/tokenizers/%s", dir, tok);
+	if (!check(pm_tokenizer_open(&t, path, &err) == 0, "%s opens", tok)) {
+		printf("# %s\n", err.text);
+		return;
+	}
+	snprintf(path, sizeof path, "%s/data/tokenizers/%s/golden.jsonl", dir, tok);
+	if (pm_read_file(&all, path, &err) < 0)
+		printf("# %s\n", err.text);
+	for (line = all.data; line && *line; line = end + 1) {
+		end = strchr(line, '\n');
+		row = pm_json_parse(line, (size_t)(end - line), path, &err);
+		if (row && !disputed(row)) {
+			encode(&s, IDS, t, row, "ids", tok, with);
+			encode(&s, PLAIN, t, row, "ids_no_special", tok, without);
+			encode(&s, LITERAL, t, row, json_object_get(row, "ids_special_as_text") ? "ids_special_as_text" : "ids_no_special", tok, text);
+			decode(&s, t, row, tok);
+		}
+		json_decref(row);
+	}
+	for (int q = 0; q < QUESTIONS; q++)
+		check(s.right[q] > 50 && !s.wrong[q], "%s: %s: %zu of %zu rows", tok, question_names[q], s.right[q], s.right[q] + s.wrong[q]);
+	pm_str_free(&all);
+	pm_tokenizer_close(t);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const names[] = {"gpt2", "llama3_1", "qwen3", "llama2", "mistral_v01", "gemma3", "stories260K"};
+	const char *dir = golden_dir();
+
+	if (!dir) {
+		skip("golden data is not there");
+		return done();
+	}
+	for (int i = 1; i < argc; i++)
+		golden(dir, argv[i]);
+	for (size_t i = 0; argc == 1 && i < sizeof names / sizeof *names; i++)
+		golden(dir, names[i]);
+	return done();
+}
