@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Packed A is made for so many rows at a time: at least ROWS, else about PACKED bytes. */
+/* A is packed and multiplied piece by piece: ROWS rows (more, where k is short) of at most DEPTH k, a multiple of every KC, so that a
+ * piece (8 MB of float32) stays in the last cache while all columns of B pass. */
 #define ROWS 512
-#define PACKED (32u << 20)
+#define DEPTH 4096
 #define PACK_STEP 256
 
 /* A kind of kernel, and the shape of its tiles (see gemm_tile.cl). */
@@ -16,6 +17,11 @@ struct kind {
 	int vl, nv, mr, kg, kc;
 	int value;                      /* bytes of one value of packed A */
 };
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+	return (a + b - 1) / b;
+}
 
 static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 {
@@ -33,16 +39,12 @@ static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 		k.vl = 16, k.mr = 8;
 	if (p->bf16 && info->bf16 && pm_tune(d, "linear", "bf16", amd))
 		k = (struct kind){"gemm_bf16", "", 16, 3, 8, 2, 512, 2};
+	/* narrower tiles are slower, but waste less at the edge */
 	if (p->n <= k.vl)
 		k.nv = 1;
-	else if ((p->n + 2 * k.vl - 1) / (2 * k.vl) * 2 < (p->n + 3 * k.vl - 1) / (3 * k.vl) * 3)
+	else if (11 * ceil_div(p->n, 2 * k.vl) * 2 < 10 * ceil_div(p->n, 3 * k.vl) * 3)
 		k.nv = 2;
 	return k;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-	return (a + b - 1) / b;
 }
 
 static int64_t period_of(const struct pm_gemm *p)
@@ -50,36 +52,56 @@ static int64_t period_of(const struct pm_gemm *p)
 	return p->period > 0 && p->period < p->k ? p->period : p->k;
 }
 
-/* Values of a row of packed A, and rows that are packed at a time. */
-static int64_t packed_row(const struct pm_gemm *p, const struct kind *k)
-{
-	int64_t period = period_of(p);
+/* A piece of a product: rows from m0, and k from k0. */
+struct piece {
+	int64_t m0, rows, k0, k, period;
+};
 
-	return period ? ceil_div(p->k, period) * ceil_div(period, k->kg) * k->kg : 0;
+/* The piece that begins there: whole periods, or a part of one that ends at a multiple of DEPTH in it. */
+static struct piece piece_at(const struct pm_gemm *p, int64_t m0, int64_t k0)
+{
+	int64_t period = period_of(p), left, deepest = p->k < DEPTH ? p->k : DEPTH, rows;
+	struct piece c = {.m0 = m0, .k0 = k0};
+
+	if (period <= DEPTH) {
+		c.k = DEPTH / period * period;
+		c.period = period;
+	} else {
+		left = period - k0 % period;
+		c.k = left < DEPTH ? left : DEPTH;
+		c.period = c.k;
+	}
+	if (c.k > p->k - k0)
+		c.k = p->k - k0;
+	if (c.period > c.k)
+		c.period = c.k;
+	rows = ROWS * (DEPTH / deepest);
+	c.rows = rows < p->m - m0 ? rows : p->m - m0;
+	return c;
 }
 
-static int64_t rows_at_once(const struct pm_gemm *p, const struct kind *k)
+/* Values of a row of packed A. */
+static int64_t packed_row(const struct piece *c, const struct kind *k)
 {
-	int64_t row = packed_row(p, k) * k->value, rows;
-
-	if (!row)
-		return ROWS;
-	rows = PACKED / row / ROWS * ROWS;
-	if (rows < ROWS)
-		rows = ROWS;
-	return rows < p->m ? rows : ceil_div(p->m, 32) * 32;
+	return ceil_div(c->k, c->period) * ceil_div(c->period, k->kg) * k->kg;
 }
 
 size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p)
 {
-	const size_t align = pm_dev_info(d)->align;
+	const size_t align = pm_dev_info(d)->align > 64 ? pm_dev_info(d)->align : 64;
 	struct kind k = choose(d, p);
-	size_t bytes;
+	int64_t k0, most = 0, row;
+	struct piece c;
 
-	if (!k.operation)
+	if (!k.operation || p->m <= 0 || p->n <= 0)
 		return 0;
-	bytes = (size_t)(rows_at_once(p, &k) * packed_row(p, &k) * k.value);
-	return align ? (bytes + align - 1) / align * align : bytes;
+	for (k0 = 0; k0 < p->k; k0 += c.k) {
+		c = piece_at(p, 0, k0);
+		row = packed_row(&c, &k);
+		most = row > most ? row : most;
+	}
+	most *= ceil_div(c.rows, 32) * 32 * k.value;
+	return ((size_t)most + align - 1) / align * align;
 }
 
 static const struct pm_kernel *kernel(struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, const char *name, struct pm_err *e)
@@ -94,33 +116,34 @@ static const struct pm_kernel *kernel(struct pm_dev *d, const struct pm_gemm *p,
 	return pm_kernel(d, k->operation ? k->operation : "gemm", name, defines, e);
 }
 
-static double seconds_flops(const struct pm_gemm *p, int64_t rows)
+static double operations(const struct pm_gemm *p, const struct piece *c)
 {
-	return 2.0 * (double)rows * (double)p->n * (double)p->k;
+	return 2.0 * (double)c->rows * (double)p->n * (double)c->k;
 }
 
-static double bytes_moved(const struct pm_gemm *p, int64_t rows)
+static double bytes_moved(const struct pm_gemm *p, const struct piece *c)
 {
-	double b = (double)p->n * (double)p->k * (double)pm_dtype_bytes(p->b.type, 1);
+	double b = (double)p->n * (double)c->k * (double)pm_dtype_bytes(p->b.type, 1);
 
-	return b + 4.0 * (double)rows * ((double)p->k + (double)p->n * (p->acc ? 2 : 1));
+	return b + 4.0 * (double)c->rows * ((double)c->k + (double)p->n * (p->acc || c->k0 ? 2 : 1));
 }
 
-#define FINISH(p) PM_I32((p)->finish), PM_MEM((p)->bias.mem), PM_I64((p)->bias.off), PM_I32((p)->bias.type), \
+#define FINISH(p) PM_MEM((p)->bias.mem), PM_I64((p)->bias.off), PM_I32((p)->bias.type), \
 	PM_F32((p)->scale ? (p)->scale : 1), PM_MEM((p)->add.mem)
 
 static int run_portable(struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, struct pm_err *e)
 {
 	const struct pm_kernel *f = kernel(d, p, k, "gemm", e);
+	const struct piece all = {.rows = p->m, .k = p->k};
 	struct pm_launch l = {{(size_t)ceil_div(p->n, 32) * 8, (size_t)ceil_div(p->m, 32) * 8}, {8, 8},
-		seconds_flops(p, p->m), bytes_moved(p, p->m)};
+		operations(p, &all), bytes_moved(p, &all)};
 
 	if (!f)
 		return -1;
 	return PM_LAUNCH(f, l, e, PM_MEM(p->c.mem), PM_I64(p->c.off), PM_I64(p->c.ld), PM_MEM(p->a.mem), PM_I64(p->a.off),
 		PM_I64(p->a.ld), PM_I32(p->a_trans), PM_MEM(p->b.mem), PM_I64(p->b.off), PM_I64(p->b.ld), PM_I32(p->b_trans),
 		PM_I32(p->m), PM_I32(p->n), PM_I32(p->k), PM_I32(period_of(p)), PM_F32(p->alpha ? p->alpha : 1), PM_I32(p->acc),
-		PM_MEM(p->live.mem), PM_I64(p->live.off), FINISH(p), PM_I64(p->add.off), PM_I64(p->add.ld));
+		PM_MEM(p->live.mem), PM_I64(p->live.off), PM_I32(p->finish), FINISH(p), PM_I64(p->add.off), PM_I64(p->add.ld));
 }
 
 /* Panels of A that one work-item multiplies with its columns of B: many, since it widens B for them; few enough that all
@@ -135,37 +158,38 @@ static int64_t panels_an_item(const struct pm_dev *d, const struct pm_gemm *p, c
 	return each < ROWS / k->mr ? each : ROWS / k->mr;
 }
 
-/* Rows m0 .. m0+rows. */
-static int run_rows(struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, int64_t m0, int64_t rows, struct pm_mem *scratch,
+static int run_piece(struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, const struct piece *c, struct pm_mem *scratch,
 	size_t at, struct pm_err *e)
 {
 	const struct pm_kernel *pack = kernel(d, p, k, "gemm_pack", e), *f = pack ? kernel(d, p, k, "gemm", e) : NULL;
-	const int64_t period = period_of(p), row = packed_row(p, k), panels = panels_an_item(d, p, k, rows);
-	const int64_t a_off = p->a.off + m0 * (p->a_trans ? 1 : p->a.ld);
+	const int64_t panels = panels_an_item(d, p, k, c->rows), live = p->live.off + c->m0 / 16;
+	const int64_t a_off = p->a.off + (p->a_trans ? c->k0 * p->a.ld + c->m0 : c->m0 * p->a.ld + c->k0);
+	const int64_t b_off = p->b.off + c->k0 * (p->b_trans ? 1 : p->b.ld), c_off = p->c.off + c->m0 * p->c.ld;
 	/* AMX packs panels of 32 rows, 16 by each work-item */
-	struct pm_launch lp = {{(size_t)(k->mr == 32 ? ceil_div(rows, 32) * 2 : ceil_div(rows, k->vl)),
-		(size_t)(ceil_div(p->k, period) * ceil_div(period, PACK_STEP))}, {1, 1}, 0,
-		(double)(rows * p->k * 4 + rows * row * k->value)};
-	struct pm_launch l = {{(size_t)ceil_div(p->n, k->nv * k->vl), (size_t)ceil_div(ceil_div(rows, k->mr), panels)}, {1, 1},
-		seconds_flops(p, rows), bytes_moved(p, rows)};
-	struct pm_arg packed_at = PM_I64(at / 4);
+	struct pm_launch lp = {{(size_t)(k->mr == 32 ? ceil_div(c->rows, 32) * 2 : ceil_div(c->rows, k->vl)),
+		(size_t)(ceil_div(c->k, c->period) * ceil_div(c->period, PACK_STEP))}, {1, 1}, 0,
+		(double)(c->rows * c->k) * (4 + k->value)};
+	struct pm_launch l = {{(size_t)ceil_div(p->n, k->nv * k->vl), (size_t)ceil_div(ceil_div(c->rows, k->mr), panels)}, {1, 1},
+		operations(p, c), bytes_moved(p, c)};
+	const struct pm_arg packed_at = PM_I64(at / 4);
 
 	if (!f)
 		return -1;
-	if (PM_LAUNCH(pack, lp, e, PM_MEM(scratch), packed_at, PM_MEM(p->a.mem), PM_I64(a_off), PM_I64(p->a.ld), PM_I32(rows),
-		PM_I32(p->k), PM_I32(period), PM_F32(p->alpha ? p->alpha : 1), PM_I32(p->a_trans), PM_I32(PACK_STEP), PM_MEM(p->live.mem),
-		PM_I64(p->live.off + m0 / 16)) < 0)
+	if (PM_LAUNCH(pack, lp, e, PM_MEM(scratch), packed_at, PM_MEM(p->a.mem), PM_I64(a_off), PM_I64(p->a.ld), PM_I32(c->rows),
+		PM_I32(c->k), PM_I32(c->period), PM_F32(p->alpha ? p->alpha : 1), PM_I32(p->a_trans), PM_I32(PACK_STEP), PM_MEM(p->live.mem),
+		PM_I64(live)) < 0)
 		return -1;
-	return PM_LAUNCH(f, l, e, PM_MEM(p->c.mem), PM_I64(p->c.off + m0 * p->c.ld), PM_I64(p->c.ld), PM_MEM(scratch), packed_at,
-		PM_MEM(p->b.mem), PM_I64(p->b.off), PM_I64(p->b.ld), PM_I32(rows), PM_I32(p->n), PM_I32(p->k), PM_I32(period),
-		PM_I32(panels), PM_I32(p->acc), PM_MEM(p->live.mem), PM_I64(p->live.off + m0 / 16), FINISH(p),
-		PM_I64(p->add.off + m0 * p->add.ld), PM_I64(p->add.ld));
+	return PM_LAUNCH(f, l, e, PM_MEM(p->c.mem), PM_I64(c_off), PM_I64(p->c.ld), PM_MEM(scratch), packed_at,
+		PM_MEM(p->b.mem), PM_I64(b_off), PM_I64(p->b.ld), PM_I32(c->rows), PM_I32(p->n), PM_I32(c->k), PM_I32(c->period),
+		PM_I32(panels), PM_I32(p->acc || c->k0 > 0), PM_MEM(p->live.mem), PM_I64(live), PM_I32(p->finish && c->k0 + c->k == p->k),
+		FINISH(p), PM_I64(p->add.off + c->m0 * p->add.ld), PM_I64(p->add.ld));
 }
 
 int pm_gemm(struct pm_dev *d, const struct pm_gemm *p, struct pm_mem *scratch, size_t at, struct pm_err *e)
 {
 	struct kind k = choose(d, p);
-	int64_t m0, rows;
+	struct piece c = {0};
+	int64_t m0, k0;
 
 	if (p->m <= 0 || p->n <= 0 || p->k <= 0)
 		return 0;
@@ -174,9 +198,11 @@ int pm_gemm(struct pm_dev *d, const struct pm_gemm *p, struct pm_mem *scratch, s
 			(long long)p->k, (long long)p->n);
 	if (!k.operation)
 		return run_portable(d, p, &k, e);
-	rows = rows_at_once(p, &k);
-	for (m0 = 0; m0 < p->m; m0 += rows)
-		if (run_rows(d, p, &k, m0, m0 + rows < p->m ? rows : p->m - m0, scratch, at, e) < 0)
-			return -1;
+	for (m0 = 0; m0 < p->m; m0 += c.rows)
+		for (k0 = 0; k0 < p->k; k0 += c.k) {
+			c = piece_at(p, m0, k0);
+			if (run_piece(d, p, &k, &c, scratch, at, e) < 0)
+				return -1;
+		}
 	return 0;
 }

@@ -404,11 +404,12 @@ static double now(void)
 /* Seconds of one run: the best of several, each long enough to be measured. */
 static double best_time(int (*once)(void *, struct pm_err *), void *arg, struct pm_dev *d, struct pm_err *e)
 {
-	double best = HUGE_VAL, t, begin = now();
+	double best = HUGE_VAL, t, begin;
 	int runs = 1, i;
 
 	if (once(arg, e) < 0 || pm_dev_finish(d, e) < 0)
 		return -1;
+	begin = now();                  /* the first run may have compiled */
 	while (now() - begin < 0.6) {
 		t = now();
 		for (i = 0; i < runs; i++)
