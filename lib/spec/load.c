@@ -527,3 +527,27 @@ const struct pm_tensor_spec *pm_spec_role(const struct pm_spec *s, struct pm_err
 		pm_fail(e, PM_DATA, "the family %s gives no tensor the role '%s'", s->family, role);
 	return t;
 }
+
+uint64_t pm_spec_parameters(const struct pm_spec *s)
+{
+	uint64_t n, sum = 0;
+	size_t i;
+	int d;
+
+	for (i = 0; i < s->ntensors; i++) {
+		for (n = 1, d = 0; d < s->tensor[i].nd; d++)
+			n *= (uint64_t)s->tensor[i].dim[d];
+		sum += s->tensor[i].optional ? 0 : n;
+	}
+	return sum;
+}
+
+uint64_t pm_spec_cached(const struct pm_spec *s)
+{
+	uint64_t sum = 0;
+	int64_t i;
+
+	for (i = 0; i < s->layers; i++)
+		sum += 2 * (uint64_t)s->layer[i].kv_heads * (uint64_t)s->layer[i].head_dim;
+	return sum;
+}

@@ -98,6 +98,11 @@ int pm_spec_check(const struct pm_spec *s, const struct pm_store *store, struct 
 /* A role's bytes in the store, by any of its names; NULL where it is optional and absent. */
 const struct pm_view *pm_spec_view(const struct pm_spec *s, const struct pm_tensor_spec *t, const struct pm_store *store);
 
+/* How many numbers the model has (a tensor once, however often it is used), and how many a token leaves in the caches of keys and
+ * values of all layers. */
+uint64_t pm_spec_parameters(const struct pm_spec *s);
+uint64_t pm_spec_cached(const struct pm_spec *s);
+
 /* Angles of one position: inv[i], i < dims/2, of rope r for a document of `length` tokens (dynamic and longrope depend on it), and the
  * factor of cos and sin. Formulas: lib/spec/rope.c. */
 int pm_rope_frequencies(const struct pm_rope_spec *r, const struct pm_spec *s, int64_t length, double *inv, double *factor, struct pm_err *e);
