@@ -1,7 +1,6 @@
 #include "io/tokens.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +16,7 @@ struct pm_stream {
 	json_t *header, *pending;       /* pending: the first record, where it was JSON and had to be looked at */
 	int64_t length, vocab;          /* row length (0: not known yet), vocabulary (−1: unknown) */
 	bool blocks;
+	uint64_t part;
 	uint64_t record, line;          /* records and lines of JSON read from this file, for messages */
 	char *buf;
 	size_t cap;
@@ -63,6 +63,7 @@ static int take_header(struct pm_stream *s, json_t *h, bool first, struct pm_err
 		return pm_fail(e, PM_DATA, "%s: its header says version %lld, 1 was wanted", path_of(s), (long long)version);
 	if (set_blocks(s, blocks, first, e) < 0)
 		return -1;
+	s->part++;
 	if (!s->header)
 		s->header = json_incref(h);
 	if (agree(s, h, "tokenizer", "tokenizer", e) < 0 || agree(s, h, "vocab", "vocabulary", e) < 0 ||
@@ -91,6 +92,7 @@ static int open_file(struct pm_stream *s, struct pm_err *e)
 	if (!s->f)
 		return pm_fail_errno(e, PM_NOINPUT, "%s", path_of(s));
 	s->record = s->line = 0;
+	s->part++;
 	errno = 0;
 	c = getc(s->f);
 	if (c == EOF && ferror(s->f))
@@ -228,6 +230,11 @@ const json_t *pm_stream_header(const struct pm_stream *s)
 bool pm_stream_is_blocks(const struct pm_stream *s)
 {
 	return s->blocks;
+}
+
+uint64_t pm_stream_part(const struct pm_stream *s)
+{
+	return s->part;
 }
 
 /* What a record must be beyond its own form: of the stream's kind, row length and vocabulary. */

@@ -97,6 +97,9 @@ const json_t *pm_stream_header(const struct pm_stream *s);
 /* Whether this is a stream of blocks: known after opening. */
 bool pm_stream_is_blocks(const struct pm_stream *s);
 
+/* Grows with every header and file: group ids are unique only among records of one part. */
+uint64_t pm_stream_part(const struct pm_stream *s);
+
 /* 1: a record was read; 0: the end; −1. */
 int pm_stream_read(struct pm_stream *s, struct pm_record *r, struct pm_err *e);
 void pm_stream_close(struct pm_stream *s);

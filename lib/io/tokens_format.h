@@ -28,6 +28,9 @@ static inline uint32_t pm_le32(const unsigned char *p)
 /* The bytes after a record's length to a record, and the check that both readers end with. Errors do not name the record. */
 int pm_record_from_bytes(struct pm_record *r, const unsigned char *p, size_t n, struct pm_err *e);
 
+/* The way back: replaces *s by a whole record, its length in front. */
+int pm_record_to_bytes(struct pm_str *s, const struct pm_record *r, struct pm_err *e);
+
 /* Room for `n` more entries of a record's other arrays. */
 int pm_record_room_docs(struct pm_record *r, size_t ndocs, struct pm_err *e);
 

@@ -45,10 +45,11 @@ static int section(struct pm_str *s, uint32_t tag, const void *p, size_t n, stru
 	return pm_str_put(s, "\0\0\0", (4 - n % 4) % 4, e);
 }
 
-static int put_binary(struct pm_str *s, const struct pm_record *r, struct pm_err *e)
+int pm_record_to_bytes(struct pm_str *s, const struct pm_record *r, struct pm_err *e)
 {
 	uint32_t head[2] = {0, (uint32_t)r->kind};
 
+	pm_str_clear(s);
 	if (pm_str_put(s, head, 8, e) < 0 || section(s, PM_TAG_IDS, r->ids, 4 * r->n, e) < 0)
 		return -1;
 	if (r->has_weights && section(s, PM_TAG_WEIGHTS, r->weights, 4 * r->n, e) < 0)
@@ -105,6 +106,7 @@ static int put_json(struct pm_str *s, const struct pm_record *r, struct pm_err *
 {
 	size_t i;
 
+	pm_str_clear(s);
 	if (pm_str_puts(s, "{", e) < 0 || put_ints(s, "ids", r->ids, r->n, 0, e) < 0)
 		return -1;
 	if (r->has_weights) {
@@ -147,8 +149,7 @@ static int put_json(struct pm_str *s, const struct pm_record *r, struct pm_err *
 
 int pm_stream_put(struct pm_stream_writer *w, const struct pm_record *r, struct pm_err *e)
 {
-	pm_str_clear(&w->buf);
-	if ((w->json ? put_json(&w->buf, r, e) : put_binary(&w->buf, r, e)) < 0)
+	if ((w->json ? put_json(&w->buf, r, e) : pm_record_to_bytes(&w->buf, r, e)) < 0)
 		return -1;
 	return pm_out_write(&w->out, w->buf.data, w->buf.len, e);
 }
