@@ -1,0 +1,75 @@
+/* chat.h: messages to the one text that a model was taught to read, and from there to tokens with the weights of their loss.
+ *
+ * A template turns a list of messages ({"role":…,"content":…}, …) into text and says of every byte where it came from: from the template,
+ * or from the content of message i; and whether it is said by the model in an assistant's turn: all that follows the words that prompt
+ * the answer, up to and with the words that end the turn. Tokens get their weights from that alone, whatever the template is. Special
+ * tokens are recognised only in the template's own text: a user who writes "<|im_end|>" writes nine characters.
+ *
+ * Which template: the model's (chat_template.jinja, else chat_template in tokenizer_config.json), where its text is known, or a name. The
+ * text is given as it is by the model's own template; one that is not known is an error, never replaced by another. */
+#ifndef PM_TEXT_CHAT_H
+#define PM_TEXT_CHAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "io/tokens.h"
+#include "text/tokenizer.h"
+
+struct pm_template;
+
+#define PM_TEMPLATE_NAMES "chatml|llama2|llama3|gemma|mistral"
+
+/* name: one of the names above, or NULL: the template of the model in directory `model`. Status 65 where there is none or it is not
+ * known, and for a name that is none of those. */
+int pm_template_open(struct pm_template **out, const char *model, const char *name, struct pm_err *e);
+void pm_template_close(struct pm_template *t);
+const char *pm_template_name(const struct pm_template *t);
+
+/* A stretch of the text; the stretches follow each other without gaps. */
+struct pm_piece {
+	size_t from, to;                /* bytes */
+	int32_t message;                /* whose turn it belongs to, from 0; −1: none */
+	bool content;                   /* taken from that message, not from the template */
+	bool said;                      /* what the model says */
+};
+
+/* A rendered conversation; a zeroed struct is empty, reused from one to the next. */
+struct pm_rendered {
+	struct pm_str text;
+	struct pm_piece *pieces;
+	size_t n, cap;
+	bool reasoning_unused;          /* a message has reasoning that the template leaves out */
+};
+void pm_rendered_free(struct pm_rendered *r);
+
+struct pm_render_opts {
+	bool generation_prompt;         /* add the words that prompt an answer */
+	const char *bos, *eos;          /* how the tokenizer spells them; NULL: it has none */
+	const json_t *tools;            /* what the conversation may call, or NULL */
+};
+
+/* Replaces *out by the text of `messages` (an array). Status 65, naming the message, where the template refuses it. */
+int pm_template_render(const struct pm_template *t, const json_t *messages, const struct pm_render_opts *o, struct pm_rendered *out,
+	struct pm_err *e);
+
+/* What closes an assistant's turn, with `eos` where the template says so; borrowed from t or from eos. A generation ends there. */
+const char *pm_template_end(const struct pm_template *t, const char *eos);
+
+enum pm_train_on {
+	PM_TRAIN_ALL,           /* every token */
+	PM_TRAIN_ASSISTANT,     /* what the model says, on every turn */
+	PM_TRAIN_LAST,          /* what it says in the last of its turns */
+};
+
+/* Encodes a rendered conversation, once as a whole, into *enc and *out (kind text, with weights): 1 for a token with a byte that is
+ * trained, else 0. Nothing is added by the tokenizer's post-processor: the template writes its BOS itself. first: messages before this
+ * one are not trained (their turns were given). scale: a factor a message (messages' "weight"), or NULL. */
+int pm_chat_tokens(struct pm_record *out, struct pm_encoding *enc, const struct pm_rendered *r, const struct pm_tokenizer *t,
+	enum pm_train_on on, int32_t first, const float *scale, struct pm_err *e);
+
+#endif
