@@ -21,7 +21,7 @@ struct format {
 	const char *name;
 	struct turn user, assistant;    /* user: and every other role, where any is taken */
 	const char *prompt;             /* what prompts an answer */
-	enum { ONCE, WITH_FIRST, EVERY_USER, NEVER } bos;       /* WITH_FIRST: not where there are no messages */
+	enum { ONCE, WITH_FIRST, NEVER } bos;   /* WITH_FIRST: not where there are no messages; NEVER: or in a turn */
 	enum { AS_ROLE, FIRST_USER, LAST_USER, REFUSED } system; /* a system message at the head: a turn of its own, or before a user's content */
 	const char *system_open, *system_close;
 	const char *default_system;     /* where there is no system message at the head */
@@ -51,7 +51,7 @@ static const struct format formats[] = {
 	[F_CHATML_SMOLLM2] = {.name = "chatml", CHATML, .any_role = true,
 		.default_system = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"},
 	[F_LLAMA2] = {.name = "llama2", .user = {BOS "[INST] ", "", " [/INST]", ""}, .assistant = {"", " ", " " EOS, ""}, .prompt = "",
-		.bos = EVERY_USER, .system = FIRST_USER, .system_open = "<<SYS>>\n", .system_close = "\n<</SYS>>\n\n", .space = TRIM_WHOLE,
+		.bos = NEVER, .system = FIRST_USER, .system_open = "<<SYS>>\n", .system_close = "\n<</SYS>>\n\n", .space = TRIM_WHOLE,
 		.alternate = true},
 	[F_LLAMA3] = {.name = "llama3", LLAMA3},
 	[F_LLAMA3_PROMPTS] = {.name = "llama3", LLAMA3, .always_prompt = true},
