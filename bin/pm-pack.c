@@ -68,9 +68,9 @@ static void report(const struct pm_tool *t, const struct pm_pack_stats *s)
 	if (s->cut)
 		pm_say(t, "%llu documents longer than a row were cut", (unsigned long long)s->cut);
 	if (s->dropped)
-		pm_say(t, "%llu documents longer than a row were dropped", (unsigned long long)s->dropped);
+		pm_say(t, "%llu documents were dropped: they, or their group, are longer than a row", (unsigned long long)s->dropped);
 	if (s->trained_lost)
-		pm_say(t, "%llu trained tokens were lost, %llu of them the last of their document", (unsigned long long)s->trained_lost,
+		pm_say(t, "%llu trained tokens were lost; %llu documents lost their trained end", (unsigned long long)s->trained_lost,
 		    (unsigned long long)s->ends_lost);
 	fprintf(stderr, "efficiency %.2f %%\n", 100 * pm_pack_efficiency(s, a.length));
 }
@@ -138,7 +138,8 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 
 int main(int argc, char **argv)
 {
-	struct pm_tool t = {"pm-pack", "[FILE ...]", "fills rows of L tokens with the documents of token streams", opts, sizeof opts / sizeof *opts};
+	struct pm_tool t = {.name = "pm-pack", .operands = "[FILE ...]", .brief = "fills rows of L tokens with the documents of token streams",
+		.opts = opts, .nopts = sizeof opts / sizeof *opts};
 
 	return pm_tool_main(&t, argc, argv, run);
 }

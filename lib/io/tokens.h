@@ -71,6 +71,9 @@ void pm_record_free(struct pm_record *r);
 /* Empties a record and makes room for n tokens (and their weights); the caller sets kind, n, and the rest. */
 int pm_record_reset(struct pm_record *r, size_t room, struct pm_err *e);
 
+/* Room for the bounds, kinds and groups of ndocs documents. */
+int pm_record_room_docs(struct pm_record *r, size_t ndocs, struct pm_err *e);
+
 /* The weight of token i's prediction; what the loss counts is this for 1 ≤ i (the first token of a document is never predicted). */
 static inline float pm_record_weight(const struct pm_record *r, size_t i)
 {

@@ -31,7 +31,4 @@ int pm_record_from_bytes(struct pm_record *r, const unsigned char *p, size_t n, 
 /* The way back: replaces *s by a whole record, its length in front. */
 int pm_record_to_bytes(struct pm_str *s, const struct pm_record *r, struct pm_err *e);
 
-/* Room for `n` more entries of a record's other arrays. */
-int pm_record_room_docs(struct pm_record *r, size_t ndocs, struct pm_err *e);
-
 #endif

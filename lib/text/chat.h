@@ -66,10 +66,16 @@ enum pm_train_on {
 	PM_TRAIN_LAST,          /* what it says in the last of its turns */
 };
 
-/* Encodes a rendered conversation, once as a whole, into *enc and *out (kind text, with weights): 1 for a token with a byte that is
- * trained, else 0. Nothing is added by the tokenizer's post-processor: the template writes its BOS itself. first: messages before this
- * one are not trained (their turns were given). scale: a factor a message (messages' "weight"), or NULL. */
+struct pm_chat_opts {
+	enum pm_train_on train_on;
+	int32_t first;                  /* messages before this one are not trained (their turns were given) */
+	const float *scale;             /* a factor a message (messages' "weight"), or NULL */
+	bool parse_special;             /* special tokens are recognised in contents, too */
+};
+
+/* Encodes a rendered conversation, once as a whole, into *enc and *out (kind text, with weights): 1, or its message's factor, for a
+ * token with a byte that is trained, else 0. Nothing is added by the tokenizer's post-processor: the template writes its BOS itself. */
 int pm_chat_tokens(struct pm_record *out, struct pm_encoding *enc, const struct pm_rendered *r, const struct pm_tokenizer *t,
-	enum pm_train_on on, int32_t first, const float *scale, struct pm_err *e);
+	const struct pm_chat_opts *o, struct pm_err *e);
 
 #endif

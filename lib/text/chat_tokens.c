@@ -34,26 +34,26 @@ static int32_t last_said(const struct pm_rendered *r)
 	return last;
 }
 
-static float weight_of(const struct pm_piece *p, enum pm_train_on on, int32_t first, int32_t last, const float *scale)
+static float weight_of(const struct pm_piece *p, const struct pm_chat_opts *o, int32_t last)
 {
-	if (on == PM_TRAIN_ALL)
-		return p->message >= first ? 1 : 0;
-	if (!p->said || p->message < first || (on == PM_TRAIN_LAST && p->message != last))
+	if (o->train_on == PM_TRAIN_ALL)
+		return p->message >= o->first || o->first == 0 ? 1 : 0;
+	if (!p->said || p->message < o->first || (o->train_on == PM_TRAIN_LAST && p->message != last))
 		return 0;
-	return scale ? scale[p->message] : 1;
+	return o->scale ? o->scale[p->message] : 1;
 }
 
 int pm_chat_tokens(struct pm_record *out, struct pm_encoding *enc, const struct pm_rendered *r, const struct pm_tokenizer *t,
-    enum pm_train_on on, int32_t first, const float *scale, struct pm_err *e)
+    const struct pm_chat_opts *o, struct pm_err *e)
 {
 	size_t nliteral, i, k = 0, j;
 	struct pm_range *list = literals(r, &nliteral, e);
-	struct pm_encode_opts o = {.parse_special = true, .literal = list, .nliteral = nliteral};
+	struct pm_encode_opts eo = {.parse_special = true, .literal = list, .nliteral = o->parse_special ? 0 : nliteral};
 	int32_t last = last_said(r);
 	int bad = -1;
 
 	enc->n = 0;
-	if (list && pm_tokenizer_encode(t, r->text.data ? r->text.data : "", r->text.len, &o, enc, e) == 0)
+	if (list && pm_tokenizer_encode(t, r->text.data ? r->text.data : "", r->text.len, &eo, enc, e) == 0)
 		bad = pm_record_reset(out, enc->n, e);
 	free(list);
 	if (bad < 0)
@@ -67,7 +67,7 @@ int pm_chat_tokens(struct pm_record *out, struct pm_encoding *enc, const struct 
 		while (k && r->pieces[k - 1].to > enc->from[i])
 			k--;
 		for (j = k; j < r->n && r->pieces[j].from < enc->to[i]; j++) {
-			float p = weight_of(&r->pieces[j], on, first, last, scale);
+			float p = weight_of(&r->pieces[j], o, last);
 
 			w = p > w ? p : w;
 		}

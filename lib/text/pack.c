@@ -197,10 +197,13 @@ static uint64_t trained(const struct pm_record *r, size_t from, size_t to)
 	return n;
 }
 
+/* Everything from token `from` on goes. Where anything trained is there, the last trained token of the document is. */
 static void lose(struct pm_packer *p, const struct pm_record *r, size_t from)
 {
-	p->stats.trained_lost += trained(r, from, r->n);
-	p->stats.ends_lost += r->n > 1 && pm_record_weight(r, r->n - 1) != 0;
+	uint64_t n = trained(r, from, r->n);
+
+	p->stats.trained_lost += n;
+	p->stats.ends_lost += n > 0;
 }
 
 static int copy_part(struct pm_record *to, const struct pm_record *from, size_t at, size_t n, struct pm_err *e)

@@ -35,7 +35,7 @@ struct pm_pack_stats {
 	uint64_t split, pieces, left_out;       /* documents that were split, the pieces kept, and those without a trained token */
 	uint64_t cut, dropped;                  /* documents that were cut, dropped (those of a group each counted) */
 	uint64_t trained_lost, ends_lost;       /* trained tokens that went with what was cut, dropped or begins a piece; documents that lost
-	                                         * a trained last token */
+	                                         * their last trained token: the end of a turn, as a rule */
 };
 
 /* Where rows go. begin comes once, before the first row; rows −1: not known yet. */
