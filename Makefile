@@ -14,6 +14,7 @@ TOOLS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/*.c))
 UNIT := $(patsubst %.c,$B/%,$(wildcard tests/unit/*.c))
 OP_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/op/*.c))
 OPTEST := $(if $(OP_OBJ),$B/tests/optest)
+BENCH_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/*.c))
 BATS := $(wildcard tests/*.bats)
 MAN := $(wildcard man/*.[1-9])
 comma := ,
@@ -43,6 +44,9 @@ $(TOOLS) $(UNIT): %: %.o $B/libpm.a
 $B/tests/optest: $(OP_OBJ) $B/libpm.a $(wildcard tests/op/.)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OP_OBJ) $B/libpm.a $(LIBS)
 
+$B/tests/benchmark: $(BENCH_OBJ) $B/libpm.a $(wildcard tests/bench/.)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_OBJ) $B/libpm.a $(LIBS)
+
 -include $(wildcard $B/lib/*/*.d $B/bin/*.d $B/tests/*/*.d)
 
 ##: all tests
@@ -71,7 +75,7 @@ lint:
 	! mandoc -Tlint -Wstyle $(MAN) | grep -v "referenced manual not found"
 	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run $(wildcard tests/*.bash tests/bench/run examples/*.sh))
 
-lint-build: all $(UNIT) $(OPTEST)
+lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark
 
 ##: unit tests under the address and undefined behaviour sanitizers
 sanitize:
@@ -82,7 +86,7 @@ demo: all
 	$(MAKE) -f examples/demo.mk BIN=$(abspath $B/bin)
 
 ##: measure speed
-bench: all
+bench: all $B/tests/benchmark
 	PM_BUILD=$B bash tests/bench/run
 
 ##: install under $(DESTDIR)$(PREFIX)
