@@ -128,3 +128,11 @@ has() {         # TEXT: a line of the file `out` that is so, blanks apart
 	mkdir none
 	OCL_ICD_VENDORS=$PWD/none fails_with 69 "no OpenCL device was found" pm-inspect --devices
 }
+
+@test "pm-inspect: the family program in the examples of pm-family.5 is one" {
+	sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' "$PM_TOP/man/pm-family.5" | sed '1,/^\.Bd/d; /^\.Ed/d; s/^\\&//' >mine.jq
+	jq '.logits_scaling = 4 | del(.hidden_act)' "$(golden_path fixtures/llama/base)/config.json" >config.json
+	pm-inspect --json --family mine.jq config.json | jq -e '.family == "mine" and .tied'
+	jq '.logits_scaling = "4"' config.json >other.json
+	fails_with 65 "other.json: mine.jq: 'logits_scaling' is \"4\", a number was wanted" pm-inspect --family mine.jq other.json
+}
