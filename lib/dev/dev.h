@@ -31,7 +31,7 @@ struct pm_dev_opts {
 	bool reference;                 /* portable kernels only; no instruction sets are probed */
 	bool profile;                   /* time every launch */
 	const char *mask;               /* instruction sets not to use: "amx,vnni,bf16,avx512"; NULL: none. avx512 masks vnni and bf16, too */
-	void (*compiling)(void *arg, const char *operation);   /* called before a compilation that takes a while; may be NULL */
+	void (*compiling)(void *arg, const char *operation);   /* before what takes a while: a compilation, saving one; may be NULL */
 	void *arg;
 };
 
@@ -113,7 +113,7 @@ int pm_dev_finish(struct pm_dev *d, struct pm_err *e);    /* wait for all of it;
 
 /* ---- tuning and profile ---- */
 
-/* A parameter of an operation from the tuning files (lines `PATTERN OPERATION KEY=VALUE …`, PATTERN a glob over the device's
+/* A parameter of an operation from the tuning files (read in the order of their names; lines `PATTERN OPERATION KEY=VALUE …`, PATTERN a glob over the device's
  * name; later lines win), or `fallback`. */
 int pm_tune(const struct pm_dev *d, const char *operation, const char *key, int fallback);
 

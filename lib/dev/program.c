@@ -340,8 +340,11 @@ void pm_programs_close(struct pm_dev *d)
 	size_t b;
 
 	for (p = d->programs; p; p = p->next) {
-		if (p->dirty && d->cache && list_variants(d, p, &ignored) == 0)
-			pm_cache_save(d, p);
+		if (!p->dirty || !d->cache || list_variants(d, p, &ignored) < 0)
+			continue;
+		if (d->compiling)               /* PoCL compiles each kernel once more for it, for any local size */
+			d->compiling(d->arg, p->operation);
+		pm_cache_save(d, p);
 	}
 	for (b = 0; b < PM_BUCKETS; b++) {
 		while (d->table[b]) {

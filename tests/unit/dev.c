@@ -303,12 +303,14 @@ static int cached_run(const char *defines, size_t local)
 {
 	struct pm_dev *d;
 	float y;
+	int n;
 
 	compiled = 0;
 	d = must_open((struct pm_dev_opts){.cache = cache, .reference = true});
 	y = twice(d, defines, local);
+	n = compiled;                                   /* closing counts, too: it saves */
 	pm_dev_close(d);
-	return y == (defines ? 189 : 126) ? compiled : -1;
+	return y == (defines ? 189 : 126) ? n : -1;
 }
 
 static size_t file_size(const char *path)
@@ -328,16 +330,19 @@ static void poison(const char *path, int how)
 	struct pm_str s = {0};
 	struct pm_out o;
 
-	if (pm_read_file(&s, path, &e) < 0 || pm_out_open(&o, path, &e) < 0)
+	if (pm_read_file(&s, path, &e) < 0 || s.len < 13 || pm_out_open(&o, path, &e) < 0) {
+		check(0, "%s can be damaged", path);
+		pm_str_free(&s);
 		return;
+	}
 	if (how == 1)
 		s.len /= 2;                             /* cut */
 	else if (how == 2)
-		s.data[s.len - 100] ^= 1;               /* one bit of the binary */
+		s.data[s.len - 1] ^= 1;                 /* one bit of the binary */
 	else if (how == 3)
 		s.data[0] = 'q';                        /* another kind of file */
 	else if (how == 4)
-		s.len = 20;                             /* ends in its first line */
+		s.len = 12;                             /* ends in its first line */
 	pm_out_write(&o, s.data, how ? s.len : 0, &e);
 	pm_out_close(&o, &e);
 	pm_str_free(&s);
@@ -362,7 +367,8 @@ static void test_cache(void)
 		list_files(".clbin", paths, 8);
 		poison(paths[0], how);
 		poison(paths[1], how);
-		check(cached_run(NULL, 1) == 1 && cached_run(NULL, 1) == 0, "%s files are passed over, and mended", kinds[how]);
+		check(cached_run(NULL, 1) == 1 && cached_run("-DFACTOR=3", 1) == 1 && cached_run(NULL, 1) == 0 && cached_run("-DFACTOR=3", 1) == 0,
+			"%s files are passed over, and mended", kinds[how]);
 	}
 	put(kernels, "u.cl", "#ifndef FACTOR\n#define FACTOR 2\n#endif\nfloat factor(void) { return 1.0f * FACTOR; }\n");
 	check(cached_run(NULL, 1) == 1, "a changed source is compiled");
