@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "base/jq.h"
 
+#define MAX_NUMBERS ((int64_t)1 << 48)  /* of one tensor: so that sizes in bytes never overflow */
+
 /* ---- objects by table ---- */
 
 enum kind { STR, INT, REAL, BOOL, WORD /* one of words, stored as int */, STRS, LIST /* of objects or numbers: read elsewhere */ };
@@ -208,6 +210,8 @@ static int read_rope(struct pm_rope_spec *r, const json_t *o, struct pm_arena *a
 		return bad(e, "theta", "a number above 0");
 	if (r->factor <= 0)
 		return bad(e, "factor", "a number above 0");
+	if (!(r->attention_factor > 0 && r->attention_factor < 1000))
+		return bad(e, "attention_factor", "a number above 0 and below 1000");
 	if (r->type != PM_ROPE_PLAIN && r->type != PM_ROPE_LINEAR && r->type != PM_ROPE_NONE && r->original <= 0)
 		return bad(e, "original", "a number above 0");
 	if (r->type == PM_ROPE_YARN && (r->beta_fast <= 0 || r->beta_slow <= 0 || r->theta == 1))
@@ -254,7 +258,7 @@ static int read_layer(struct pm_layer_spec *l, const json_t *o, const struct pm_
 static int read_tensor(struct pm_tensor_spec *t, const json_t *o, struct pm_arena *a, struct pm_err *e)
 {
 	const json_t *dim = json_object_get(o, "dim");
-	int64_t n;
+	int64_t n, count = 1;
 	size_t i;
 
 	if (read_object(t, o, tensor_fields, N(tensor_fields), a, e) < 0)
@@ -265,6 +269,9 @@ static int read_tensor(struct pm_tensor_spec *t, const json_t *o, struct pm_aren
 	for (i = 0; i < (size_t)t->nd; i++) {
 		if (pm_json_to_int(&n, json_array_get(dim, i)) < 0 || n < 1 || n > INT_MAX)
 			return pm_fail(e, PM_DATA, "'%.200s': dimension %zu is no size", t->role, i);
+		if (count > MAX_NUMBERS / n)
+			return pm_fail(e, PM_DATA, "'%.200s': more than 2^48 numbers", t->role);
+		count *= n;
 		t->dim[i] = n;
 	}
 	return 0;

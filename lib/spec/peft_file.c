@@ -24,7 +24,7 @@ static const struct { const char *key; enum rule rule; } keys[] = {
 	{"bias", READ}, {"init_lora_weights", READ},
 	{"auto_mapping", FREE}, {"base_model_name_or_path", FREE}, {"revision", FREE}, {"task_type", FREE}, {"inference_mode", FREE},
 	{"peft_version", FREE}, {"fan_in_fan_out", FREE}, {"megatron_core", FREE}, {"qalora_group_size", FREE}, {"runtime_config", FREE},
-	{"loftq_config", FREE}, {"eva_config", FREE}, {"corda_config", FREE}, {"lora_ga_config", FREE},
+	{"loftq_config", FREE}, {"eva_config", FREE}, {"corda_config", FREE}, {"lora_ga_config", FREE}, {"unsloth_fixed", FREE},
 	{"use_dora", OFF}, {"lora_bias", OFF}, {"layer_replication", OFF}, {"layers_pattern", OFF}, {"megatron_config", OFF},
 	{"target_parameters", OFF}, {"trainable_token_indices", OFF}, {"alora_invocation_tokens", OFF}, {"use_qalora", OFF}, {"use_bdlora", OFF},
 	{"arrow_config", OFF}, {"kasa_config", OFF}, {"velora_config", OFF}, {"monteclora_config", OFF}, {"ensure_weight_tying", OFF},

@@ -3,7 +3,7 @@ include "pm";
 
 .config
 | . as $c
-| only({partial_rotary_factor: 1})
+| only({rope_interleaved: false})
 | {qkv_bias: flag("attention_bias"; false), o_bias: flag("attention_bias"; false), ff_bias: flag("mlp_bias"; false)} as $biases
 | flag("tie_word_embeddings"; false) as $tied
 | llama_layer_spec as $layer

@@ -97,7 +97,8 @@ def factors($key; $n):
   else bad($key; "a list of \($n) numbers above 0 was wanted") end;
 
 def longrope($dims; $max; $original):
-  real("factor"; $max / $original) as $s
+  (if $original > 1 then . else error("'original_max_position_embeddings' is \($original), more than 1 was wanted") end)
+  | real("factor"; $max / $original) as $s
   | {type: "longrope", original: $original, short_factor: factors("short_factor"; $dims / 2), long_factor: factors("long_factor"; $dims / 2),
      attention_factor: (if .attention_factor != null then real("attention_factor"; null)
        elif $s <= 1 then 1 else (1 + ($s | log) / ($original | log) | sqrt) end)};
@@ -197,8 +198,8 @@ def llama_tensors($p; $s):
     norm($p; "text.norm"; "norm"; "output_norm"; $s.hidden),
     (if $s.tied then empty else linear($h; "text.head"; "lm_head"; "output"; $s.vocab; $s.hidden; false) end);
 
-# Where a text model keeps its names.
-def text_names: {file: "model.", alias: [], module: "model.", head: ""};
+# Where a text model keeps its names. A file of the trunk alone, as embedding models have it, does without the prefix.
+def text_names: {file: "model.", alias: [""], module: "model.", head: ""};
 
 # Buffers that old files hold.
 def rope_buffers: ["(.*\\.)?rotary_emb\\.inv_freq"];

@@ -3,6 +3,7 @@ include "pm";
 
 .config
 | . as $c
+| only({use_mrope: false})
 | positive("max_position_embeddings"; 32768) as $max
 | qwen_windows as $windows
 | llama_layer_spec as $layer

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/rng.h"
 #include "io/safetensors.h"
 #include "tap.h"
 
@@ -178,6 +179,37 @@ static void writer_failures(void)
 	check(pm_st_begin(&w, "/nowhere/x", NULL, &e) < 0 && e.status == PM_NOCREATE, "no such directory is status 73");
 }
 
+/* Bytes of a good file changed at random: an error or not, nothing outside the file is read (the sanitizers watch). */
+static void mutations(void)
+{
+	static const char good[] = "{\"__metadata__\":{\"a\":\"b\"}," T("x", "F32", "[2,3]", 0, 24) "," T("y.z", "BF16", "[4]", 24, 32) "," T("e", "U8", "[0]", 32, 32) "}";
+	char header[sizeof good];
+	unsigned long sum = 0, opened = 0;
+	uint64_t i, k;
+	size_t t, b;
+
+	for (i = 0; i < 3000; i++) {
+		struct pm_safetensors *s;
+		struct pm_err e = {0};
+
+		memcpy(header, good, sizeof good);
+		for (k = 0; k <= i % 3; k++)
+			header[pm_rng_u32(1, 1, 4 * i + k) % (sizeof good - 1)] = "0123456789[]{},:\"-eF"[pm_rng_u32(1, 2, 4 * i + k) % 20];
+		make(header, i % 7 ? -1 : (long long)(pm_rng_u32(1, 3, i) % 300), i % 5 ? 32 : pm_rng_u32(1, 4, i) % 64);
+		if (pm_safetensors_open(&s, path, &e) < 0) {
+			if (e.status != PM_DATA || !*e.text)
+				check(0, "mutation %d: status %d", (int)i, e.status);
+			continue;
+		}
+		for (t = 0; t < pm_safetensors_count(s); t++)
+			for (b = 0; b < pm_safetensors_at(s, t)->bytes; b++)
+				sum += pm_safetensors_at(s, t)->data[b];
+		opened++;
+		pm_safetensors_close(s);
+	}
+	check(opened > 0 && opened < 3000 && sum > 0, "3000 changed files, %lu of them good", opened);
+}
+
 int main(void)
 {
 	struct pm_err e = {0};
@@ -193,6 +225,7 @@ int main(void)
 	good_files();
 	round_trip();
 	writer_failures();
+	mutations();
 	remove(path);
 	rmdir(dir);
 	return done();

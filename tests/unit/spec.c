@@ -383,6 +383,9 @@ static void wrong_configs(void)
 	refuses("llama/base", "{\"rope_scaling\":{\"type\":\"linear\",\"factor\":2,\"alpha\":3}}", "'alpha' is 3");
 	refuses("llama/base", "{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}}", "'low_freq_factor' is missing");
 	refuses("llama/base", "{\"rope_scaling\":{\"rope_type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1,1]}}", "'short_factor' is [1,1]");
+	refuses("llama/base", "{\"rope_scaling\":{\"rope_type\":\"longrope\",\"original_max_position_embeddings\":1}}", "'original_max_position_embeddings' is 1");
+	refuses("llama/base", "{\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4,\"attention_factor\":0}}", "'attention_factor'");
+	refuses("llama/base", "{\"vocab_size\":2147483647,\"hidden_size\":2147483644,\"head_dim\":8}", "2^48");
 	refuses("llama/dynamic", "{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8}}", "contradict");
 	accepts("llama/base", "{\"hidden_size\":32.0,\"max_position_embeddings\":90.0,\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}}");
 	accepts("llama/base", "{\"num_key_value_heads\":null,\"rope_scaling\":null,\"tie_word_embeddings\":null}");
@@ -540,6 +543,7 @@ int main(void)
 		for (i = 0; i < sizeof families / sizeof *families; i++)
 			every_case(families[i]);
 		every_case("lora");
+		every_case("embedding");
 		every_case("packing");
 		every_case("accumulation");
 		every_case("medium");
