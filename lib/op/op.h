@@ -114,19 +114,21 @@ struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tens
 
 /* adamw.c: one step as torch.optim.AdamW: p ← p·(1 − lr·wd); m, v; p ← p − lr/(1−β1^n)·m / (√v/√(1−β2^n) + eps). All f32, of `count`
  * elements; the gradient is multiplied by gscale first (clipping). */
-struct pm_adamw { float lr, beta1, beta2, eps, decay, gscale; int64_t step; };
+struct pm_adamw { double lr, beta1, beta2, eps, decay, gscale; int64_t step; };      /* step counts from 1 */
 int pm_adamw(struct pm_dev *d, struct pm_mem *p, struct pm_mem *grad, struct pm_mem *m, struct pm_mem *v, int64_t count,
 	const struct pm_adamw *o, struct pm_err *e);
 
-/* reduce.c: the sum of squares of f32 memory, in an order fixed by `count` alone, and whether all are finite. */
+/* reduce.c: the sum of squares of f32 memory, in an order fixed by `count` alone (and the kind of device); it is not finite if an element is
+ * not, or is beyond 1e18. Waits for what is queued. */
 int pm_sum_squares(struct pm_dev *d, struct pm_mem *x, int64_t count, double *out, struct pm_err *e);
 
-/* cast.c: out[i] = in[i] between f32, f16 and bf16. */
+/* cast.c: out[i] = in[i] between f32, f16 and bf16, rounded to nearest even. */
 int pm_cast(struct pm_dev *d, struct pm_mem *out, enum pm_dtype to, struct pm_mem *in, enum pm_dtype from, int64_t count, struct pm_err *e);
 
 /* sample.c: one token a row from logits (T, V) f32. Order: repetition penalty (over ids seen, given per row as a list), then
  * temperature, top-k, top-p, min-p, as in transformers. temperature 0: the largest, lowest id first. Draw number `index` of
- * Philox(seed, stream = row's stream). Status 65 if a row's logits are not finite. */
+ * Philox(seed, stream = row's stream), along the ids in their order. Tokens as likely as the last one kept by top-k or top-p are kept,
+ * too; top_p 0 keeps the likeliest. Status 65 if a row's logits are not finite. Waits for the result. */
 struct pm_sample_row {
 	float temperature, top_p, min_p, penalty;       /* top_p 1, min_p 0, penalty 1: off */
 	int32_t top_k;                                  /* 0: off */

@@ -1,0 +1,197 @@
+// sample.cl: one token a row. A work-group has one row; its items share the row in blocks of 16, and sums go over blocks, items
+// and lanes in a fixed order. On CPUs a work-group is one item. lib/op/sample.c
+//
+// The likeliest token has weight 1, others exp((l - max) / temperature). Weights are not negative, so they are ordered as their bits
+// are, and what top-k and top-p keep is found as a least weight, by halving the range of its bits.
+
+// of a row in `how`
+#define TEMPERATURE 0
+#define TOP_P 1
+#define MIN_P 2
+#define PENALTY 3
+#define TOP_K 4
+#define SEED 5
+#define INDEX 7
+#define STREAM 9
+#define SEEN_FROM 10
+#define SEEN_COUNT 11
+#define HOW 12
+
+// Of the weights that reach t: how many they are, or (mass) their sum. All items call it.
+float reaching(__global const float *w, long v, float t, int mass, __local float *room)
+{
+	long n = get_local_size(0), i = get_local_id(0), c;
+	float16 sum = 0.0f;
+	float rest = 0.0f;
+
+	for (c = i * 16; c + 16 <= v; c += n * 16) {
+		float16 x = vload16(0, w + c);
+
+		sum += select((float16)0.0f, mass ? x : (float16)1.0f, x >= t);
+	}
+	for (; c < v && c < v / 16 * 16 + 16; c++)
+		rest += w[c] >= t ? (mass ? w[c] : 1.0f) : 0.0f;
+	return group_sum(sum16(sum) + rest, room);
+}
+
+// The largest weight that at least `want` weights (or, with mass, weights of that sum) reach; `least` where those that reach it are not as
+// many, or where the limit is not `on`.
+float least_kept(__global const float *w, long v, int mass, float want, float least, int on, __local float *room)
+{
+	uint lo = as_uint(fmax(least, 0x1p-126f)), hi = as_uint(1.0f) + 1;
+
+	// work-items take every branch around a barrier together: here a loop, that may have no turn
+	if (!on)
+		hi = lo;
+	while (hi > lo) {
+		uint mid = lo + (hi - lo) / 2;
+		int enough = reaching(w, v, as_float(mid), mass, room) >= want;
+
+		lo = enough ? mid + 1 : lo;
+		hi = enough ? hi : mid;
+	}
+	return on && lo > as_uint(0x1p-126f) ? fmax(least, as_float(lo - 1)) : least;
+}
+
+// The id of the largest value, the lowest of equal ones.
+int largest(__global const float *x, long v, __local float *room, __local int *ids)
+{
+	long n = get_local_size(0), i = get_local_id(0), c;
+	float16 best = -MAXFLOAT;
+	int16 at = 0x7fffffff;
+	float top;
+	int id = 0x7fffffff, k;
+
+	for (c = i * 16; c + 16 <= v; c += n * 16) {
+		float16 a = vload16(0, x + c);
+		int16 more = a > best;
+
+		best = select(best, a, more);
+		at = select(at, (int16)(int)c + (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), more);
+	}
+	top = max16(best);
+	for (; c < v && c < v / 16 * 16 + 16; c++)
+		if (x[c] > top) {
+			top = x[c];
+			id = (int)c;
+		}
+	at = select((int16)0x7fffffff, at, best == (float16)top);
+	at.lo = min(at.lo, at.hi);
+	at.lo.lo = min(at.lo.lo, at.lo.hi);
+	id = min(id, min(min(at.s0, at.s1), min(at.s2, at.s3)));
+	if (top == -MAXFLOAT)
+		id = (int)(i * 16 < v ? i * 16 : 0x7fffffff);
+	ids[i] = group_max(top, room) == top ? id : 0x7fffffff;
+	barrier(CLK_LOCAL_MEM_FENCE);
+	for (k = 0, id = ids[0]; k < n; k++)
+		id = min(id, ids[k]);
+	barrier(CLK_LOCAL_MEM_FENCE);
+	return id;
+}
+
+// Whether every value is finite: nothing else has 0 times it equal to 0.
+int all_finite(__global const float *x, long v, __local float *room)
+{
+	long n = get_local_size(0), i = get_local_id(0), c;
+	float16 bad = 0.0f;
+	float rest = 0.0f;
+
+	for (c = i * 16; c + 16 <= v; c += n * 16)
+		bad += 0.0f * vload16(0, x + c);
+	for (; c < v && c < v / 16 * 16 + 16; c++)
+		rest += 0.0f * x[c];
+	return group_sum(sum16(bad) + rest, room) == 0.0f;
+}
+
+// ids[row] = the largest logit's, or -1 where a logit is not finite.
+__kernel void sample_greedy(__global int *ids, __global const float *logits, long v, __local float *room, __local int *some)
+{
+	long row = get_group_id(0);
+	int finite, id;
+
+	logits += row * v;
+	finite = all_finite(logits, v, room);
+	id = largest(logits, v, room, some);
+	if (get_local_id(0) == 0)
+		ids[row] = finite ? id : -1;
+}
+
+// The first id at which the running sum of kept weights passes u times their whole sum. The row is summed in SEGMENTS parts first.
+#define SEGMENTS 64                     // room has as many
+
+int draw(__global const float *w, long v, float kept, float u, __local float *room)
+{
+	long each = (v + SEGMENTS * 16 - 1) / (SEGMENTS * 16) * 16, c, k;
+	float all = 0.0f, sum = 0.0f, target;
+	int id = -1;
+
+	for (k = get_local_id(0); k < SEGMENTS; k += get_local_size(0)) {
+		long end = min(v, (k + 1) * each);
+		float16 part = 0.0f;
+		float rest = 0.0f;
+
+		for (c = k * each; c + 16 <= end; c += 16) {
+			float16 x = vload16(0, w + c);
+
+			part += select((float16)0.0f, x, x >= kept);
+		}
+		for (; c < end; c++)
+			rest += w[c] >= kept ? w[c] : 0.0f;
+		room[k] = sum16(part) + rest;
+	}
+	barrier(CLK_LOCAL_MEM_FENCE);
+	if (get_local_id(0) != 0)
+		return id;
+	for (k = 0; k < SEGMENTS; k++)
+		all += room[k];
+	target = u * all;
+	for (k = 0; k < SEGMENTS - 1 && sum + room[k] <= target; k++)
+		sum += room[k];
+	for (c = k * each; c < v; c++)
+		if (w[c] >= kept) {
+			id = (int)c;
+			sum += w[c];
+			if (sum > target)
+				break;
+		}
+	return id;
+}
+
+// The whole chain. w: room for rows v floats; seen: ids to be penalised, each once.
+__kernel void sample_row(__global int *ids, __global float *w, __global const float *logits, __global const uint *how, __global const int *seen,
+	long v, __local float *room, __local int *some)
+{
+	long row = get_group_id(0), n = get_local_size(0), i = get_local_id(0), c;
+	float t = as_float(how[row * HOW + TEMPERATURE]), top, kept, p;
+	int id, best, finite;
+
+	how += row * HOW;
+	logits += row * v;
+	w += row * v;
+	// no early return: all work-items must come to every barrier
+	finite = all_finite(logits, v, room);
+	for (c = i; c < v; c += n)
+		w[c] = logits[c];
+	barrier(CLK_GLOBAL_MEM_FENCE);
+	for (c = i; c < how[SEEN_COUNT]; c += n) {
+		float l = logits[seen[how[SEEN_FROM] + c]], penalty = as_float(how[PENALTY]);
+
+		w[seen[how[SEEN_FROM] + c]] = l < 0.0f ? l * penalty : l / penalty;
+	}
+	barrier(CLK_GLOBAL_MEM_FENCE);
+	best = largest(w, v, room, some);
+	top = w[min(best, (int)v - 1)];
+	barrier(CLK_GLOBAL_MEM_FENCE);
+	for (c = i * 16; c + 16 <= v; c += n * 16)
+		vstore16(exp_16((vload16(0, w + c) - top) / t), 0, w + c);
+	for (; c < v && c < v / 16 * 16 + 16; c++)
+		w[c] = exp_f((w[c] - top) / t);
+	barrier(CLK_GLOBAL_MEM_FENCE);
+	kept = least_kept(w, v, 0, (float)how[TOP_K], 0.0f, t > 0.0f && (int)how[TOP_K] > 0 && (int)how[TOP_K] < v, room);
+	p = as_float(how[TOP_P]);
+	kept = least_kept(w, v, 1, p * reaching(w, v, kept, 1, room), kept, t > 0.0f && p < 1.0f, room);
+	kept = fmax(kept, fmin(as_float(how[MIN_P]), 1.0f));
+	id = draw(w, v, kept, rng_uniform((ulong)how[SEED + 1] << 32 | how[SEED], how[STREAM], (ulong)how[INDEX + 1] << 32 | how[INDEX]), room);
+	if (i == 0)
+		ids[row] = !finite ? -1 : t > 0.0f ? id : best;
+}
