@@ -204,6 +204,19 @@ static int do_records(struct job *j, const char *path, struct pm_err *e)
 	return r;
 }
 
+/* Bytes of the empty lines that s begins with; what indents the line behind them is not one. Counts them. */
+static size_t empty_lines(const char *s, int64_t *line)
+{
+	size_t n = strspn(s, " \t\r\n"), i, end = s[n] ? 0 : n;
+
+	for (i = 0; i < n; i++)
+		if (s[i] == '\n') {
+			end = i + 1 > end ? i + 1 : end;
+			(*line)++;
+		}
+	return end;
+}
+
 /* The end of the paragraph that begins at `at`: an empty line, or the end. */
 static size_t paragraph_end(const struct pm_str *s, size_t at)
 {
@@ -229,8 +242,8 @@ static int do_plain(struct job *j, const char *path, struct pm_err *e)
 	int r = strcmp(path, "-") ? pm_read_file(&s, path, e) : pm_read_stream(&s, stdin, name, e);
 
 	while (r == 0 && at < s.len) {
-		if (a.paragraphs && (s.data[at] == '\n' || s.data[at] == '\r')) {
-			line += s.data[at++] == '\n';
+		if (a.paragraphs && (n = empty_lines(s.data + at, &line)) > 0) {
+			at += n;
 			continue;
 		}
 		end = a.paragraphs ? paragraph_end(&s, at) : s.len;

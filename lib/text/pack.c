@@ -98,6 +98,7 @@ int pm_packer_new(struct pm_packer **out, const struct pm_pack_opts *o, const st
 			pm_fail_errno(e, PM_NOCREATE, "%s: cannot create a temporary file", o->tmpdir);
 		pm_str_free(&name);
 		if (!p->spool) {
+			e->status = e->status == PM_NOINPUT ? PM_NOCREATE : e->status;  /* no such directory */
 			pm_packer_free(p);
 			return -1;
 		}
