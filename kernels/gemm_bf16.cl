@@ -1,115 +1,49 @@
-//! use gemm_bias gemm_tile
+//! use gemm_bias gemm_tile gemm_pairs
 /* gemm_bf16.cl: the product of lib/op/gemm.h for CPUs with instructions on pairs of bfloat16, summed in float32 (see
- * gemm_tile.cl). Operands are rounded to bfloat16, to the nearest even. A pair of k lies in one 32-bit word, the lower k in the
- * lower half. Two variants:
- *   vdpbf16ps: packed A is [panel of 8][pair][8], the tile of B [pair][NR]. MR 8, NV 3, KG 2. Measured on 2 cores of a Zen 4,
- *       512 x 2048 x 2048: see the bench. On Intel's CPUs it runs at half the rate of float32 and is not used.
- *   AMX (with -DAMX): packed A is [panel of 32][32 k][2 x 16 rows][16 pairs], tiles of 16 x 16 words; 2 x 2 tiles of sums.
- *       MR 32, NV 2, KG 32. */
-#define WORD(low, high) (((low) >> 16) | ((high) & 0xffff0000u))
+ * gemm_tile.cl, gemm_pairs.cl, gemm_bf16_pack.cl). Operands are rounded to bfloat16. Two variants:
+ *   vdpbf16ps: the tile of B is [pair][NR]; MR 8, NV 3, KG 2. Twice the rate of float32 on a Zen 4; on Intel's CPUs half of it.
+ *   AMX (with -DAMX): tiles of 16 x 16 words, 2 x 2 tiles of sums; MR 32, NV 2, KG 32. */
 
-/* The bits of a float32, rounded so that the upper half is the bfloat16. */
-inline uint16 rounded(float16 v)
+/* A square of B as words, r[pair], 16 columns each: of 32 k and 16 columns there are n x cols, zeros else. */
+inline void square(uint16 *r, __global const tb *b, long ldb, int n, int cols)
 {
-	uint16 u = as_uint16(v);
+	float e[32 * 16];
+	const bool all = n >= 32 && cols >= 16;
 
-	return u + 0x7fffu + ((u >> 16) & 1u);
-}
-
-/* 32 values as 16 pairs: 0, 1; 2, 3; .. */
-inline uint16 pairs(float16 a, float16 b)
-{
-	return WORD(rounded((float16)(a.even, b.even)), rounded((float16)(a.odd, b.odd)));
-}
-
-/* 32 values of memory as pairs. */
-#define pairs_f32(p) pairs(vload16(0, p), vload16(1, p))
-#define pairs_f16(p) pairs(vload_half16(0, p), vload_half16(1, p))
-#define pairs_bf16(p) ((uint16)(as_uint8(vload16(0, p)), as_uint8(vload16(1, p))))
-
-/* n (0 .. 32) values of A from p as pairs, zeros behind them. */
-inline uint16 pairs_a(__global const float *p, int n, float alpha)
-{
-	return pairs(load_a(p, n) * alpha, load_a(p + 16, n - 16) * alpha);
-}
-
-inline uint16 pairs_b(__global const tb *p, int n)
-{
-	if (n >= 32)
-		return CAT(pairs_, TYPE_B)(p);
-	return pairs(load_b(p, n), load_b(p + 16, n - 16));
-}
-
-/* alpha * A into panels; work-item (16 rows, stretch of `step` k of one period), as gemm_pack of gemm_cpu.cl. */
-__kernel WG1 void gemm_pack(__global uint *restrict out, long out_off, __global const float *restrict a, long a_off, long lda,
-	int m, int k, int period, float alpha, int a_trans, int step, __global const int *live, long live_off)
-{
-	const int m0 = get_global_id(0) * 16, rows = clamp(m - m0, 0, 16), steps = (period + step - 1) / step;
-	const int from = (int)get_global_id(1) / steps * period;
-	const int k0 = from + (int)get_global_id(1) % steps * step, k1 = min(min(k, from + period), k0 + step);
-	const size_t row = packed_row(k, period);
-#ifdef AMX
-	__global uint *q = out + out_off + (m0 / 32 * row + packed_k(k0, period)) * 16 + m0 / 16 % 2 * 256;
+	if (!all)
+		for (int i = 0; i < 32; i++)
+			for (int j = 0; j < 16; j++) {
+#ifdef B_TRANS
+				e[j * 32 + i] = i < n && j < cols ? LOAD(TYPE_B, b, j * ldb + i) : 0;
 #else
-	__global uint *lo = out + out_off + (m0 * row + packed_k(k0, period) * 8) / 2, *hi = lo + row * 4;
+				e[i * 16 + j] = i < n && j < cols ? LOAD(TYPE_B, b, i * ldb + j) : 0;
 #endif
-
-	if (live && m0 < m && !live[live_off + m0 / 16])
-		return;
-	for (int i = k0; i < k1; i += 32) {
-		vf r[16];
-		int n = min(32, k1 - i);
-		if (a_trans) {
-			__global const float *p = a + a_off + i * lda + m0;
-			UNROLL for (int j = 0; j < 16; j++, p += 2 * lda) {
-				float16 low = 2 * j < n ? load_a(p, rows) * alpha : (float16)0;
-				float16 high = 2 * j + 1 < n ? load_a(p + lda, rows) * alpha : (float16)0;
-				r[j] = as_float16(WORD(rounded(low), rounded(high)));
 			}
-		} else {
-			__global const float *p = a + a_off + m0 * lda + i;
-			UNROLL for (int j = 0; j < 16; j++)
-				r[j] = j < rows ? as_float16(pairs_a(p + j * lda, n, alpha)) : (float16)0;
-		}
-#ifdef AMX
-		if (a_trans)
-			turn(r);
-		UNROLL for (int j = 0; j < 16; j++)
-			vstore16(as_uint16(r[j]), j, q);
-		q += 512;
+#ifdef B_TRANS
+	UNROLL for (int j = 0; j < 16; j++)
+		r[j] = all ? CAT(words_, TYPE_B)(b + j * ldb) : words_f32(e + j * 32);
+	turn_words(r);
 #else
-		if (!a_trans)
-			turn(r);
-		for (int j = 0; 2 * j < n; j++, lo += 8, hi += 8) {
-			vstore8(as_uint16(r[j]).lo, 0, lo);
-			vstore8(as_uint16(r[j]).hi, 0, hi);
-		}
+	UNROLL for (int j = 0; j < 16; j++)
+		r[j] = all ? words(LOAD16(TYPE_B, b, 2 * j * ldb), LOAD16(TYPE_B, b, (2 * j + 1) * ldb)) :
+			words(vload16(2 * j, e), vload16(2 * j + 1, e));
 #endif
-	}
 }
 
-/* A block of B, kc x cols, as pairs into the tile; zeros up to a multiple of KG. */
+/* A block of B, kc x cols, as words into the tile; KC is a multiple of 32. */
 inline void widen(uint16 *t, __global const tb *b, long ldb, int cols, int kc)
 {
-#ifdef B_TRANS
-	UNROLL for (int v = 0; v < NV; v++, cols -= 16, b += 16 * ldb)
+	for (int v = 0; v < NV; v++, cols -= 16)
 		for (int i = 0; i < kc; i += 32) {
-			vf r[16];
-			UNROLL for (int j = 0; j < 16; j++)
-				r[j] = j < cols ? as_float16(pairs_b(b + j * ldb + i, kc - i)) : (float16)0;
-			turn(r);
-			UNROLL for (int j = 0; j < 16; j++)
-				t[(i / 2 + j) * NV + v] = as_uint16(r[j]);
-		}
+			uint16 r[16];
+#ifdef B_TRANS
+			square(r, b + v * 16 * ldb + i, ldb, kc - i, cols);
 #else
-	for (int i = 0; i < (kc + KG - 1) / KG * KG; i += 2)
-		UNROLL for (int v = 0; v < NV; v++) {
-			__global const tb *p = b + i * ldb + v * 16;
-			uint16 low = i < kc ? rounded(load_b(p, cols - v * 16)) : (uint16)0;
-			uint16 high = i + 1 < kc ? rounded(load_b(p + ldb, cols - v * 16)) : (uint16)0;
-			t[i / 2 * NV + v] = WORD(low, high);
-		}
+			square(r, b + i * ldb + v * 16, ldb, kc - i, cols);
 #endif
+			UNROLL for (int j = 0; j < 16; j++)
+				t[(i / 2 + j) * NV + v] = r[j];
+		}
 }
 
 #ifdef AMX
@@ -147,7 +81,7 @@ inline void end_tiles(void)
 	__asm__ volatile("tilerelease" ::);
 }
 
-inline void chains(vf s[MR][NV], __global const uint *a, const uint16 *t, int kc)
+inline void chains(vf *s, __global const uint *a, const uint16 *t, int kc)
 {
 	TILE_ZERO(0);
 	TILE_ZERO(1);
@@ -163,10 +97,10 @@ inline void chains(vf s[MR][NV], __global const uint *a, const uint16 *t, int kc
 		TILE_DOT(2, 5, 6);
 		TILE_DOT(3, 5, 7);
 	}
-	TILE_STORE(0, &s[0][0], 64 * NV);
-	TILE_STORE(1, &s[0][1], 64 * NV);
-	TILE_STORE(2, &s[16][0], 64 * NV);
-	TILE_STORE(3, &s[16][1], 64 * NV);
+	TILE_STORE(0, s, 64 * NV);
+	TILE_STORE(1, s + 1, 64 * NV);
+	TILE_STORE(2, s + 16 * NV, 64 * NV);
+	TILE_STORE(3, s + 16 * NV + 1, 64 * NV);
 }
 #else
 inline void begin_tiles(void)
@@ -177,9 +111,9 @@ inline void end_tiles(void)
 {
 }
 
-inline void chains(vf out[MR][NV], __global const uint *restrict a, const uint16 *restrict t, int kc)
+inline void chains(vf *out, __global const uint *restrict a, const uint16 *restrict t, int kc)
 {
-	vf s[MR][NV];           /* apart from `out`: registers even where this is not inlined */
+	vf s[MR][NV];
 
 	UNROLL for (int i = 0; i < MR; i++)
 		UNROLL for (int v = 0; v < NV; v++)
@@ -196,7 +130,7 @@ inline void chains(vf out[MR][NV], __global const uint *restrict a, const uint16
 	}
 	UNROLL for (int i = 0; i < MR; i++)
 		UNROLL for (int v = 0; v < NV; v++)
-			out[i][v] = s[i][v];
+			out[i * NV + v] = s[i][v];
 }
 #endif
 
@@ -211,11 +145,13 @@ __kernel WG1 void gemm(__global float *restrict c, long c_off, long ldc, __globa
 	const size_t row = packed_row(k, period);
 	struct finish f;
 	uint16 t[KC / 2 * NV];
+	vf s[MR * NV];
 
 	a += a_off;
 	b += b_off;
 	c += c_off + n0;
-	begin_finish(&f, bias, bias_off, bias_type, scale, add, add_off, ld_add, n0, cols);
+	if (finish)
+		begin_finish(&f, bias, bias_off, bias_type, scale, add, add_off, ld_add, n0, cols);
 	begin_tiles();
 	for (int k0 = 0, kc; k0 < k; k0 += kc, acc = 1) {
 		kc = min(min(KC, k - k0), period - k0 % period);
@@ -225,8 +161,7 @@ __kernel WG1 void gemm(__global float *restrict c, long c_off, long ldc, __globa
 		widen(t, b + k0 * ldb + n0, ldb, cols, kc);
 #endif
 		for (int p = p0; p < p1; p++) {
-			vf s[MR][NV];
-			bool dead = live && !live[live_off + p * MR / 16];
+			const bool dead = is_dead(live, live_off, p, m);
 			if (dead && acc && !finish)
 				continue;
 			chains(s, a + (p * row + packed_k(k0, period)) * MR / 2, t, dead ? 0 : kc);

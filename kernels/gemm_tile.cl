@@ -70,28 +70,18 @@ inline void turn(vf *r)
 #endif
 }
 
-/* The first n values at p, at most VL, with zeros behind them (n <= 0: nothing but zeros): never reads past them. */
-inline vf load_a(__global const float *p, int n)
+#if VL == 16
+inline void turn_words(uint16 *r)
 {
-	float v[VL];
+	vf t[16];
 
-	if (n >= VL)
-		return VLOAD(f32, p, 0);
-	for (int i = 0; i < VL; i++)
-		v[i] = i < n ? p[i] : 0;
-	return VLOAD(f32, v, 0);
+	UNROLL for (int j = 0; j < 16; j++)
+		t[j] = as_float16(r[j]);
+	turn(t);
+	UNROLL for (int j = 0; j < 16; j++)
+		r[j] = as_uint16(t[j]);
 }
-
-inline vf load_b(__global const tb *p, int n)
-{
-	float v[VL];
-
-	if (n >= VL)
-		return VLOAD(TYPE_B, p, 0);
-	for (int i = 0; i < VL; i++)
-		v[i] = i < n ? LOAD(TYPE_B, p, i) : 0;
-	return VLOAD(f32, v, 0);
-}
+#endif
 
 /* Where k lies in a row of packed A, in values. */
 inline size_t packed_k(int k, int period)
@@ -103,6 +93,17 @@ inline size_t packed_k(int k, int period)
 inline size_t packed_row(int k, int period)
 {
 	return packed_k((k - 1) / period * period, period) + (period + KG - 1) / KG * KG;
+}
+
+/* Whether none of the rows of panel p is wanted. */
+inline bool is_dead(__global const int *live, long live_off, int p, int m)
+{
+	if (!live)
+		return false;
+	for (int g = p * MR / 16; g * 16 < min(m, p * MR + MR); g++)
+		if (live[live_off + g])
+			return false;
+	return true;
 }
 
 /* What is done to C after its last block: C = scale * (C + bias) + add. */
@@ -128,34 +129,30 @@ inline void begin_finish(struct finish *f, __global const uchar *bias, long bias
 	f->ld_add = ld_add;
 }
 
-/* Puts the sums of a block into rows x cols of C: added where `acc`; finished where f is given. */
-inline void put(__global float *c, long ldc, int row, vf s[MR][NV], int rows, int cols, int acc, const struct finish *f)
+/* Puts the sums of a block into rows x cols of C: added where `acc`; finished where f is given. The sums go through memory, so that
+ * their rows need no code each. */
+inline void put(__global float *c, long ldc, int row, const vf *s, int rows, int cols, int acc, const struct finish *f)
 {
-	if (rows == MR && cols == NR) {
-		UNROLL for (int i = 0; i < MR; i++)
+	c += row * ldc;
+	if (cols == NR) {
+		for (int i = 0; i < rows; i++, c += ldc)
 			UNROLL for (int j = 0; j < NV; j++) {
-				__global float *q = c + (row + i) * ldc + j * VL;
-				vf v = acc ? VLOAD(f32, q, 0) + s[i][j] : s[i][j];
+				vf v = acc ? VLOAD(f32, c, j * VL) + s[i * NV + j] : s[i * NV + j];
 				if (f) {
 					vf z = f->add ? VLOAD(f32, f->add, (row + i) * f->ld_add + j * VL) : (vf)0;
 					v = fma(v + f->bias[j], (vf)f->scale, z);
 				}
-				VSTORE(q, v);
+				VSTORE(c + j * VL, v);
 			}
 		return;
 	}
-	float e[MR * NR], bias[NR];
-	UNROLL for (int j = 0; j < NV; j++)
-		VSTORE(bias + j * VL, f ? f->bias[j] : (vf)0);
-	UNROLL for (int i = 0; i < MR; i++)
-		UNROLL for (int j = 0; j < NV; j++)
-			VSTORE(e + i * NR + j * VL, s[i][j]);
-	for (int i = 0; i < rows; i++)
+	for (int i = 0; i < rows; i++, c += ldc)
 		for (int j = 0; j < cols; j++) {
-			__global float *q = c + (row + i) * ldc + j;
-			float v = acc ? *q + e[i * NR + j] : e[i * NR + j];
+			float v = ((const float *)s)[i * NR + j];
+			if (acc)
+				v = c[j] + v;
 			if (f)
-				v = fma(v + bias[j], f->scale, f->add ? f->add[(row + i) * f->ld_add + j] : 0);
-			*q = v;
+				v = fma(v + ((const float *)f->bias)[j], f->scale, f->add ? f->add[(row + i) * f->ld_add + j] : 0);
+			c[j] = v;
 		}
 }

@@ -12,7 +12,7 @@
 
 /* A kind of kernel, and the shape of its tiles (see gemm_tile.cl). */
 struct kind {
-	const char *operation;          /* kernel file; NULL: the portable one, which packs nothing */
+	const char *operation, *pack;   /* kernel files; NULL: the portable one, which packs nothing */
 	const char *define;
 	int vl, nv, mr, kg, kc;
 	int value;                      /* bytes of one value of packed A */
@@ -33,12 +33,12 @@ static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 	if (!info->cpu || pm_dev_reference(d))
 		return (struct kind){0};
 	if (p->bf16 && info->amx && pm_tune(d, "linear", "amx", 1))
-		return (struct kind){"gemm_bf16", " -DAMX", 16, 2, 32, 32, 1024, 2};
-	k = (struct kind){"gemm_cpu", "", 8, 3, 4, 1, 256, 4};
+		return (struct kind){"gemm_bf16", "gemm_bf16_pack", " -DAMX", 16, 2, 32, 32, 1024, 2};
+	k = (struct kind){"gemm_cpu", "gemm_pack", "", 8, 3, 4, 1, 256, 4};
 	if (info->avx512)
 		k.vl = 16, k.mr = 8;
 	if (p->bf16 && info->bf16 && pm_tune(d, "linear", "bf16", amd))
-		k = (struct kind){"gemm_bf16", "", 16, 3, 8, 2, 512, 2};
+		k = (struct kind){"gemm_bf16", "gemm_bf16_pack", "", 16, 3, 8, 2, 512, 2};
 	/* narrower tiles are slower, but waste less at the edge */
 	if (p->n <= k.vl)
 		k.nv = 1;
@@ -104,7 +104,7 @@ size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p)
 	return ((size_t)most + align - 1) / align * align;
 }
 
-static const struct pm_kernel *kernel(struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, const char *name, struct pm_err *e)
+static const struct pm_kernel *kernel(struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, struct pm_err *e)
 {
 	char defines[200];
 
@@ -113,7 +113,15 @@ static const struct pm_kernel *kernel(struct pm_dev *d, const struct pm_gemm *p,
 	else
 		snprintf(defines, sizeof defines, "-DTYPE_B=%s -DVL=%d -DNV=%d -DMR=%d -DKG=%d -DKC=%d%s%s", pm_dtype(p->b.type)->name,
 			k->vl, k->nv, k->mr, k->kg, k->kc, p->b_trans ? " -DB_TRANS" : "", k->define);
-	return pm_kernel(d, k->operation ? k->operation : "gemm", name, defines, e);
+	return pm_kernel(d, k->operation ? k->operation : "gemm", "gemm", defines, e);
+}
+
+static const struct pm_kernel *pack_kernel(struct pm_dev *d, const struct kind *k, struct pm_err *e)
+{
+	char defines[200];
+
+	snprintf(defines, sizeof defines, "-DVL=%d -DNV=1 -DMR=%d -DKG=%d -DKC=%d%s", k->vl, k->mr, k->kg, k->kc, k->define);
+	return pm_kernel(d, k->pack, "gemm_pack", defines, e);
 }
 
 static double operations(const struct pm_gemm *p, const struct piece *c)
@@ -133,7 +141,7 @@ static double bytes_moved(const struct pm_gemm *p, const struct piece *c)
 
 static int run_portable(struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, struct pm_err *e)
 {
-	const struct pm_kernel *f = kernel(d, p, k, "gemm", e);
+	const struct pm_kernel *f = kernel(d, p, k, e);
 	const struct piece all = {.rows = p->m, .k = p->k};
 	struct pm_launch l = {{(size_t)ceil_div(p->n, 32) * 8, (size_t)ceil_div(p->m, 32) * 8}, {8, 8},
 		operations(p, &all), bytes_moved(p, &all)};
@@ -161,7 +169,7 @@ static int64_t panels_an_item(const struct pm_dev *d, const struct pm_gemm *p, c
 static int run_piece(struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, const struct piece *c, struct pm_mem *scratch,
 	size_t at, struct pm_err *e)
 {
-	const struct pm_kernel *pack = kernel(d, p, k, "gemm_pack", e), *f = pack ? kernel(d, p, k, "gemm", e) : NULL;
+	const struct pm_kernel *pack = pack_kernel(d, k, e), *f = pack ? kernel(d, p, k, e) : NULL;
 	const int64_t panels = panels_an_item(d, p, k, c->rows), live = p->live.off + c->m0 / 16;
 	const int64_t a_off = p->a.off + (p->a_trans ? c->k0 * p->a.ld + c->m0 : c->m0 * p->a.ld + c->k0);
 	const int64_t b_off = p->b.off + c->k0 * (p->b_trans ? 1 : p->b.ld), c_off = p->c.off + c->m0 * p->c.ld;
