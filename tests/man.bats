@@ -21,7 +21,7 @@ pages() {
 
 tools() {
 	local f
-	for f in "$PM_TOP"/bin/*.c; do
+	for f in "$PM_TOP"/bin/pm-*.c; do
 		[ -e "$f" ] && basename "$f" .c
 	done
 	return 0
