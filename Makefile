@@ -14,6 +14,9 @@ TOOLS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/*.c))
 UNIT := $(patsubst %.c,$B/%,$(wildcard tests/unit/*.c))
 OP_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/op/*.c))
 OPTEST := $(if $(OP_OBJ),$B/tests/optest)
+# One run of optest for each operation, so that they share the cores; a run for one that its list lacks is a failure.
+OPS := $(patsubst tests/op/%.c,%,$(shell grep -l "^const struct op_test " tests/op/*.c))
+OP_RUNS := $(OPS:%="$B/tests/optest %")
 BENCH_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/*.c))
 BATS := $(wildcard tests/*.bats)
 MAN := $(wildcard man/*.[1-9])
@@ -51,7 +54,7 @@ $B/tests/benchmark: $(BENCH_OBJ) $B/libpm.a $(wildcard tests/bench/.)
 
 ##: all tests
 check: all $(UNIT) $(OPTEST)
-	@$(TEST) $(UNIT) $(OPTEST) $(BATS)
+	@$(TEST) $(UNIT) $(OP_RUNS) $(BATS)
 
 ##: the unit programs alone
 check-unit: $(UNIT)
@@ -59,7 +62,7 @@ check-unit: $(UNIT)
 
 ##: the operations alone, against their references; OP=NAME for one of them
 check-op: $(OPTEST)
-	@$(if $(OP),$(OPTEST) $(OP),$(TEST) $(OPTEST))
+	@$(if $(OP),$(OPTEST) $(OP),$(TEST) $(OP_RUNS))
 
 ##: the tools alone; T=NAME for one bats file
 check-tools: all

@@ -11,10 +11,11 @@ function bad(line) { failed++; failures = failures "\n      " line; showing = 1 
 	next
 }
 /^not ok / { seen++; bad($0); next }
-/^1\.\.[0-9]+/ { plan = substr($1, 4) + 0; planned = 1; next }
+/^1\.\.[0-9]+/ { plan = substr($1, 4) + 0; planned = 1; all_skipped = tolower($0) ~ /# skip/; next }
 /^#/ && showing { failures = failures "\n        " $0 }
 END {
 	if (!planned) bad("printed no plan")
+	else if (!plan && !all_skipped) bad("planned no test")
 	else if (plan != seen) bad("planned " plan " tests, reported " seen + 0)
 	if (status == 124 || status == 137) bad("ran out of time")
 	else if (status > 128) bad("ended by signal " status - 128)
