@@ -6,7 +6,7 @@ include "pm";
 | only({attention_bias: false})
 | cap("attn_logit_softcapping"; 50) as $cap
 | cap("final_logit_softcapping"; 30) as $final
-| cap("sliding_window"; 4096) as $window
+| window(4096) as $window
 | positive("max_position_embeddings"; 8192) as $max
 | sliding(layer_count("num_hidden_layers"); . % 2 == 0) as $sliding
 | (gemma_layer_spec(choice("hidden_activation"; "gelu_pytorch_tanh"; activations))
@@ -14,6 +14,6 @@ include "pm";
 | flag("tie_word_embeddings"; true) as $tied
 | llama_sizes
 | gemma_scales
-| . + {family: "gemma2", max_positions: $max, tied: $tied, logit_softcap: $final, ropes: [$c | rope($layer.head_dim; 10000)],
+| . + {family: "gemma2", max_positions: $max, tied: $tied, logit_softcap: $final, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
        layer: [$sliding[] | $layer + {window: (if . then $window else 0 end)}], ignore: rope_buffers}
 | . + {tensor: [llama_tensors(text_names; . + {post_norms: true})]}

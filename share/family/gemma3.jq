@@ -10,7 +10,7 @@ def two_ropes($dims):
       then bad("rope_parameters"; "full_attention and sliding_attention were wanted")
       else [(.rope_parameters.full_attention // {} | rope_from($c; $dims; 1000000)),
             (.rope_parameters.sliding_attention // {} | rope_from($c; $dims; 10000))] end
-    else [rope($dims; 1000000), {type: "plain", theta: real("rope_local_base_freq"; 10000), dims: $dims}] end;
+    else [rope($dims; 1000000), {type: "plain", theta: above0("rope_local_base_freq"; 10000), dims: $dims}] end;
 
 (.config | usual) as $top
 | (if $top.text_config != null then true else false end) as $sees
@@ -22,7 +22,7 @@ def two_ropes($dims):
 | . as $c
 | only({attention_bias: false})
 | cap("final_logit_softcapping"; null) as $final
-| cap("sliding_window"; 4096) as $window
+| window(4096) as $window
 | positive("sliding_window_pattern"; 6) as $pattern
 | positive("max_position_embeddings"; 131072) as $max
 | sliding(layer_count("num_hidden_layers"); (. + 1) % $pattern != 0) as $sliding

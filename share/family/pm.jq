@@ -19,7 +19,8 @@ def need($key): if .[$key] == null then error("'\($key)' is missing") else . end
 
 def whole($key; $default):
   get($key; $default) as $v
-  | if ($v | type) == "number" and $v >= 0 and ($v | floor) == $v then $v else bad($key; "a whole number was wanted") end;
+  | if ($v | type) == "number" and $v >= 0 and $v <= 2147483647 and ($v | floor) == $v then $v
+    else bad($key; "a whole number up to 2147483647 was wanted") end;
 
 def positive($key; $default):
   whole($key; $default) as $v | if $v > 0 then $v else bad($key; "a number above 0 was wanted") end;
@@ -30,13 +31,26 @@ def size($key): need($key) | positive($key; null);
 # How many layers there are; more than any model has would only keep us busy.
 def layer_count($key): size($key) as $n | if $n <= 4096 then $n else bad($key; "at most 4096 was wanted") end;
 
+# Any number that single precision holds well.
 def real($key; $default):
-  get($key; $default) as $v | if ($v | type) == "number" then $v else bad($key; "a number was wanted") end;
+  get($key; $default) as $v
+  | if ($v | type) == "number" and $v > -1e30 and $v < 1e30 then $v else bad($key; "a number was wanted") end;
+
+def above0($key; $default):
+  real($key; $default) as $v | if $v > 0 then $v else bad($key; "a number above 0 was wanted") end;
+
+def from0($key; $default):
+  real($key; $default) as $v | if $v >= 0 then $v else bad($key; "0 or more was wanted") end;
 
 # A number, or 0 where the key holds null; $default where it is missing.
 def cap($key; $default):
   (given($key; $default) // 0) as $v
-  | if ($v | type) == "number" and $v >= 0 then $v else bad($key; "a number or null was wanted") end;
+  | if ($v | type) == "number" and $v >= 0 and $v < 1e30 then $v else bad($key; "a number or null was wanted") end;
+
+# Tokens that a window holds, likewise.
+def window($default):
+  cap("sliding_window"; $default) as $v
+  | if ($v | floor) == $v and $v <= 2147483647 then $v else bad("sliding_window"; "a whole number or null was wanted") end;
 
 def flag($key; $default):
   get($key; $default) as $v | if ($v | type) == "boolean" then $v else bad($key; "true or false was wanted") end;
@@ -103,25 +117,26 @@ def longrope($dims; $max; $original):
      attention_factor: (if .attention_factor != null then real("attention_factor"; null)
        elif $s <= 1 then 1 else (1 + ($s | log) / ($original | log) | sqrt) end)};
 
-# $c is the config; the head turns $dims columns.
+# $c is the config, with max_position_embeddings in it; the head turns $dims columns.
 def rope_scaling($c; $dims):
   ($c | positive("max_position_embeddings"; 2048)) as $max
   | (get("rope_type"; get("type"; "default"))) as $type
   | if $type == "default" then {type: "plain"}
-    elif $type == "linear" then {type: "linear", factor: (need("factor") | real("factor"; null))}
+    elif $type == "linear" then {type: "linear", factor: (need("factor") | above0("factor"; null))}
     elif $type == "dynamic" then
       only({original_max_position_embeddings: $max})
-      | {type: "dynamic", factor: (need("factor") | real("factor"; null)), original: $max}
+      | {type: "dynamic", factor: (need("factor") | above0("factor"; null)), original: $max}
     elif $type == "llama3" then
       need("factor") | need("low_freq_factor") | need("high_freq_factor") | need("original_max_position_embeddings")
-      | {type: "llama3", factor: real("factor"; null), low: real("low_freq_factor"; null), high: real("high_freq_factor"; null),
-         original: real("original_max_position_embeddings"; null)}
+      | {type: "llama3", factor: above0("factor"; null), low: real("low_freq_factor"; null), high: real("high_freq_factor"; null),
+         original: above0("original_max_position_embeddings"; null)}
     elif $type == "yarn" then
       need("factor")
-      | {type: "yarn", factor: real("factor"; null), beta_fast: real("beta_fast"; 32), beta_slow: real("beta_slow"; 1),
-         truncate: flag("truncate"; true), original: real("original_max_position_embeddings"; $max), attention_factor: yarn_attention}
+      | {type: "yarn", factor: above0("factor"; null), beta_fast: above0("beta_fast"; 32), beta_slow: above0("beta_slow"; 1),
+         truncate: flag("truncate"; true), original: above0("original_max_position_embeddings"; $max), attention_factor: yarn_attention}
     elif $type == "longrope" or $type == "su" then
-      longrope($dims; $max; ($c | get("original_max_position_embeddings"; null)) // real("original_max_position_embeddings"; $max))
+      longrope($dims; $max; if $c.original_max_position_embeddings == null then above0("original_max_position_embeddings"; $max)
+        else $c | above0("original_max_position_embeddings"; null) end)
     else error("'rope_type' is \($type | shown), known are default, linear, dynamic, llama3, yarn, longrope") end;
 
 # The rope of a config: theta at the top and rope_scaling (transformers 4), or all in rope_parameters (5).
@@ -134,16 +149,16 @@ def rope_dictionary:
 
 def rope_known:
   . as $d | (keys_unsorted - rope_keys) as $more
-  | if $more == [] then . else error("rope scaling: '\($more[0])' is \($d[$more[0]] | shown), which is not known") end;
+  | if $more == [] then . else error("'rope_scaling' (or 'rope_parameters') has '\($more[0])': \($d[$more[0]] | shown), which is not known") end;
 
 # From a dictionary: the rope object of the output.
 def rope_from($c; $dims; $theta):
   rope_known | only({partial_rotary_factor: 1})
-  | {theta: real("rope_theta"; $theta), dims: $dims} + rope_scaling($c; $dims);
+  | {theta: above0("rope_theta"; $theta), dims: $dims} + rope_scaling($c; $dims);
 
 def rope($dims; $theta):
   . as $c | only({partial_rotary_factor: 1})
-  | real("rope_theta"; $theta) as $t | rope_dictionary | rope_from($c; $dims; $t);
+  | above0("rope_theta"; $theta) as $t | rope_dictionary | rope_from($c; $dims; $t);
 
 # ---- tensors ----
 
@@ -207,7 +222,7 @@ def rope_buffers: ["(.*\\.)?rotary_emb\\.inv_freq"];
 # The sizes that all configs of this kind write alike.
 def llama_sizes: usual | {
   layers: layer_count("num_hidden_layers"), hidden: size("hidden_size"), vocab: size("vocab_size"),
-  norm: "rms", norm_eps: real("rms_norm_eps"; 1e-6)};
+  norm: "rms", norm_eps: from0("rms_norm_eps"; 1e-6)};
 
 # A layer with llama's defaults; what differs is added to it.
 def llama_layer_spec:
@@ -220,7 +235,7 @@ def llama_layer_spec:
 # The window of each layer, 0 for none: only where use_sliding_window is true.
 def qwen_windows:
   layer_count("num_hidden_layers") as $n
-  | (if flag("use_sliding_window"; false) then cap("sliding_window"; 4096) else 0 end) as $window
+  | (if flag("use_sliding_window"; false) then window(4096) else 0 end) as $window
   | whole("max_window_layers"; 28) as $from
   | [sliding($n; . >= $from)[] | if . then $window else 0 end];
 
