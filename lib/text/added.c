@@ -7,86 +7,9 @@
 #include "text/part.h"
 #include "text/unicode.h"
 
-struct pm_added_node {
-	uint32_t edge, n;               /* its edges, by rising byte */
-	int32_t token;                  /* index of the token that ends here, −1 */
-};
-
-struct pm_added_edge {
-	unsigned char byte;
-	uint32_t node;
-};
-
-/* A pattern while the trie is built. */
-struct pattern {
-	const char *s;
-	size_t n;
-	int32_t token;
-};
-
-static int by_bytes(const void *x, const void *y)
+static int build_trie(const struct pm_added *a, bool normal, struct pm_trie *t, struct pm_err *e)
 {
-	const struct pattern *a = x, *b = y;
-	int r = memcmp(a->s, b->s, a->n < b->n ? a->n : b->n);
-
-	return r ? r : a->n != b->n ? (a->n < b->n ? -1 : 1) : a->token < b->token ? -1 : a->token > b->token;
-}
-
-/* Node k stands for the patterns lo .. hi, which share their first `depth` bytes. */
-struct range {
-	size_t lo, hi, depth;
-};
-
-static int add_node(struct pm_added_trie *t, struct range **todo, size_t *cap, struct range r, struct pm_err *e)
-{
-	struct pm_added_node *n;
-
-	if (pm_grow(todo, cap, t->nodes + 1, sizeof **todo, e) < 0 || pm_grow(&t->node, &t->cap_nodes, t->nodes + 1, sizeof *n, e) < 0)
-		return -1;
-	(*todo)[t->nodes] = r;
-	n = t->node + t->nodes++;
-	n->edge = n->n = 0;
-	n->token = -1;
-	return 0;
-}
-
-/* Breadth first, so that a node's edges lie together. */
-static int build(struct pm_added_trie *t, const struct pattern *p, size_t n, struct pm_err *e)
-{
-	struct range *todo = NULL, r = {0, n, 0};
-	size_t cap = 0;
-	int err = add_node(t, &todo, &cap, r, e);
-
-	for (size_t k = 0; !err && k < t->nodes; k++) {
-		r = todo[k];
-		for (; r.lo < r.hi && p[r.lo].n == r.depth; r.lo++)
-			t->node[k].token = p[r.lo].token;       /* of equal patterns the last one counts */
-		t->node[k].edge = (uint32_t)t->edges;
-		while (!err && r.lo < r.hi) {
-			struct range sub = {r.lo, r.lo, r.depth + 1};
-			unsigned char b = (unsigned char)p[r.lo].s[r.depth];
-
-			while (sub.hi < r.hi && (unsigned char)p[sub.hi].s[r.depth] == b)
-				sub.hi++;
-			r.lo = sub.hi;
-			err = pm_grow(&t->edge, &t->cap_edges, t->edges + 1, sizeof *t->edge, e);
-			if (err)
-				break;
-			t->edge[t->edges].byte = b;
-			t->edge[t->edges++].node = (uint32_t)t->nodes;
-			t->node[k].n++;
-			if (k == 0)
-				t->root[b] = (uint32_t)t->nodes;
-			err = add_node(t, &todo, &cap, sub, e);
-		}
-	}
-	free(todo);
-	return err;
-}
-
-static int build_trie(const struct pm_added *a, bool normal, struct pm_added_trie *t, struct pm_err *e)
-{
-	struct pattern *p = pm_alloc(a->n, sizeof *p, e);
+	struct pm_trie_key *p = pm_alloc(a->n, sizeof *p, e);
 	size_t n = 0;
 	int r;
 
@@ -98,10 +21,9 @@ static int build_trie(const struct pm_added *a, bool normal, struct pm_added_tri
 			continue;
 		p[n].s = a->v[i].pattern;
 		p[n].n = a->v[i].pattern_n;
-		p[n++].token = (int32_t)i;
+		p[n++].value = (int32_t)i;
 	}
-	qsort(p, n, sizeof *p, by_bytes);
-	r = n ? build(t, p, n, e) : 0;
+	r = pm_trie_build(t, p, n, e);
 	free(p);
 	return r;
 }
@@ -195,18 +117,12 @@ bad:
 	return -1;
 }
 
-static void free_trie(struct pm_added_trie *t)
-{
-	free(t->node);
-	free(t->edge);
-}
-
 void pm_added_free(struct pm_added *a)
 {
 	pm_arena_free(&a->arena);
 	pm_vocab_free(&a->by_content);
-	free_trie(&a->given);
-	free_trie(&a->normal);
+	pm_trie_free(&a->given);
+	pm_trie_free(&a->normal);
 	free(a->v);
 	free(a->of_id);
 	memset(a, 0, sizeof *a);
@@ -218,27 +134,18 @@ const struct pm_added_token *pm_added_of(const struct pm_added *a, int32_t id)
 }
 
 /* The longest pattern at s[i], as the index of its token, and where it ends. */
-static int32_t longest(const struct pm_added_trie *t, const char *s, size_t n, size_t i, size_t *end)
+static int32_t longest(const struct pm_trie *t, const char *s, size_t n, size_t i, size_t *end)
 {
-	uint32_t k = t->root[(unsigned char)s[i]], j;
-	const struct pm_added_node *x;
+	uint32_t k = t->root[(unsigned char)s[i]];
 	int32_t found = -1;
 
 	while (k) {
-		x = t->node + k;
 		i++;
-		if (x->token >= 0) {
-			found = x->token;
+		if (t->node[k].value >= 0) {
+			found = t->node[k].value;
 			*end = i;
 		}
-		if (i == n)
-			break;
-		k = 0;
-		for (j = 0; j < x->n; j++)
-			if (t->edge[x->edge + j].byte == (unsigned char)s[i]) {
-				k = t->edge[x->edge + j].node;
-				break;
-			}
+		k = i < n ? pm_trie_step(t, k, (unsigned char)s[i]) : 0;
 	}
 	return found;
 }
@@ -280,7 +187,7 @@ static bool word_before(const char *s, size_t n)
 	return pm_uc(pm_utf8_last(s, n, &k)) & PM_UC_WORD;
 }
 
-const struct pm_added_token *pm_added_find(const struct pm_added *a, const struct pm_added_trie *t, const struct pm_view *v,
+const struct pm_added_token *pm_added_find(const struct pm_added *a, const struct pm_trie *t, const struct pm_view *v,
 	size_t *at, size_t done, const struct pm_added_rule *rule, size_t *from, size_t *to)
 {
 	const struct pm_added_token *x;

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "text/trie.h"
 #include "text/view.h"
 #include "text/vocab.h"
 
@@ -17,14 +18,6 @@ struct pm_added_token {
 	bool single_word, lstrip, rstrip, normalized, special;
 };
 
-/* A trie over the patterns of tokens; it finds the longest at the leftmost place. */
-struct pm_added_trie {
-	struct pm_added_node *node;
-	struct pm_added_edge *edge;
-	size_t nodes, cap_nodes, edges, cap_edges;
-	uint32_t root[256];             /* node of a first byte, 0: none */
-};
-
 struct pm_added {
 	struct pm_arena arena;
 	struct pm_added_token *v;
@@ -32,7 +25,7 @@ struct pm_added {
 	struct pm_vocab by_content;     /* content → index in v */
 	int32_t *of_id;                 /* index in v by id, −1 none */
 	size_t ids;
-	struct pm_added_trie given, normal;
+	struct pm_trie given, normal;      /* of what is looked for in the text as given, and in the normalized one */
 };
 
 /* Reads the list "added_tokens"; ids follow the `tokenizers` library: that of the model's vocabulary where the content is in
@@ -51,9 +44,10 @@ struct pm_added_rule {
 	size_t nliteral;
 };
 
-/* Finds the first token at or after *at, and moves *at behind it. Returns it with its place (blanks that lstrip and rstrip take
- * included) in *from and *to, or NULL. `done` is where the token before ended: blanks before that are not taken again. */
-const struct pm_added_token *pm_added_find(const struct pm_added *a, const struct pm_added_trie *t, const struct pm_view *v,
+/* Finds the first token at or after *at (the longest there), and moves *at behind it. Returns it with its place (blanks that
+ * lstrip and rstrip take included) in *from and *to, or NULL. `done` is where the token before ended: blanks before that are
+ * not taken again. */
+const struct pm_added_token *pm_added_find(const struct pm_added *a, const struct pm_trie *t, const struct pm_view *v,
 	size_t *at, size_t done, const struct pm_added_rule *rule, size_t *from, size_t *to);
 
 #endif

@@ -2,14 +2,20 @@
 
 #include <string.h>
 
-static const struct pm_model_type *const types[] = {&pm_model_bpe};
+static const struct pm_model_type *const types[] = {&pm_model_bpe, &pm_model_unigram, &pm_model_wordpiece, &pm_model_wordlevel};
 
 enum { TYPES = sizeof types / sizeof *types };
 
-/* Old files have no "type": the model is the first whose members are there. */
+/* Old files have no "type": the members tell. */
 static const struct pm_model_type *guess(const json_t *o)
 {
-	return json_object_get(o, "merges") ? &pm_model_bpe : NULL;
+	if (json_object_get(o, "merges"))
+		return &pm_model_bpe;
+	if (json_is_array(json_object_get(o, "vocab")))
+		return &pm_model_unigram;
+	if (json_object_get(o, "max_input_chars_per_word"))
+		return &pm_model_wordpiece;
+	return json_object_get(o, "unk_token") ? &pm_model_wordlevel : NULL;
 }
 
 int pm_model_read(struct pm_model *m, struct pm_vocab *vocab, const json_t *o, bool bytelevel, bool *raw, struct pm_err *e)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "text/charsmap.h"
 #include "text/normal.h"
 #include "text/part.h"
 #include "text/pretok.h"
@@ -256,6 +257,108 @@ NORMALIZER(replace)
 	return r < 0 ? -1 : *changed ? pm_edit_copy(&ed, in->n, e) : 0;
 }
 
+/* BertNormalizer: several steps, of which each may change the text. */
+
+struct bert {
+	bool clean, chinese, accents, lower;
+};
+
+static int bert_build(struct pm_part *p, const json_t *o, struct pm_err *e)
+{
+	struct bert *b = p->conf = pm_alloc(1, sizeof *b, e);
+
+	if (!b || pm_part_bool(&b->clean, o, "clean_text", e) < 0 || pm_part_bool(&b->chinese, o, "handle_chinese_chars", e) < 0
+		|| pm_part_bool(&b->lower, o, "lowercase", e) < 0)
+		return -1;
+	b->accents = b->lower;
+	return pm_json_bool(&b->accents, o, "strip_accents", e) < 0 ? -1 : 0;
+}
+
+static uint32_t clean_of(uint32_t c)
+{
+	unsigned bits = pm_uc(c);
+
+	if (bits & PM_UC_SPACE)
+		return c == 0xb || c == 0xc || c == 0x85 ? DROP : ' ';
+	return !c || c == 0xfffd || (bits & PM_UC_OTHER) ? DROP : c;
+}
+
+NORMALIZER(bert_clean)
+{
+	(void)p;
+	(void)w;
+	return map(in, out, changed, clean_of, e);
+}
+
+static bool chinese(uint32_t c)
+{
+	return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df)
+		|| (c >= 0x2a700 && c <= 0x2b73f) || (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf)
+		|| (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+/* Chinese characters get blanks around them. */
+NORMALIZER(bert_chinese)
+{
+	struct pm_edit ed = pm_edit_begin(in, out);
+	uint32_t c;
+	size_t k;
+
+	(void)p;
+	(void)w;
+	for (size_t i = 0; i < in->n; i += k) {
+		c = pm_utf8_get(in->s + i, &k);
+		if (!chinese(c))
+			continue;
+		*changed = true;
+		if (pm_edit_copy(&ed, i, e) < 0 || pm_edit_put(&ed, ' ', 0, e) < 0 || pm_edit_put(&ed, c, 1, e) < 0
+			|| pm_edit_put(&ed, ' ', 1, e) < 0)
+			return -1;
+	}
+	return *changed ? pm_edit_copy(&ed, in->n, e) : 0;
+}
+
+static uint32_t no_nonspacing(uint32_t c)
+{
+	return c >= 0x300 && (pm_uc(c) & PM_UC_NONSPACING) ? DROP : c;
+}
+
+NORMALIZER(bert_accents)
+{
+	(void)p;
+	(void)w;
+	return map(in, out, changed, no_nonspacing, e);
+}
+
+NORMALIZER(bert)
+{
+	const struct bert *b = p->conf;
+	int (*const steps[])(const struct pm_part *, const struct pm_view *, struct pm_textbuf *, bool *, struct pm_worker *, struct pm_err *) = {
+		b->clean ? bert_clean : NULL, b->chinese ? bert_chinese : NULL, b->accents ? nfd : NULL, b->accents ? bert_accents : NULL,
+		b->lower ? lowercase : NULL,
+	};
+	struct pm_textbuf *tmp = pm_worker_buf(w, e), swap;
+	struct pm_view v = *in;
+	bool step;
+
+	if (!tmp)
+		return -1;
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		step = false;
+		if (steps[i] && steps[i](p, &v, tmp, &step, w, e) < 0)
+			return -1;
+		if (!step)
+			continue;
+		swap = *tmp;            /* the result so far is in out */
+		*tmp = *out;
+		*out = swap;
+		v = pm_textbuf_view(out);
+		*changed = true;
+	}
+	w->nbuf--;
+	return 0;
+}
+
 const struct pm_part_type pm_normalizers[] = {
 	{.name = "NFC", .members = "", .normalize = nfc},
 	{.name = "NFD", .members = "", .normalize = nfd},
@@ -268,5 +371,8 @@ const struct pm_part_type pm_normalizers[] = {
 	{.name = "Strip", .members = "strip_left strip_right", .build = strip_build, .normalize = strip},
 	{.name = "Prepend", .members = "prepend", .build = prepend_build, .free = text_free, .normalize = prepend},
 	{.name = "Replace", .members = "pattern content", .build = replace_build, .free = text_free, .normalize = replace},
+	{.name = "BertNormalizer", .members = "clean_text handle_chinese_chars strip_accents lowercase", .build = bert_build, .normalize = bert},
+	{.name = "Precompiled", .members = "precompiled_charsmap", .build = pm_charsmap_build, .free = pm_charsmap_free,
+	 .normalize = pm_charsmap_run},
 	{0},
 };

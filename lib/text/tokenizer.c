@@ -246,7 +246,7 @@ static int plain(const struct pm_tokenizer *t, const struct pm_view *v, struct p
 }
 
 /* Parts a text at the added tokens of one trie; what lies between goes to `rest`. */
-static int part(const struct pm_tokenizer *t, const struct pm_added_trie *trie, const struct pm_view *v, const struct pm_added_rule *rule,
+static int part(const struct pm_tokenizer *t, const struct pm_trie *trie, const struct pm_view *v, const struct pm_added_rule *rule,
 	struct pm_worker *w, int (*rest)(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule,
 	struct pm_worker *w, struct pm_err *e), struct pm_err *e)
 {

@@ -48,7 +48,7 @@ enum {
 	PM_UC_LOWER = 16,       /* [\p{Ll}\p{Lm}\p{Lo}\p{M}]: what may close it */
 	PM_UC_MARK = 32,        /* \p{M} */
 	PM_UC_PUNCT = 64,       /* \p{P} or ASCII punctuation */
-	PM_UC_OTHER = 128,      /* \p{C} */
+	PM_UC_OTHER = 128,      /* controls, formats, private use: \p{C} but for what is not assigned */
 	PM_UC_NONSPACING = 256, /* \p{Mn} */
 	PM_UC_WORD = 512,       /* letters, marks, decimal digits, connectors, joiners, other alphabetic (Nl, circled letters) */
 };

@@ -36,7 +36,6 @@ int pm_vocab_add(struct pm_vocab *v, const char *s, size_t n, int64_t id, struct
 {
 	struct pm_vocab_entry *t;
 	uint32_t *slot;
-	size_t old = v->ids;
 
 	if (id < 0 || id > 1 << 24)
 		return pm_fail(e, PM_DATA, "token '%.*s': the id %lld is not in 0 .. 2^24", (int)(n < 100 ? n : 100), s, (long long)id);
@@ -50,10 +49,7 @@ int pm_vocab_add(struct pm_vocab *v, const char *s, size_t n, int64_t id, struct
 		v->by_id[v->ids] = -1;
 	slot = seek(v, s, n);
 	if (*slot) {
-		t = v->entry + *slot - 1;
-		if ((size_t)t->id < old && v->by_id[t->id] == (int32_t)*slot - 1)
-			v->by_id[t->id] = -1;
-		t->id = (int32_t)id;
+		v->entry[*slot - 1].id = (int32_t)id;
 		v->by_id[id] = (int32_t)*slot - 1;
 		return 0;
 	}

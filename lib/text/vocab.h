@@ -21,7 +21,7 @@ struct pm_vocab {
 	size_t nbytes, cap_bytes, n, cap_entry, slots, ids, cap_ids;
 };
 
-/* Adds a spelling; one that is there keeps its place and takes the new id. Ids go from 0 to 2^24. */
+/* Adds a spelling; one that is there takes the new id, though its old one still spells so. Ids go from 0 to 2^24. */
 int pm_vocab_add(struct pm_vocab *v, const char *s, size_t n, int64_t id, struct pm_err *e);
 void pm_vocab_free(struct pm_vocab *v);
 

@@ -16,6 +16,8 @@ void pm_worker_free(struct pm_worker *w)
 	for (size_t i = 0; i < sizeof w->buf / sizeof *w->buf; i++)
 		pm_textbuf_free(w->buf + i);
 	pm_textbuf_free(&w->slow);
+	pm_str_free(&w->text_buf);
+	free(w->path);
 	pm_match_free(&w->match);
 	pm_bpe_scratch_free(w->bpe);
 	free(w);

@@ -8,6 +8,13 @@
 
 struct pm_bpe_scratch;
 
+/* Of Unigram: the best way to the end of a byte. */
+struct pm_unigram_node {
+	double score;
+	size_t from;                    /* where its last piece begins; SIZE_MAX: not reached */
+	int32_t id;
+};
+
 struct pm_worker {
 	struct pm_worker *next;         /* in the tokenizer's list */
 	struct pm_textbuf normal[2];    /* of the normalizers */
@@ -16,6 +23,9 @@ struct pm_worker {
 	struct pm_match match;
 	struct pm_bpe_scratch *bpe;     /* of the BPE model; made at first use */
 	struct pm_textbuf slow;         /* of models */
+	struct pm_str text_buf;
+	struct pm_unigram_node *path;
+	size_t cap_path;
 
 	struct pm_encoding *enc;
 	const char *text;               /* as given */

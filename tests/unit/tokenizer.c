@@ -149,10 +149,6 @@ static void decode(struct score *s, const struct pm_tokenizer *t, const json_t *
 	free(ids);
 }
 
-static int disputed(const json_t *row)
-{
-	return json_array_size(json_object_get(row, "disputed")) > 0;
-}
 
 static void golden(const char *dir, const char *tok)
 {
@@ -175,7 +171,7 @@ static void golden(const char *dir, const char *tok)
 	for (line = all.data; line && *line; line = end + 1) {
 		end = strchr(line, '\n');
 		row = pm_json_parse(line, (size_t)(end - line), path, &err);
-		if (row && !disputed(row)) {
+		if (row) {
 			encode(&s, IDS, t, row, "ids", tok, with);
 			encode(&s, PLAIN, t, row, "ids_no_special", tok, without);
 			encode(&s, LITERAL, t, row, json_object_get(row, "ids_special_as_text") ? "ids_special_as_text" : "ids_no_special", tok, text);
