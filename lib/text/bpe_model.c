@@ -23,7 +23,7 @@ struct bpe {
 	int32_t byte[2][2][256];
 	int32_t ascii[128];             /* of a character */
 	int32_t fallback[256];          /* <0x..> */
-	/* No merge crosses from a character that ends in byte x to a U+2581 where !crosses[x]: words part there. */
+	/* No merge crosses from a character that ends in byte x to a U+2581 where !crosses[x]: `parts` may be cut there. */
 	bool parts, crosses[256];
 };
 
@@ -153,6 +153,7 @@ out:
 static void tables(struct bpe *b)
 {
 	char s[2048], c[4], code[8];
+	bool bytes = b->byte_fallback;
 	size_t n, k;
 
 	for (int i = 0; i < 256; i++) {
@@ -162,6 +163,7 @@ static void tables(struct bpe *b)
 				b->byte[later][last][i] = affixed(b, c, n, !later, last, s, &k);
 		snprintf(code, sizeof code, "<0x%02X>", (unsigned)i);
 		b->fallback[i] = pm_vocab_find(b->vocab, code, 6);
+		bytes &= b->fallback[i] >= 0;
 		c[0] = (char)i;
 		if (i < 128)
 			b->ascii[i] = pm_vocab_find(b->vocab, c, 1);
@@ -169,7 +171,8 @@ static void tables(struct bpe *b)
 	for (size_t i = 0; i < b->vocab->n; i++)
 		if (b->vocab->entry[i].len > b->longest)
 			b->longest = b->vocab->entry[i].len;
-	b->parts = b->plain && !b->raw && !b->ignore_merges && pm_vocab_find(b->vocab, meta, 3) >= 0;
+	/* nor where characters vanish, since those behind them in the piece then cover what they did not come from */
+	b->parts = b->plain && !b->raw && !b->ignore_merges && (b->unk || bytes) && pm_vocab_find(b->vocab, meta, 3) >= 0;
 }
 
 static void bpe_free(void *conf)

@@ -2,6 +2,7 @@
 #include "text/regex.h"
 
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,10 +32,35 @@ static const struct {
 	{'v', "\\x0b", "\\x0b"},
 };
 
+/* \p{Name}: where Name is a script, PCRE2 would take the script's extensions in too. Returns the length read, 0: as it is. */
+static int put_script(struct pm_str *out, const char *p, struct pm_err *e)
+{
+	size_t n = strcspn(p + 3, "}");
+	char test[64];
+	pcre2_code *code;
+	PCRE2_SIZE at;
+	int error, r;
+
+	if (p[2] != '{' || n < 3 || n > 40 || p[3] == '^' || p[3 + n] != '}')
+		return 0;
+	r = snprintf(test, sizeof test, "\\%c{sc:%.*s}", p[1], (int)n, p + 3);
+	code = pcre2_compile((PCRE2_SPTR)test, (PCRE2_SIZE)r, PCRE2_UTF | PCRE2_UCP, &error, &at, NULL);
+	if (!code)
+		return 0;
+	pcre2_code_free(code);
+	return pm_str_puts(out, test, e) < 0 ? -1 : (int)n + 4;
+}
+
 static int put_escape(struct pm_str *out, const char *p, bool inside, struct pm_err *e)
 {
 	const char *t;
+	int k;
 
+	if (p[1] == 'p' || p[1] == 'P') {
+		k = put_script(out, p, e);
+		if (k)
+			return k;
+	}
 	if (p[1] == 'u') {
 		for (int i = 2; i < 6; i++)
 			if (!p[i] || !strchr("0123456789abcdefABCDEF", p[i]))

@@ -286,7 +286,7 @@ static int first(const struct pm_tokenizer *t, const struct pm_view *v, const st
 }
 
 /* What the post-processor puts before or behind the text. */
-static int around(const struct pm_tokenizer *t, bool behind, struct pm_encoding *enc, size_t at, struct pm_err *e)
+static int around(const struct pm_tokenizer *t, bool behind, struct pm_encoding *enc, struct pm_err *e)
 {
 	const struct pm_post_list *l = &t->post.single;
 	bool seen = false;
@@ -301,7 +301,7 @@ static int around(const struct pm_tokenizer *t, bool behind, struct pm_encoding 
 		if (pm_encoding_room(enc, 1, e) < 0)
 			return -1;
 		enc->ids[enc->n] = l->v[i].id;
-		enc->from[enc->n] = enc->to[enc->n] = at;
+		enc->from[enc->n] = enc->to[enc->n] = 0;
 		enc->n++;
 	}
 	return 0;
@@ -327,7 +327,7 @@ int pm_tokenizer_encode(const struct pm_tokenizer *ct, const char *text, size_t 
 	w->n = n;
 	w->trim = t->post.trim;
 	w->trim_prefix = t->post.trim_prefix;
-	r = o->add_special ? around(t, false, enc, 0, e) : 0;
+	r = o->add_special ? around(t, false, enc, e) : 0;
 	w->first = enc->n;
 	/* most texts give about a token for four bytes; growing by doubling does the rest */
 	if (r == 0)
@@ -335,7 +335,7 @@ int pm_tokenizer_encode(const struct pm_tokenizer *ct, const char *text, size_t 
 	if (r == 0)
 		r = part(t, &t->added.given, &v, &rule, w, first, e);
 	if (r == 0 && o->add_special)
-		r = around(t, true, enc, n, e);
+		r = around(t, true, enc, e);
 	w->enc = NULL;
 	give_back(t, w);
 	if (r < 0)

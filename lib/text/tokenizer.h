@@ -19,7 +19,7 @@ int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err
 void pm_tokenizer_close(struct pm_tokenizer *t);
 
 /* Ids with the bytes of the text each one covers; a zeroed struct is empty, pm_encoding_free releases it. Tokens that the
- * post-processor adds cover nothing (from == to). */
+ * post-processor adds cover nothing (from == to == 0). */
 struct pm_encoding {
 	int32_t *ids;
 	size_t *from, *to;              /* byte offsets into the text as given */

@@ -199,10 +199,10 @@ bool pm_uc_composes_back(uint32_t c)
 }
 
 /* True where c, decomposed, composes to itself again. */
-static bool comes_back(uint32_t c)
+static bool comes_back(uint32_t c, bool compat)
 {
 	uint32_t d[32], x;
-	size_t n = pm_uc_decompose(c, false, d);
+	size_t n = pm_uc_decompose(c, compat, d);
 
 	x = d[0];
 	for (size_t i = 1; i < n && x; i++)
@@ -235,9 +235,9 @@ bool pm_uc_is_normal(const char *s, size_t n, bool composed, bool compat)
 			continue;
 		if (!composed || p->decomp_type || p->comp_exclusion)
 			return false;
-		if ((c >= 0xc0 && c < 0x180) || (c >= 0x1e00 && c < 0x1f00))
+		if (!compat && ((c >= 0xc0 && c < 0x180) || (c >= 0x1e00 && c < 0x1f00)))
 			continue;       /* Latin letters with accents: all of them are composites */
-		if (!comes_back(c))
+		if (!comes_back(c, compat))
 			return false;
 	}
 	return true;

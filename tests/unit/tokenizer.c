@@ -72,8 +72,6 @@ static void encode(struct score *s, enum question q, const struct pm_tokenizer *
 	struct pm_encoding enc = {0};
 	int ok;
 
-	if (!want)
-		return;
 	if (pm_tokenizer_encode(t, json_string_value(text), json_string_length(text), &o, &enc, &err) < 0) {
 		printf("# %s: %s\n", tok, err.text);
 		judge(s, q, 0, tok, json_string_value(text));
@@ -85,7 +83,7 @@ static void encode(struct score *s, enum question q, const struct pm_tokenizer *
 		print_ids("want", NULL, want, json_array_size(want));
 		print_ids("got ", enc.ids, NULL, enc.n);
 	}
-	if (q == PLAIN && offsets && ok) {
+	if (offsets && ok && json_array_size(offsets) == enc.n && (q == IDS || q == PLAIN)) {
 		ok = same_offsets(offsets, &enc, json_string_value(text));
 		judge(s, OFFSETS, ok, tok, json_string_value(text));
 		for (size_t i = 0; !ok && s->wrong[OFFSETS] < 4 && i < enc.n; i++)
@@ -150,53 +148,95 @@ static void decode(struct score *s, const struct pm_tokenizer *t, const json_t *
 }
 
 
-static void golden(const char *dir, const char *tok)
+/* Scores the rows of a file: all, or those whose member "tok" is `only`. */
+static void rows(struct score *s, const struct pm_tokenizer *t, const char *path, const char *tok, const char *only)
 {
 	static const struct pm_encode_opts with = {.add_special = true, .parse_special = true}, without = {.parse_special = true}, text = {0};
-	char path[4096];
-	struct pm_tokenizer *t;
 	struct pm_str all = {0};
-	struct score s = {{0}, {0}};
+	const char *name;
 	char *line, *end;
 	json_t *row;
 
-	snprintf(path, sizeof path, "%s/data/tokenizers/%s", dir, tok);
-	if (!check(pm_tokenizer_open(&t, path, &err) == 0, "%s opens", tok)) {
-		printf("# %s\n", err.text);
-		return;
-	}
-	snprintf(path, sizeof path, "%s/data/tokenizers/%s/golden.jsonl", dir, tok);
 	if (pm_read_file(&all, path, &err) < 0)
 		printf("# %s\n", err.text);
 	for (line = all.data; line && *line; line = end + 1) {
 		end = strchr(line, '\n');
 		row = pm_json_parse(line, (size_t)(end - line), path, &err);
-		if (row) {
-			encode(&s, IDS, t, row, "ids", tok, with);
-			encode(&s, PLAIN, t, row, "ids_no_special", tok, without);
-			encode(&s, LITERAL, t, row, json_object_get(row, "ids_special_as_text") ? "ids_special_as_text" : "ids_no_special", tok, text);
-			decode(&s, t, row, tok);
+		name = json_string_value(json_object_get(row, "tok"));
+		if ((!only || strcmp(name, only) == 0) && json_is_string(json_object_get(row, "text")) && !json_object_get(row, "pair")) {
+			encode(s, IDS, t, row, "ids", tok, with);
+			encode(s, PLAIN, t, row, "ids_no_special", tok, without);
+			if (!only)
+				encode(s, LITERAL, t, row, json_object_get(row, "ids_special_as_text") ? "ids_special_as_text" : "ids_no_special",
+					tok, text);
+			decode(s, t, row, tok);
 		}
 		json_decref(row);
 	}
-	for (int q = 0; q < QUESTIONS; q++)
-		check(s.right[q] > 50 && !s.wrong[q], "%s: %s: %zu of %zu rows", tok, question_names[q], s.right[q], s.right[q] + s.wrong[q]);
 	pm_str_free(&all);
+}
+
+static void golden(const char *tokenizer, const char *path, const char *tok, const char *only)
+{
+	struct pm_tokenizer *t;
+	struct score s = {{0}, {0}};
+
+	if (!check(pm_tokenizer_open(&t, tokenizer, &err) == 0, "%s opens", tok)) {
+		printf("# %s\n", err.text);
+		return;
+	}
+	rows(&s, t, path, tok, only);
+	for (int q = 0; q < QUESTIONS; q++)
+		if (!only || q != LITERAL)
+			check(s.right[q] > 50 && !s.wrong[q], "%s: %s: %zu of %zu rows", tok, question_names[q], s.right[q], s.right[q] + s.wrong[q]);
 	pm_tokenizer_close(t);
+}
+
+static void tokenizer(const char *dir, const char *name)
+{
+	char path[4096], file[4096];
+
+	snprintf(path, sizeof path, "%s/data/tokenizers/%s", dir, name);
+	snprintf(file, sizeof file, "%s/data/tokenizers/%s/golden.jsonl", dir, name);
+	golden(path, file, name, NULL);
+}
+
+/* Small files with unusual settings. Those whose truncation and padding change the ids are not for pm_tokenizer_encode. */
+static void variant(const char *dir, const char *name)
+{
+	char path[4096], file[4096];
+
+	snprintf(path, sizeof path, "%s/data/variants/%s.json", dir, name);
+	snprintf(file, sizeof file, "%s/data/variants/golden.jsonl", dir);
+	golden(path, file, name, name);
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = {"gpt2", "llama3_1", "qwen3", "llama2", "mistral_v01", "gemma3", "stories260K"};
+	static const char *const names[] = {
+		"all_minilm", "bert_base_uncased", "chatglm", "cl100k_gpt35", "clip", "cohere", "deepseek_v3", "falcon", "gemma3", "gpt2",
+		"gptoss", "llama2", "llama3_1", "mistral_v01", "nmt", "phi2", "phi3", "qwen3", "roberta_base", "stories260K", "t5_small",
+		"torchtune_tiny_bpe", "whisper_large_v3",
+	}, *const variants[] = {
+		"added_flags", "added_lower_norm", "bpe_cont_prefix", "bpe_eow_suffix", "bpe_fuse_unk_false_nobyte", "bpe_fuse_unk_true_nobyte",
+		"bpe_ignore_merges", "bpe_merges_as_pairs", "bpe_metaspace_always_split", "bpe_metaspace_first", "bpe_metaspace_legacy_fields",
+		"bpe_model_type_absent", "bpe_no_unk_nobyte", "post_sequence", "roberta_processing", "unigram_bytefallback", "unigram_nonorm",
+		"unigram_t5sub", "wordlevel", "wordpiece_bertprocessing", "wordpiece_cased", "wordpiece_lower_bert", "wordpiece_maxchars10",
+	};
 	const char *dir = golden_dir();
 
 	if (!dir) {
 		skip("golden data is not there");
 		return done();
 	}
-	for (int i = 1; i < argc; i++)
-		golden(dir, argv[i]);
-	for (size_t i = 0; argc == 1 && i < sizeof names / sizeof *names; i++)
-		golden(dir, names[i]);
+	if (argc > 1) {                 /* some by name, to look into one */
+		for (int i = 1; i < argc; i++)
+			tokenizer(dir, argv[i]);
+		return done();
+	}
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		tokenizer(dir, names[i]);
+	for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+		variant(dir, variants[i]);
 	return done();
 }
