@@ -7,6 +7,7 @@
 #include "text/normal.h"
 #include "text/part.h"
 #include "text/pretok.h"
+#include "text/ucd.h"
 #include "text/unicode.h"
 #include "text/worker.h"
 
@@ -82,7 +83,7 @@ static int map(const struct pm_view *in, struct pm_textbuf *out, bool *changed, 
 
 static uint32_t no_accent(uint32_t c)
 {
-	return c >= 0x300 && (pm_uc(c) & PM_UC_MARK) ? DROP : c;
+	return c >= 0x300 && (pm_uc(c) & PM_UC_MARK) && !pm_ucd_after(c, 9) ? DROP : c;
 }
 
 NORMALIZER(strip_accents)
@@ -276,11 +277,11 @@ static int bert_build(struct pm_part *p, const json_t *o, struct pm_err *e)
 
 static uint32_t clean_of(uint32_t c)
 {
-	unsigned bits = pm_uc(c);
-
-	if (bits & PM_UC_SPACE)
-		return c == 0xb || c == 0xc || c == 0x85 ? DROP : ' ';
-	return !c || c == 0xfffd || (bits & PM_UC_OTHER) ? DROP : c;
+	if (c == '\t' || c == '\n' || c == '\r')
+		return ' ';
+	if (c == 0xfffd || (pm_uc_old(c) & PM_UC_CONTROL))
+		return DROP;
+	return pm_uc(c) & PM_UC_SPACE ? ' ' : c;
 }
 
 NORMALIZER(bert_clean)
@@ -320,7 +321,7 @@ NORMALIZER(bert_chinese)
 
 static uint32_t no_nonspacing(uint32_t c)
 {
-	return c >= 0x300 && (pm_uc(c) & PM_UC_NONSPACING) ? DROP : c;
+	return c >= 0x300 && (pm_uc_old(c) & PM_UC_NONSPACING) ? DROP : c;
 }
 
 NORMALIZER(bert_accents)

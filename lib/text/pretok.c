@@ -117,13 +117,19 @@ static int bytelevel_run(const struct pm_part *p, const struct pm_view *in, stru
 
 /* Pieces by the class of single characters: each that has one of the bits is a match. */
 
-static int by_class(const struct pm_view *in, struct pm_sink *next, enum pm_cut_how how, unsigned bits, struct pm_err *e)
+static unsigned class(uint32_t c)
+{
+	return pm_uc(c);
+}
+
+static int by_class(const struct pm_view *in, struct pm_sink *next, enum pm_cut_how how, unsigned (*of)(uint32_t c), unsigned bits,
+	struct pm_err *e)
 {
 	struct pm_cut cut = {.how = how, .in = in, .next = next};
 	size_t k;
 
 	for (size_t i = 0; i < in->n; i += k)
-		if ((pm_uc(pm_utf8_get(in->s + i, &k)) & bits) && pm_cut_match(&cut, i, i + k, e) < 0)
+		if ((of(pm_utf8_get(in->s + i, &k)) & bits) && pm_cut_match(&cut, i, i + k, e) < 0)
 			return -1;
 	return pm_cut_end(&cut, e);
 }
@@ -141,7 +147,7 @@ static int how_build(struct pm_part *p, const json_t *o, struct pm_err *e)
 static int punctuation_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e)
 {
 	(void)w;
-	return by_class(in, next, *(enum pm_cut_how *)p->conf, PM_UC_PUNCT, e);
+	return by_class(in, next, *(enum pm_cut_how *)p->conf, pm_uc_old, PM_UC_PUNCT, e);
 }
 
 static int digits_build(struct pm_part *p, const json_t *o, struct pm_err *e)
@@ -158,14 +164,14 @@ static int digits_build(struct pm_part *p, const json_t *o, struct pm_err *e)
 static int digits_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e)
 {
 	(void)w;
-	return by_class(in, next, *(enum pm_cut_how *)p->conf, PM_UC_NUMBER, e);
+	return by_class(in, next, *(enum pm_cut_how *)p->conf, class, PM_UC_NUMBER, e);
 }
 
 static int spaces_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e)
 {
 	(void)p;
 	(void)w;
-	return by_class(in, next, PM_CUT_REMOVED, PM_UC_SPACE, e);
+	return by_class(in, next, PM_CUT_REMOVED, class, PM_UC_SPACE, e);
 }
 
 /* \w+|[^\w\s]+ are the pieces. */
@@ -195,19 +201,21 @@ static int bert_run(const struct pm_part *p, const struct pm_view *in, struct pm
 {
 	struct pm_view piece;
 	size_t from = 0, k;
-	unsigned c;
+	uint32_t c;
+	bool punct;
 
 	(void)p;
 	(void)w;
 	for (size_t i = 0; i < in->n; i += k) {
-		c = pm_uc(pm_utf8_get(in->s + i, &k));
-		if (!(c & (PM_UC_SPACE | PM_UC_PUNCT)))
+		c = pm_utf8_get(in->s + i, &k);
+		punct = pm_uc_old(c) & PM_UC_PUNCT;
+		if (!punct && !(pm_uc(c) & PM_UC_SPACE))
 			continue;
 		piece = pm_view_part(in, from, i);
 		if (piece.n && next->put(next, &piece, e) < 0)
 			return -1;
 		piece = pm_view_part(in, i, i + k);
-		if ((c & PM_UC_PUNCT) && next->put(next, &piece, e) < 0)
+		if (punct && next->put(next, &piece, e) < 0)
 			return -1;
 		from = i + k;
 	}

@@ -8,40 +8,85 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "text/ucd.h"
 #include "text/unicode.h"
 
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
-#define IN "(?=[" WORD "])"
-#define OUT "(?![" WORD "])"
-#define AFTER_IN "(?<=[" WORD "])"
-#define AFTER_OUT "(?<![" WORD "])"
+/* What is in the brackets of \w. */
+static const char word[] = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
 
-/* Escapes with another meaning: what they become outside and inside of brackets; NULL: cannot be said there. */
+/* Escapes with another meaning: what they become outside and inside of brackets (NULL: cannot be said there); @ stands for
+ * the content of \w. */
 static const struct {
 	char c;
 	const char *outside, *inside;
 } escapes[] = {
 	{'s', "\\p{White_Space}", "\\p{White_Space}"},
 	{'S', "\\P{White_Space}", "\\P{White_Space}"},
-	{'w', "[" WORD "]", WORD},
-	{'W', "[^" WORD "]", NULL},
-	{'b', "(?:" AFTER_IN OUT "|" AFTER_OUT IN ")", "\\b"},
-	{'B', "(?:" AFTER_IN IN "|" AFTER_OUT OUT ")", NULL},
+	{'w', "[@]", "@"},
+	{'W', "[^@]", NULL},
+	{'b', "(?:(?<=[@])(?![@])|(?<![@])(?=[@]))", "\\b"},
+	{'B', "(?:(?<=[@])(?=[@])|(?<![@])(?![@]))", NULL},
 	{'h', "[0-9a-fA-F]", "0-9a-fA-F"},
 	{'H', "[^0-9a-fA-F]", NULL},
 	{'v', "\\x0b", "\\x0b"},
 };
 
+/* Writes an escape's translation. */
+static int put_meaning(struct pm_str *out, const char *t, struct pm_err *e)
+{
+	static const char *const parts[] = {"L", "M", "Nd", "Nl", "Pc"};
+
+	for (; *t; t++) {
+		if (*t != '@') {
+			if (pm_str_put(out, t, 1, e) < 0)
+				return -1;
+			continue;
+		}
+		if (pm_str_puts(out, word, e) < 0)
+			return -1;
+		for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+			if (pm_ucd_ranges(out, parts[i], e) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+/* \p{L} and \p{Lu}, \d, and their opposites: the category, and what came to it after PCRE2's tables. In brackets the opposite
+ * keeps what came; nothing better can be said there. Returns the length read, 0: it is none of these. */
+static int put_category(struct pm_str *out, const char *p, bool inside, struct pm_err *e)
+{
+	bool opposite = p[1] == 'P' || p[1] == 'D', digit = p[1] == 'd' || p[1] == 'D';
+	char name[3] = "Nd";
+	size_t n = 0;
+
+	if (!digit) {
+		n = p[2] == '{' ? strcspn(p + 3, "}") : 0;
+		if (n < 1 || n > 2 || p[3 + n] != '}')
+			return 0;
+		name[0] = p[3];
+		name[1] = n == 2 ? p[4] : 0;
+	}
+	if (!inside && pm_str_puts(out, opposite ? "[^" : "[", e) < 0)
+		return -1;
+	if (pm_str_printf(out, e, "\\%c{%s}", inside && opposite ? 'P' : 'p', name) < 0)
+		return -1;
+	if (!(inside && opposite) && pm_ucd_ranges(out, name, e) < 0)
+		return -1;
+	if (!inside && pm_str_puts(out, "]", e) < 0)
+		return -1;
+	return digit ? 2 : (int)n + 4;
+}
+
 /* \p{Name}: where Name is a script, PCRE2 would take the script's extensions in too. Returns the length read, 0: as it is. */
 static int put_script(struct pm_str *out, const char *p, struct pm_err *e)
 {
-	size_t n = strcspn(p + 3, "}");
+	size_t n = p[2] == '{' ? strcspn(p + 3, "}") : 0;
 	char test[64];
 	pcre2_code *code;
 	PCRE2_SIZE at;
 	int error, r;
 
-	if (p[2] != '{' || n < 3 || n > 40 || p[3] == '^' || p[3 + n] != '}')
+	if (n < 3 || n > 40 || p[3] == '^' || p[3 + n] != '}')
 		return 0;
 	r = snprintf(test, sizeof test, "\\%c{sc:%.*s}", p[1], (int)n, p + 3);
 	code = pcre2_compile((PCRE2_SPTR)test, (PCRE2_SIZE)r, PCRE2_UTF | PCRE2_UCP, &error, &at, NULL);
@@ -56,8 +101,10 @@ static int put_escape(struct pm_str *out, const char *p, bool inside, struct pm_
 	const char *t;
 	int k;
 
-	if (p[1] == 'p' || p[1] == 'P') {
-		k = put_script(out, p, e);
+	if (strchr("pPdD", p[1])) {
+		k = put_category(out, p, inside, e);
+		if (k == 0)
+			k = put_script(out, p, e);
 		if (k)
 			return k;
 	}
@@ -73,7 +120,7 @@ static int put_escape(struct pm_str *out, const char *p, bool inside, struct pm_
 		t = inside ? escapes[i].inside : escapes[i].outside;
 		if (!t)
 			return pm_fail(e, PM_DATA, "\\%c in brackets is not supported", p[1]);
-		return pm_str_puts(out, t, e) < 0 ? -1 : 2;
+		return put_meaning(out, t, e) < 0 ? -1 : 2;
 	}
 	return pm_str_put(out, p, 2, e) < 0 ? -1 : 2;
 }

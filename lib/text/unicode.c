@@ -2,6 +2,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "text/ucd.h"
+
 /* Bytes of the sequence at u (m bytes are left), 0 where it is none. The second byte's bounds are those of table 3-7 of the
  * Unicode Standard. */
 static size_t sequence(const unsigned char *u, size_t m)
@@ -99,21 +101,18 @@ size_t pm_utf8_count(const char *s, size_t n)
 
 /* Shorthands for the table of ASCII. */
 enum {
-	C = PM_UC_OTHER,
-	W = PM_UC_SPACE | PM_UC_OTHER,
 	B = PM_UC_SPACE,
-	P = PM_UC_PUNCT,
 	U = PM_UC_LETTER | PM_UC_UPPER | PM_UC_WORD,
 	L = PM_UC_LETTER | PM_UC_LOWER | PM_UC_WORD,
 	N = PM_UC_NUMBER | PM_UC_WORD,
-	K = PM_UC_PUNCT | PM_UC_WORD,
+	K = PM_UC_WORD,
 };
 
 const uint16_t pm_uc_ascii[128] = {
-	C, C, C, C, C, C, C, C, C, W, W, W, W, W, C, C, C, C, C, C, C, C, C, C, C, C, C, C, C, C, C, C,
-	B, P, P, P, P, P, P, P, P, P, P, P, P, P, P, P, N, N, N, N, N, N, N, N, N, N, P, P, P, P, P, P,
-	P, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, P, P, P, P, K,
-	P, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, P, P, P, P, C,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, B, B, B, B, B, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	B, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, N, N, N, N, N, N, N, N, N, N, 0, 0, 0, 0, 0, 0,
+	0, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, U, 0, 0, 0, 0, K,
+	0, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, 0, 0, 0, 0, 0,
 };
 
 /* Characters above ASCII with the property White_Space. */
@@ -121,6 +120,22 @@ static bool space(uint32_t c)
 {
 	return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f
 		|| c == 0x205f || c == 0x3000;
+}
+
+/* The category, by name where the character is newer than utf8proc. */
+static int category(uint32_t c)
+{
+	static const char names[][3] = {
+		"Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc",
+		"Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co",
+	};
+	int cat = utf8proc_category((utf8proc_int32_t)c);
+	const char *name = cat == UTF8PROC_CATEGORY_CN ? pm_ucd_newer(c) : NULL;
+
+	for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
+		if (strcmp(names[i], name) == 0)
+			return (int)i;  /* utf8proc's numbers are in this order */
+	return cat;
 }
 
 unsigned pm_uc_wide(uint32_t c)
@@ -132,34 +147,49 @@ unsigned pm_uc_wide(uint32_t c)
 		[UTF8PROC_CATEGORY_LT] = PM_UC_LETTER | PM_UC_UPPER | PM_UC_WORD,
 		[UTF8PROC_CATEGORY_LM] = PM_UC_LETTER | PM_UC_UPPER | PM_UC_LOWER | PM_UC_WORD,
 		[UTF8PROC_CATEGORY_LO] = PM_UC_LETTER | PM_UC_UPPER | PM_UC_LOWER | PM_UC_WORD,
-		[UTF8PROC_CATEGORY_MN] = MARK | PM_UC_NONSPACING,
+		[UTF8PROC_CATEGORY_MN] = MARK,
 		[UTF8PROC_CATEGORY_MC] = MARK,
 		[UTF8PROC_CATEGORY_ME] = MARK,
 		[UTF8PROC_CATEGORY_ND] = PM_UC_NUMBER | PM_UC_WORD,
 		[UTF8PROC_CATEGORY_NL] = PM_UC_NUMBER | PM_UC_WORD,
 		[UTF8PROC_CATEGORY_NO] = PM_UC_NUMBER,
-		[UTF8PROC_CATEGORY_PC] = PM_UC_PUNCT | PM_UC_WORD,
-		[UTF8PROC_CATEGORY_PD] = PM_UC_PUNCT,
-		[UTF8PROC_CATEGORY_PS] = PM_UC_PUNCT,
-		[UTF8PROC_CATEGORY_PE] = PM_UC_PUNCT,
-		[UTF8PROC_CATEGORY_PI] = PM_UC_PUNCT,
-		[UTF8PROC_CATEGORY_PF] = PM_UC_PUNCT,
-		[UTF8PROC_CATEGORY_PO] = PM_UC_PUNCT,
-		[UTF8PROC_CATEGORY_CC] = PM_UC_OTHER,
-		[UTF8PROC_CATEGORY_CF] = PM_UC_OTHER,
-		[UTF8PROC_CATEGORY_CS] = PM_UC_OTHER,
-		[UTF8PROC_CATEGORY_CO] = PM_UC_OTHER,
+		[UTF8PROC_CATEGORY_PC] = PM_UC_WORD,
 	};
-	unsigned bits = of[utf8proc_category((utf8proc_int32_t)c)];
+	unsigned bits = of[category(c)];
 
+	if (bits)
+		return bits;
 	if (space(c))
-		bits |= PM_UC_SPACE;
+		return PM_UC_SPACE;
+	/* Other_Alphabetic symbols (circled and squared letters), and Join_Control */
 	if ((c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) || (c >= 0x1f150 && c <= 0x1f169)
-		|| (c >= 0x1f170 && c <= 0x1f189))
-		bits |= PM_UC_WORD;     /* Other_Alphabetic symbols: circled and squared letters */
-	if (c == 0x200c || c == 0x200d)
-		bits |= PM_UC_WORD;     /* Join_Control */
-	return bits;
+		|| (c >= 0x1f170 && c <= 0x1f189) || c == 0x200c || c == 0x200d)
+		return PM_UC_WORD;
+	return 0;
+}
+
+unsigned pm_uc_old(uint32_t c)
+{
+	int cat;
+
+	if (c < 0x80)
+		return c < 0x20 || c == 0x7f ? PM_UC_CONTROL : c > 0x20 && !(pm_uc_ascii[c] & (PM_UC_LETTER | PM_UC_NUMBER)) ? PM_UC_PUNCT : 0;
+	if (c == 0x166d || c == 0x111c9)
+		return PM_UC_PUNCT;
+	if (c == 0x1734 || c == 0x1171e)
+		return PM_UC_NONSPACING;
+	if (c == 0x1885 || c == 0x1886 || c == 0xa9bd || c == 0x8e2 || c == 0x110cd || pm_ucd_after(c, 8))
+		return 0;
+	cat = utf8proc_category((utf8proc_int32_t)c);
+	if (cat >= UTF8PROC_CATEGORY_PC && cat <= UTF8PROC_CATEGORY_PO)
+		return PM_UC_PUNCT;
+	if (cat == UTF8PROC_CATEGORY_MN)
+		return PM_UC_NONSPACING;
+	if (cat == UTF8PROC_CATEGORY_CO)
+		return c == 0xe000 || c == 0xf8ff || (c & 0xffff) == 0 || (c & 0xffff) == 0xfffd ? PM_UC_CONTROL : 0;
+	if (cat == UTF8PROC_CATEGORY_CF && (c == 0x890 || c == 0x891 || (c >= 0x13430 && c <= 0x1343f)))
+		return 0;
+	return cat == UTF8PROC_CATEGORY_CC || cat == UTF8PROC_CATEGORY_CF ? PM_UC_CONTROL : 0;
 }
 
 size_t pm_uc_decompose(uint32_t c, bool compat, uint32_t out[32])
@@ -169,7 +199,7 @@ size_t pm_uc_decompose(uint32_t c, bool compat, uint32_t out[32])
 	utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, tmp, 32,
 		(utf8proc_option_t)(UTF8PROC_DECOMPOSE | (compat ? UTF8PROC_COMPAT : 0)), &last);
 
-	if (n < 1 || n > 32) {
+	if (n < 1 || n > 32 || (n > 1 && pm_ucd_after(c, 9))) {
 		out[0] = c;
 		return 1;
 	}
@@ -180,13 +210,17 @@ size_t pm_uc_decompose(uint32_t c, bool compat, uint32_t out[32])
 
 unsigned pm_uc_combining(uint32_t c)
 {
-	return c < 0x300 ? 0 : (unsigned)utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
+	unsigned class = c < 0x300 ? 0 : (unsigned)utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
+
+	return class && pm_ucd_after(c, 9) ? 0 : class;
 }
 
 uint32_t pm_uc_compose(uint32_t a, uint32_t b)
 {
 	utf8proc_int32_t pair[2] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b};
 
+	if (pm_ucd_after(b, 9))
+		return 0;
 	/* the one door to composition that utf8proc opens */
 	return utf8proc_normalize_utf32(pair, 2, (utf8proc_option_t)(UTF8PROC_COMPOSE | UTF8PROC_STABLE)) == 1 ? (uint32_t)pair[0] : 0;
 }

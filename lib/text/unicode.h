@@ -39,7 +39,7 @@ size_t pm_utf8_put(char out[4], uint32_t c);
 /* How many characters a valid text has. */
 size_t pm_utf8_count(const char *s, size_t n);
 
-/* Classes as bits. */
+/* Classes as bits, by Unicode 16. */
 enum {
 	PM_UC_LETTER = 1,       /* \p{L} */
 	PM_UC_NUMBER = 2,       /* \p{N} */
@@ -47,10 +47,7 @@ enum {
 	PM_UC_UPPER = 8,        /* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]: what may open a word in the o200k pattern */
 	PM_UC_LOWER = 16,       /* [\p{Ll}\p{Lm}\p{Lo}\p{M}]: what may close it */
 	PM_UC_MARK = 32,        /* \p{M} */
-	PM_UC_PUNCT = 64,       /* \p{P} or ASCII punctuation */
-	PM_UC_OTHER = 128,      /* controls, formats, private use: \p{C} but for what is not assigned */
-	PM_UC_NONSPACING = 256, /* \p{Mn} */
-	PM_UC_WORD = 512,       /* letters, marks, decimal digits, connectors, joiners, other alphabetic (Nl, circled letters) */
+	PM_UC_WORD = 64,        /* letters, marks, decimal digits, connectors, joiners, other alphabetic (Nl, circled letters) */
 };
 extern const uint16_t pm_uc_ascii[128];
 unsigned pm_uc_wide(uint32_t c);        /* the same above ASCII */
@@ -59,6 +56,16 @@ static inline unsigned pm_uc(uint32_t c)
 {
 	return c < 128 ? pm_uc_ascii[c] : pm_uc_wide(c);
 }
+
+/* Classes as Bert's parts and Punctuation have them: by Unicode 8, and of the private characters only the ends of each range. */
+enum {
+	PM_UC_PUNCT = 1,        /* \p{P} or ASCII punctuation */
+	PM_UC_CONTROL = 2,      /* controls, formats, private use */
+	PM_UC_NONSPACING = 4,   /* \p{Mn} */
+};
+unsigned pm_uc_old(uint32_t c);
+
+/* The functions on normal forms go by Unicode 9. */
 
 /* Canonical (or compatibility) decomposition of one character in *out, at most 32; returns how many. */
 size_t pm_uc_decompose(uint32_t c, bool compat, uint32_t out[32]);
