@@ -146,7 +146,7 @@ static const struct field spec_fields[] = {
 	F(pm_spec, max_positions, INT, true, NULL), F(pm_spec, learned_positions, BOOL, true, NULL),
 	F(pm_spec, norm, WORD, false, norms), F(pm_spec, norm_eps, REAL, false, NULL),
 	F(pm_spec, embed_scale, REAL, true, NULL), F(pm_spec, logit_scale, REAL, true, NULL), F(pm_spec, logit_softcap, REAL, true, NULL),
-	F(pm_spec, tied, BOOL, false, NULL), F(pm_spec, ignore, STRS, true, NULL),
+	F(pm_spec, tied, BOOL, false, NULL), F(pm_spec, partial, BOOL, true, NULL), F(pm_spec, ignore, STRS, true, NULL),
 	F(pm_spec, layer, LIST, false, NULL), F(pm_spec, ropes, LIST, true, NULL), F(pm_spec, tensor, LIST, false, NULL),
 };
 

@@ -267,7 +267,7 @@ static int spell_out(struct match *m, struct pm_err *e)
 	}
 	if (!n)
 		return pm_fail(e, PM_DATA, "all-linear means no layer of this model");
-	if (n >= SHORTEN)
+	if (n >= SHORTEN && !m->spec->partial)  /* a suffix might tell too little from modules that are not known here */
 		n = shorten(m, list, n);
 	c->nlayers = 0;
 	qsort(list, n, sizeof *list, by_text);

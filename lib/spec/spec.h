@@ -68,6 +68,7 @@ struct pm_spec {
 	double embed_scale;                     /* of embeddings; 1 */
 	double logit_scale, logit_softcap;      /* logits = cap·tanh(scale·z / cap); 1 and 0 */
 	bool tied;                              /* the head is the embedding */
+	bool partial;                           /* the model has more modules than are described (the text part of one that also sees) */
 	struct pm_layer_spec *layer;            /* `layers` of them */
 	struct pm_rope_spec *ropes;
 	int nropes;

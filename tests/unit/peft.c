@@ -238,9 +238,17 @@ static void shortened(void)
 		pm_peft_free(p);
 	}
 	pm_spec_free(s);
-	snprintf(dir, sizeof dir, "%s/fixtures/gpt2/base", shared);
+	snprintf(dir, sizeof dir, "%s/fixtures/gemma3/multimodal", shared);
 	s = spec_of(dir);
 	c.nlayers = 0;
+	if (s && check(pm_peft_match(&p, &c, s, &e) == 0, "all-linear on the text of a model that sees %s", e.text)) {
+		check(p->nmodules == 21 && !strcmp(p->config.targets[0], "model.language_model.layers.0.mlp.down_proj") && p->config.targets[20],
+			"keeps full names: suffixes would mean other towers too");
+		pm_peft_free(p);
+	}
+	pm_spec_free(s);
+	snprintf(dir, sizeof dir, "%s/fixtures/gpt2/base", shared);
+	s = spec_of(dir);
 	if (s && check(pm_peft_match(&p, &c, s, &e) == 0, "all-linear on gpt2 %s", e.text)) {
 		const struct pm_lora_module *m = module(p, "transformer.h.1.attn.c_attn");
 
