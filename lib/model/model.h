@@ -19,10 +19,11 @@ enum pm_precision { PM_PREC_AUTO, PM_PREC_F32, PM_PREC_BF16 };
 
 struct pm_weight {
 	const struct pm_tensor_spec *spec;
+	const char *name;                       /* in the model's own files (spec->file, or the alias that is used there) */
 	enum pm_dtype type;
 	int64_t rows, cols;                     /* (out, in) as stored: a vector is (1, n) */
 	struct pm_mem *mem;
-	struct pm_mem *grad, *m, *v;            /* where it trains: float32, owned by whoever trains */
+	struct pm_mem *grad;                    /* where it trains: f32, borrowed from the trainer (see pm_params) */
 };
 
 struct pm_model {
@@ -46,16 +47,21 @@ int pm_model_init(struct pm_model **out, const char *config, const char *share, 
 struct pm_weight *pm_model_weight(const struct pm_model *m, const char *role);   /* NULL: none */
 void pm_model_close(struct pm_model *m);
 
+/* Writes a model directory that others load: model.safetensors in the dtype given (shards of 5 GB with an index beyond that),
+ * config.json with that dtype, and the tokenizer, template and generation files of the directory it came from. DIR exists. */
+int pm_model_save(const struct pm_model *m, const char *dir, enum pm_dtype type, const json_t *provenance, struct pm_err *e);
+
 /* ---- adapters ---- */
 
+/* One adapted module: LoRA matrices, or a whole weight that replaces the base's (modules_to_save). */
 struct pm_adapter_weight {
 	const struct pm_tensor_spec *target;
 	int64_t r, in, out;                     /* r: sum over the adapters applied */
-	float s;                                /* folded into b where several are applied (then 1) */
-	struct pm_mem *a, *b;                   /* f32 (r, in), (out, r) */
-	struct pm_mem *saved;                   /* modules_to_save: replaces the base's tensor, f32; else NULL */
-	size_t module[1];                       /* training: index in peft->module */
-	struct pm_mem *grad[2], *m[2], *v[2];   /* of a and b (or saved: [0]) where it trains */
+	float s;
+	struct pm_mem *a, *b;                   /* f32 (r, in), (out, r); saved: a is the weight, b is NULL */
+	bool saved;
+	struct pm_mem *grad_a, *grad_b;         /* where it trains: borrowed from the trainer */
+	size_t module;                          /* index in peft->module, where it trains */
 };
 
 struct pm_adapters {
@@ -74,6 +80,28 @@ int pm_adapters_train(struct pm_adapters **out, const struct pm_model *m, const 
 int pm_adapters_save(const struct pm_adapters *a, const char *dir, const char *base, const json_t *provenance, struct pm_err *e);
 void pm_adapters_free(struct pm_adapters *a);
 
+/* ---- what trains ---- */
+
+/* A trained tensor: its values, and room for its gradient and moments (f32, zeroed), owned by the list. */
+struct pm_param {
+	const char *name;                       /* in the files of the model or the adapter */
+	int nd;
+	uint64_t dim[4];                        /* as in the file */
+	int64_t count;
+	struct pm_mem *p;                       /* borrowed */
+	struct pm_mem *grad, *m, *v;            /* m and v NULL where only gradients were asked for */
+};
+
+struct pm_params {
+	struct pm_param *param;
+	size_t n;
+};
+
+/* Lists what trains (the weights of a model opened with train_all, or the adapter's) in the order of the files, makes the memory and
+ * tells model and adapters where the gradients go. */
+int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters *a, bool moments, struct pm_err *e);
+void pm_params_free(struct pm_params *p);
+
 /* ---- batches ---- */
 
 /* T rows: which token, where in its document, and which rows of k/v it sees. Documents of a training row are kept apart by their bounds. */
@@ -82,9 +110,15 @@ struct pm_batch {
 	int32_t *ids, *pos;                     /* (T) */
 	int32_t *first, *last;                  /* (T): keys first .. last−1 belong to the document (or cache slot) up to this token; windows are
 	                                         * applied per layer by pm_batch_fill */
-	int32_t *length;                        /* (T): tokens of the document so far known (dynamic rope) */
-	int32_t *cache_row;                     /* (T): row of the KV cache to store at; −1: none. NULL: no cache */
+	int32_t *length;                        /* (T): tokens of the whole document (frequencies may depend on it) */
+	int32_t *cache_row;                     /* (T): row of the KV cache to store at; −1: none */
 };
+
+int pm_batch_new(struct pm_batch *b, int64_t T, struct pm_err *e);      /* T unused rows */
+void pm_batch_clear(struct pm_batch *b);                                /* all rows unused again */
+/* A whole document of n tokens in rows at .. at+n−1, causal, seeing itself alone (no cache). */
+void pm_batch_document(struct pm_batch *b, int64_t at, const int32_t *ids, int64_t n);
+void pm_batch_free(struct pm_batch *b);
 
 /* ---- the forward ---- */
 
@@ -109,15 +143,18 @@ struct pm_build_opts {
 	bool loss;                              /* nll of every row against target */
 };
 
+#define PM_MAX_ROPES 4
+#define PM_MAX_WINDOWS 8                        /* different attention windows in one model */
+
 struct pm_forward {
 	struct pm_graph *graph;
 	struct pm_tensor *ids, *pos, *target, *rows, *select, *dnll;    /* inputs; NULL where not used */
 	struct pm_tensor *hidden, *logits, *nll;                        /* results */
 	struct pm_tensor *rng;                                          /* dropout counters (T, 2) */
 	/* private: rope tables by rope, spans by window */
-	struct pm_tensor *cs[4], *span[8], *kspan[8], *kcs[4];
-	int64_t window[8];
-	int nspans;
+	struct pm_tensor *cs[PM_MAX_ROPES], *span[PM_MAX_WINDOWS], *kspan[PM_MAX_WINDOWS];
+	int64_t window[PM_MAX_WINDOWS];
+	int nwindows;
 	const struct pm_model *model;
 	struct pm_build_opts opts;
 };

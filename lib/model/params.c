@@ -1,0 +1,101 @@
+/* params.c: the list of what trains, with its gradients and moments. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+
+static int new_zeroed(struct pm_mem **out, struct pm_dev *d, int64_t count, struct pm_err *e)
+{
+	size_t bytes = (size_t)count * sizeof (float);
+
+	if (pm_mem_new(out, d, bytes, e) < 0)
+		return -1;
+	return pm_mem_zero(*out, 0, bytes, e);
+}
+
+static int add(struct pm_params *l, struct pm_dev *d, const char *name, int nd, const int64_t *dim, struct pm_mem *p, struct pm_mem **grad,
+	bool moments, struct pm_err *e)
+{
+	struct pm_param *q = &l->param[l->n++];
+	int i;
+
+	q->name = name;
+	q->nd = nd;
+	q->count = 1;
+	for (i = 0; i < nd; i++) {
+		q->dim[i] = (uint64_t)dim[i];
+		q->count *= dim[i];
+	}
+	q->p = p;
+	if (new_zeroed(&q->grad, d, q->count, e) < 0)
+		return -1;
+	*grad = q->grad;
+	if (!moments)
+		return 0;
+	return new_zeroed(&q->m, d, q->count, e) < 0 || new_zeroed(&q->v, d, q->count, e) < 0 ? -1 : 0;
+}
+
+static int add_adapters(struct pm_params *l, struct pm_adapters *a, bool moments, struct pm_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < a->nweights; i++) {
+		struct pm_adapter_weight *w = &a->weight[i];
+		const struct pm_lora_module *mod = &a->peft->module[w->module];
+		int64_t da[2] = {w->r, w->in}, db[2] = {w->out, w->r};
+		int r;
+
+		if (w->saved)
+			r = add(l, a->dev, mod->name_a, w->target->nd, w->target->dim, w->a, &w->grad_a, moments, e);
+		else
+			r = add(l, a->dev, mod->name_a, 2, da, w->a, &w->grad_a, moments, e);
+		if (r == 0 && !w->saved)
+			r = add(l, a->dev, mod->name_b, 2, db, w->b, &w->grad_b, moments, e);
+		if (r < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters *a, bool moments, struct pm_err *e)
+{
+	struct pm_params *l = pm_alloc(1, sizeof *l, e);
+	size_t i;
+	int r = 0;
+
+	*out = NULL;
+	if (!l)
+		return -1;
+	l->param = pm_alloc(a ? 2 * a->nweights : m->nweights, sizeof *l->param, e);
+	if (!l->param) {
+		free(l);
+		return -1;
+	}
+	if (a)
+		r = add_adapters(l, a, moments, e);
+	for (i = 0; r == 0 && !a && i < m->nweights; i++) {
+		struct pm_weight *w = &m->weight[i];
+
+		r = add(l, m->dev, w->name, w->spec->nd, w->spec->dim, w->mem, &w->grad, moments, e);
+	}
+	if (r < 0)
+		pm_params_free(l);
+	else
+		*out = l;
+	return r;
+}
+
+void pm_params_free(struct pm_params *l)
+{
+	size_t i;
+
+	if (!l)
+		return;
+	for (i = 0; i < l->n; i++) {
+		pm_mem_free(l->param[i].grad);
+		pm_mem_free(l->param[i].m);
+		pm_mem_free(l->param[i].v);
+	}
+	free(l->param);
+	free(l);
+}

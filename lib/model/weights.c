@@ -1,0 +1,198 @@
+/* weights.c: the tensors of a model on the device: mapped files, float32 copies that train, or drawn anew. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "model/model.h"
+
+static int new_model(struct pm_model **out, const char *dir, struct pm_dev *dev, struct pm_err *e)
+{
+	struct pm_model *m = pm_alloc(1, sizeof *m, e);
+
+	if (!m)
+		return -1;
+	m->dev = dev;
+	m->dir = pm_strdup(dir, e);
+	*out = m;
+	return m->dir ? 0 : -1;
+}
+
+static void shape_of(struct pm_weight *w, const struct pm_tensor_spec *t)
+{
+	int i;
+
+	w->spec = t;
+	w->name = t->file;
+	w->rows = 1;
+	w->cols = t->dim[t->nd - 1];
+	for (i = 0; i < t->nd - 1; i++)
+		w->rows *= t->dim[i];
+}
+
+/* A float32 copy of its own. */
+static int copy_weight(struct pm_weight *w, const struct pm_view *v, struct pm_dev *dev, struct pm_err *e)
+{
+	size_t n = (size_t)(w->rows * w->cols);
+	float *f = pm_alloc(n, sizeof *f, e);
+	int r;
+
+	if (!f)
+		return -1;
+	pm_to_f32(f, v->data, v->type, n);
+	w->type = PM_F32;
+	r = pm_mem_new(&w->mem, dev, n * sizeof *f, e);
+	if (r == 0)
+		r = pm_mem_write(w->mem, 0, f, n * sizeof *f, e);
+	free(f);
+	return r;
+}
+
+static int place_weight(struct pm_model *m, const struct pm_tensor_spec *t, const struct pm_view *v, bool own, struct pm_err *e)
+{
+	struct pm_weight *w = &m->weight[m->nweights];
+
+	shape_of(w, t);
+	w->name = v->name;
+	m->nweights++;
+	if (own)
+		return copy_weight(w, v, m->dev, e);
+	w->type = v->type;
+	return pm_mem_map(&w->mem, m->dev, v->data, v->bytes, e);
+}
+
+/* auto: float32 for a model that is stored in it, else what the device does best. */
+static bool wants_bf16(const struct pm_model *m, enum pm_precision prec)
+{
+	const struct pm_dev_info *info = pm_dev_info(m->dev);
+	size_t i, count;
+
+	if (prec == PM_PREC_F32 || pm_dev_reference(m->dev))
+		return false;
+	if (prec == PM_PREC_BF16)
+		return true;
+	if (!info->bf16 && !info->amx && !info->gpu)
+		return false;
+	count = m->store ? pm_store_count(m->store) : 0;
+	for (i = 0; i < count; i++)
+		if (pm_store_at(m->store, i)->type != PM_F32 && pm_store_at(m->store, i)->nd >= 2)
+			return true;
+	return false;
+}
+
+int pm_model_open(struct pm_model **out, const char *dir, const char *share, const char *family, struct pm_dev *dev,
+	enum pm_precision prec, bool train_all, struct pm_err *e)
+{
+	struct pm_model *m = NULL;
+	size_t i;
+
+	*out = NULL;
+	if (new_model(&m, dir, dev, e) < 0 || pm_store_open(&m->store, dir, e) < 0)
+		goto fail;
+	if (pm_spec_load(&m->spec, dir, share, family, m->store, e) < 0)
+		goto fail;
+	if (pm_spec_check(m->spec, m->store, e) < 0)
+		goto named;
+	m->weight = pm_alloc(m->spec->ntensors, sizeof *m->weight, e);
+	if (!m->weight)
+		goto fail;
+	m->bf16 = wants_bf16(m, prec);
+	for (i = 0; i < m->spec->ntensors; i++) {
+		const struct pm_tensor_spec *t = &m->spec->tensor[i];
+		const struct pm_view *v = pm_spec_view(m->spec, t, m->store);
+
+		/* A tied model may hold a copy of the embedding as its head: one parameter, the embedding's. */
+		if (m->spec->tied && !strcmp(t->role, "text.head"))
+			continue;
+		if (v && place_weight(m, t, v, train_all, e) < 0) {
+			pm_ctx(e, "tensor '%s'", v->name);
+			goto named;
+		}
+	}
+	*out = m;
+	return 0;
+named:
+	pm_ctx(e, "%s", dir);
+fail:
+	pm_model_close(m);
+	return -1;
+}
+
+/* transformers' _init_weights: matrices normal with initializer_range, norms 1 (0 where 1 + w is used), biases 0. */
+static int draw_weight(struct pm_model *m, size_t i, double range, uint64_t seed, struct pm_err *e)
+{
+	const struct pm_tensor_spec *t = &m->spec->tensor[i];
+	struct pm_weight *w = &m->weight[m->nweights++];
+	bool matrix = !strcmp(t->use, "linear") || !strcmp(t->use, "embed");
+	float fill = !strcmp(t->use, "norm") && m->spec->norm != PM_NORM_RMS1 ? 1.0f : 0.0f;
+	size_t n, k;
+	float *f;
+	int r;
+
+	shape_of(w, t);
+	w->type = PM_F32;
+	n = (size_t)(w->rows * w->cols);
+	f = pm_alloc(n, sizeof *f, e);
+	if (!f)
+		return -1;
+	for (k = 0; k < n; k++)
+		f[k] = matrix ? (float)range * pm_rng_normal(seed, (uint32_t)i, k) : fill;
+	r = pm_mem_new(&w->mem, m->dev, n * sizeof *f, e);
+	if (r == 0)
+		r = pm_mem_write(w->mem, 0, f, n * sizeof *f, e);
+	free(f);
+	return r;
+}
+
+int pm_model_init(struct pm_model **out, const char *config, const char *share, const char *family, struct pm_dev *dev,
+	enum pm_precision prec, uint64_t seed, struct pm_err *e)
+{
+	struct pm_model *m = NULL;
+	double range = 0.02;
+	size_t i;
+
+	*out = NULL;
+	if (new_model(&m, config, dev, e) < 0 || pm_spec_load(&m->spec, config, share, family, NULL, e) < 0)
+		goto fail;
+	if (pm_json_real(&range, m->spec->config, "initializer_range", e) < 0) {
+		pm_ctx(e, "%s", config);
+		goto fail;
+	}
+	m->bf16 = prec == PM_PREC_BF16 && !pm_dev_reference(dev);
+	m->weight = pm_alloc(m->spec->ntensors, sizeof *m->weight, e);
+	if (!m->weight)
+		goto fail;
+	for (i = 0; i < m->spec->ntensors; i++)
+		if (!m->spec->tensor[i].optional && draw_weight(m, i, range, seed, e) < 0)
+			goto fail;
+	*out = m;
+	return 0;
+fail:
+	pm_model_close(m);
+	return -1;
+}
+
+struct pm_weight *pm_model_weight(const struct pm_model *m, const char *role)
+{
+	size_t i;
+
+	for (i = 0; i < m->nweights; i++)
+		if (!strcmp(m->weight[i].spec->role, role))
+			return &m->weight[i];
+	return NULL;
+}
+
+void pm_model_close(struct pm_model *m)
+{
+	size_t i;
+
+	if (!m)
+		return;
+	for (i = 0; i < m->nweights; i++)
+		pm_mem_free(m->weight[i].mem);
+	free(m->weight);
+	pm_spec_free(m->spec);
+	pm_store_close(m->store);
+	free(m->dir);
+	free(m);
+}
