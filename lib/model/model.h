@@ -82,7 +82,7 @@ void pm_adapters_free(struct pm_adapters *a);
 
 /* ---- what trains ---- */
 
-/* A trained tensor: its values, and room for its gradient and moments (f32, zeroed), owned by the list. */
+/* A trained tensor: its values, and room for its gradient and moments (f32), owned by the list. */
 struct pm_param {
 	const char *name;                       /* in the files of the model or the adapter */
 	int nd;
@@ -100,6 +100,8 @@ struct pm_params {
 /* Lists what trains (the weights of a model opened with train_all, or the adapter's) in the order of the files, makes the memory and
  * tells model and adapters where the gradients go. */
 int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters *a, bool moments, struct pm_err *e);
+int pm_params_zero(struct pm_params *p, bool moments, struct pm_err *e);        /* gradients; and moments */
+uint64_t pm_params_bytes(const struct pm_params *p);                            /* of gradients and moments */
 void pm_params_free(struct pm_params *p);
 
 /* ---- batches ---- */

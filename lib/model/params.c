@@ -4,19 +4,11 @@
 
 #include "model/model.h"
 
-static int new_zeroed(struct pm_mem **out, struct pm_dev *d, int64_t count, struct pm_err *e)
-{
-	size_t bytes = (size_t)count * sizeof (float);
-
-	if (pm_mem_new(out, d, bytes, e) < 0)
-		return -1;
-	return pm_mem_zero(*out, 0, bytes, e);
-}
-
 static int add(struct pm_params *l, struct pm_dev *d, const char *name, int nd, const int64_t *dim, struct pm_mem *p, struct pm_mem **grad,
 	bool moments, struct pm_err *e)
 {
 	struct pm_param *q = &l->param[l->n++];
+	size_t bytes;
 	int i;
 
 	q->name = name;
@@ -27,12 +19,38 @@ static int add(struct pm_params *l, struct pm_dev *d, const char *name, int nd, 
 		q->count *= dim[i];
 	}
 	q->p = p;
-	if (new_zeroed(&q->grad, d, q->count, e) < 0)
+	bytes = (size_t)q->count * sizeof (float);
+	if (pm_mem_new(&q->grad, d, bytes, e) < 0)
 		return -1;
 	*grad = q->grad;
 	if (!moments)
 		return 0;
-	return new_zeroed(&q->m, d, q->count, e) < 0 || new_zeroed(&q->v, d, q->count, e) < 0 ? -1 : 0;
+	return pm_mem_new(&q->m, d, bytes, e) < 0 || pm_mem_new(&q->v, d, bytes, e) < 0 ? -1 : 0;
+}
+
+int pm_params_zero(struct pm_params *l, bool moments, struct pm_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		size_t bytes = (size_t)l->param[i].count * sizeof (float);
+
+		if (pm_mem_zero(l->param[i].grad, 0, bytes, e) < 0)
+			return -1;
+		if (moments && (pm_mem_zero(l->param[i].m, 0, bytes, e) < 0 || pm_mem_zero(l->param[i].v, 0, bytes, e) < 0))
+			return -1;
+	}
+	return 0;
+}
+
+uint64_t pm_params_bytes(const struct pm_params *l)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		sum += (uint64_t)l->param[i].count * sizeof (float) * (l->param[i].m ? 3 : 1);
+	return sum;
 }
 
 static int add_adapters(struct pm_params *l, struct pm_adapters *a, bool moments, struct pm_err *e)

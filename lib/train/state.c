@@ -1,0 +1,263 @@
+#include "train/state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX "checkpoint-"
+
+static int write_moments(const struct pm_trainer *t, const char *dir, struct pm_err *e)
+{
+	char *path = pm_path(dir, "optimizer.safetensors", e);
+	struct pm_st_writer *w = NULL;
+	struct pm_str name = {0};
+	float *f = NULL;
+	size_t i, k;
+	int r = path ? pm_st_begin(&w, path, NULL, e) : -1;
+
+	for (k = 0; r == 0 && k < 2; k++) {
+		for (i = 0; r == 0 && i < t->params->n; i++) {
+			const struct pm_param *p = &t->params->param[i];
+
+			pm_str_clear(&name);
+			r = pm_str_printf(&name, e, "%c.%s", "mv"[k], p->name);
+			if (r == 0)
+				r = pm_st_declare(w, name.data, PM_F32, p->nd, p->dim, e);
+		}
+	}
+	for (k = 0; r == 0 && k < 2; k++) {
+		for (i = 0; r == 0 && i < t->params->n; i++) {
+			const struct pm_param *p = &t->params->param[i];
+			size_t bytes = (size_t)p->count * sizeof *f;
+
+			free(f);
+			f = pm_alloc((size_t)p->count, sizeof *f, e);
+			r = f ? pm_mem_read(k ? p->v : p->m, 0, f, bytes, e) : -1;
+			if (r == 0)
+				r = pm_st_put(w, f, bytes, e);
+		}
+	}
+	if (r == 0)
+		r = pm_st_end(w, e);
+	else if (w)
+		pm_st_abort(w);
+	free(f);
+	free(path);
+	pm_str_free(&name);
+	return r;
+}
+
+static int write_state(const struct pm_state *s, const char *dir, struct pm_err *e)
+{
+	json_t *j = json_pack("{s:s,s:i,s:I,s:I,s:O}", "pm", "checkpoint", "version", 1, "step", (json_int_t)s->step,
+	    "metrics_bytes", (json_int_t)s->metrics, "run", s->run);
+	char *path = pm_path(dir, "trainer_state.json", e);
+	struct pm_str text = {0};
+	struct pm_out o;
+	int r = j && path ? pm_json_text(&text, j, e) : pm_fail(e, PM_SOFTWARE, "out of memory");
+
+	if (r == 0)
+		r = pm_str_puts(&text, "\n", e);
+	if (r == 0)
+		r = pm_out_open(&o, path, e);
+	if (r == 0) {
+		r = pm_out_write(&o, text.data, text.len, e);
+		if (r == 0)
+			r = pm_out_close(&o, e);
+		else
+			pm_out_abort(&o);
+	}
+	json_decref(j);
+	free(path);
+	pm_str_free(&text);
+	return r;
+}
+
+int pm_state_save(const struct pm_trainer *t, const char *out, const struct pm_state *s, struct pm_err *e)
+{
+	struct pm_str path = {0};
+	char *temp = NULL;
+	int r = pm_str_printf(&path, e, "%s/" PREFIX "%lld", out, (long long)s->step);
+
+	if (r == 0)
+		r = pm_mkdirs(out, e);
+	if (r == 0)
+		r = pm_dir_begin(&temp, path.data, e);
+	if (r == 0)
+		r = t->adapters ? pm_adapters_save(t->adapters, temp, s->base, s->provenance, e)
+		                : pm_model_save(t->model, temp, PM_F32, s->provenance, e);
+	if (r == 0)
+		r = write_moments(t, temp, e);
+	if (r == 0)
+		r = write_state(s, temp, e);
+	if (r == 0)
+		r = pm_dir_commit(temp, path.data, true, e);
+	if (r < 0 && temp) {
+		struct pm_err ignored;
+
+		pm_remove_tree(temp, &ignored);
+	}
+	free(temp);
+	pm_str_free(&path);
+	return r;
+}
+
+/* The step in a directory's name, or −1 ("checkpoint-12.345.tmp" is none: it was cut off). */
+static int64_t step_of(const char *name)
+{
+	char *end;
+	long long n;
+
+	if (strncmp(name, PREFIX, strlen(PREFIX)))
+		return -1;
+	n = strtoll(name + strlen(PREFIX), &end, 10);
+	return *end || end == name + strlen(PREFIX) ? -1 : n;
+}
+
+static int list_steps(int64_t **steps, size_t *n, const char *out, struct pm_err *e)
+{
+	size_t cap = 0;
+	struct dirent *d;
+	DIR *dir = opendir(out);
+	int r = 0;
+
+	*steps = NULL;
+	*n = 0;
+	if (!dir)
+		return errno == ENOENT ? 0 : pm_fail_errno(e, PM_IOERR, "%s", out);
+	while (r == 0 && (d = readdir(dir))) {
+		if (step_of(d->d_name) < 0)
+			continue;
+		r = pm_grow(steps, &cap, *n + 1, sizeof **steps, e);
+		if (r == 0)
+			(*steps)[(*n)++] = step_of(d->d_name);
+	}
+	closedir(dir);
+	return r;
+}
+
+int pm_state_newest(char **dir, const char *out, struct pm_err *e)
+{
+	int64_t *steps, best = -1;
+	struct pm_str path = {0};
+	size_t n, i;
+
+	*dir = NULL;
+	if (list_steps(&steps, &n, out, e) < 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		best = steps[i] > best ? steps[i] : best;
+	free(steps);
+	if (best < 0)
+		return 0;
+	if (pm_str_printf(&path, e, "%s/" PREFIX "%lld", out, (long long)best) < 0)
+		return -1;
+	*dir = path.data;
+	return 0;
+}
+
+int pm_state_prune(const char *out, int64_t keep, struct pm_err *e)
+{
+	struct pm_str path = {0};
+	int64_t *steps;
+	size_t n, i, j;
+	int r = list_steps(&steps, &n, out, e);
+
+	for (i = 0; r == 0 && keep > 0 && i < n; i++) {
+		int64_t newer = 0;
+
+		for (j = 0; j < n; j++)
+			newer += steps[j] > steps[i];
+		if (newer < keep)
+			continue;
+		pm_str_clear(&path);
+		r = pm_str_printf(&path, e, "%s/" PREFIX "%lld", out, (long long)steps[i]);
+		if (r == 0)
+			r = pm_remove_tree(path.data, e);
+	}
+	free(steps);
+	pm_str_free(&path);
+	return r;
+}
+
+/* The first key in which two runs differ. */
+static int same_run(const json_t *now, const json_t *then, struct pm_err *e)
+{
+	struct pm_str a = {0}, b = {0};
+	const json_t *v;
+	const char *key;
+	int r = 0;
+
+	json_object_foreach((json_t *)(size_t)now, key, v) {
+		const json_t *o = json_object_get(then, key);
+
+		if (json_equal(v, o))
+			continue;
+		if (pm_json_text(&a, v, e) == 0 && (!o || pm_json_text(&b, o, e) == 0))
+			pm_fail(e, PM_DATA, "the run to resume had %s %s, not %s", key, o ? b.data : "unset", a.data);
+		r = -1;
+		break;
+	}
+	pm_str_free(&a);
+	pm_str_free(&b);
+	return r;
+}
+
+int pm_state_check(struct pm_state *s, const char *dir, struct pm_err *e)
+{
+	char *path = pm_path(dir, "trainer_state.json", e);
+	json_t *j = path ? pm_json_file(path, e) : NULL;
+	int r = j ? 0 : -1;
+
+	if (r == 0 && (pm_json_int(&s->step, j, "step", e) || pm_json_int(&s->metrics, j, "metrics_bytes", e) ||
+	    !json_is_object(json_object_get(j, "run"))))
+		r = pm_fail(e, PM_DATA, "%s: not a checkpoint's state", path);
+	if (r == 0 && same_run(s->run, json_object_get(j, "run"), e) < 0)
+		r = pm_ctx(e, "%s", dir);
+	json_decref(j);
+	free(path);
+	return r;
+}
+
+static int load_one(struct pm_mem *to, const struct pm_store *s, const char *name, int64_t count, struct pm_err *e)
+{
+	const struct pm_view *v = pm_store_find(s, name);
+
+	if (!v || v->type != PM_F32 || v->bytes != (size_t)count * sizeof (float))
+		return pm_fail(e, PM_DATA, "tensor '%s': %lld float32 values were wanted", name, (long long)count);
+	return pm_mem_write(to, 0, v->data, v->bytes, e);
+}
+
+int pm_state_load(struct pm_trainer *t, const char *dir, struct pm_err *e)
+{
+	char *values = t->adapters ? pm_path(dir, "adapter_model.safetensors", e) : pm_strdup(dir, e);
+	char *moments = pm_path(dir, "optimizer.safetensors", e);
+	struct pm_store *sv = NULL, *sm = NULL;
+	struct pm_str name = {0};
+	size_t i;
+	int r = values && moments && pm_store_open(&sv, values, e) == 0 && pm_store_open(&sm, moments, e) == 0 ? 0 : -1;
+
+	for (i = 0; r == 0 && i < t->params->n; i++) {
+		const struct pm_param *p = &t->params->param[i];
+
+		r = load_one(p->p, sv, p->name, p->count, e);
+		pm_str_clear(&name);
+		if (r == 0)
+			r = pm_str_printf(&name, e, "m.%s", p->name);
+		if (r == 0)
+			r = load_one(p->m, sm, name.data, p->count, e);
+		if (r == 0) {
+			name.data[0] = 'v';
+			r = load_one(p->v, sm, name.data, p->count, e);
+		}
+	}
+	if (r < 0)
+		pm_ctx(e, "%s", dir);
+	pm_store_close(sv);
+	pm_store_close(sm);
+	pm_str_free(&name);
+	free(values);
+	free(moments);
+	return r;
+}
