@@ -10,7 +10,7 @@ LIBS = -Wl,--as-needed -lOpenCL -ljq -ljansson -larchive -lgcrypt -lpcre2-8 -lut
 
 # Everything is found by its place: a new file in lib/ROOM, bin, tests/unit, tests/op, man or share needs no line here.
 LIB_OBJ := $(patsubst %.c,$B/%.o,$(wildcard lib/*/*.c))
-TOOLS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/*.c))
+TOOLS := $(patsubst bin/%.c,$B/bin/%,$(wildcard bin/pm-*.c))
 UNIT := $(patsubst %.c,$B/%,$(wildcard tests/unit/*.c))
 OP_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/op/*.c))
 OPTEST := $(if $(OP_OBJ),$B/tests/optest)
@@ -41,7 +41,12 @@ $B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
 	$(CC) $(PM_CFLAGS) $(CFLAGS) -c -o $@ $<
 
-$(TOOLS) $(UNIT): %: %.o $B/libpm.a
+# A tool that has outgrown one file keeps the rest of it in bin/NAME_*.c (pm-train: bin/train_*.c).
+.SECONDEXPANSION:
+$(TOOLS): $B/bin/pm-%: $B/bin/pm-%.o $$(patsubst %.c,$B/%.o,$$(wildcard bin/$$*_*.c)) $B/libpm.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(UNIT): %: %.o $B/libpm.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $B/tests/optest: $(OP_OBJ) $B/libpm.a $(wildcard tests/op/.)

@@ -1,0 +1,44 @@
+/* common.h: what the tools that compute share: opening the device that the options ask for, and saying how an output was made. */
+#ifndef PM_BIN_COMMON_H
+#define PM_BIN_COMMON_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/opt.h"
+#include "cli/tool.h"
+#include "dev/dev.h"
+#include "model/model.h"
+
+static inline void say_compiling(void *arg, const char *operation)
+{
+	const bool *quiet = arg;
+	static bool said;
+
+	if (said || (quiet && *quiet))
+		return;
+	said = true;
+	fprintf(stderr, "compiling kernels for this device, once (%s …)\n", operation);
+}
+
+static inline int open_device(struct pm_dev **out, const struct pm_opt_device *o, const struct pm_env *env, bool *quiet, struct pm_err *e)
+{
+	struct pm_dev_opts d = {.select = o->device, .kernels = env->kernels, .cache = env->cache, .share = env->share, .threads = (int)o->threads,
+		.reference = o->reference, .profile = o->profile, .mask = getenv("PM_MASK"), .compiling = say_compiling, .arg = quiet};
+
+	return pm_dev_open(out, &d, e);
+}
+
+static inline enum pm_precision precision_of(const struct pm_opt_device *o)
+{
+	return o->reference || !strcmp(o->precision, "f32") ? PM_PREC_F32 : !strcmp(o->precision, "bf16") ? PM_PREC_BF16 : PM_PREC_AUTO;
+}
+
+/* {"tool", "version", "command"}; the caller adds the hashes of its inputs. */
+static inline json_t *provenance_of(const struct pm_tool *t)
+{
+	return json_pack("{s:s,s:s,s:s}", "tool", t->name, "version", pm_tool_version(), "command", pm_tool_command());
+}
+
+#endif
