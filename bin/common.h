@@ -35,6 +35,36 @@ static inline enum pm_precision precision_of(const struct pm_opt_device *o)
 	return o->reference || !strcmp(o->precision, "f32") ? PM_PREC_F32 : !strcmp(o->precision, "bf16") ? PM_PREC_BF16 : PM_PREC_AUTO;
 }
 
+/* -a DIR or -a DIR=W, as often as given; none gives NULL. A directory whose name ends in "=number" can be given as DIR=number=1. */
+static inline int open_adapters(struct pm_adapters **out, const struct pm_model *m, const struct pm_opt_list *l, struct pm_err *e)
+{
+	double *w = pm_alloc(l->n, sizeof *w, e);
+	const char **dir = pm_alloc(l->n, sizeof *dir, e);
+	size_t i;
+	int r = w && dir ? 0 : -1;
+
+	*out = NULL;
+	for (i = 0; r == 0 && i < l->n; i++) {
+		const char *eq = strrchr(l->v[i], '=');
+		char *end = NULL;
+
+		w[i] = eq ? strtod(eq + 1, &end) : 1;
+		if (!eq || end == eq + 1 || *end) {
+			w[i] = 1;
+			eq = NULL;
+		}
+		dir[i] = pm_strndup(l->v[i], eq ? (size_t)(eq - l->v[i]) : strlen(l->v[i]), e);
+		r = dir[i] ? 0 : -1;
+	}
+	if (r == 0 && l->n)
+		r = pm_adapters_open(out, m, l->n, dir, w, e);
+	for (i = 0; dir && i < l->n; i++)
+		free((char *)(size_t)dir[i]);
+	free(dir);
+	free(w);
+	return r;
+}
+
 /* {"tool", "version", "command"}; the caller adds the hashes of its inputs. */
 static inline json_t *provenance_of(const struct pm_tool *t)
 {

@@ -10,7 +10,7 @@ struct pm_rows {
 	FILE *spool;
 	int64_t *at;
 	size_t n, cap;
-	int64_t length, longest;
+	int64_t length, longest, vocab;
 	char hash[PM_SHA256_HEX];
 	struct pm_sha256 hashing;
 };
@@ -23,25 +23,20 @@ static int spool_put(struct pm_rows *r, const void *p, size_t n, struct pm_err *
 	return 0;
 }
 
-static int check_record(const struct pm_record *rec, int64_t vocab, struct pm_err *e)
-{
-	size_t i;
-
-	for (i = 0; i < rec->n; i++)
-		if (rec->ids[i] < 0 || rec->ids[i] >= vocab)
-			return pm_fail(e, PM_DATA, "token %d does not exist: the model's vocabulary has %lld", rec->ids[i], (long long)vocab);
-	return 0;
-}
-
-static int add_row(struct pm_rows *r, struct pm_record *rec, struct pm_err *e)
+int pm_rows_add(struct pm_rows *r, const struct pm_record *rec, struct pm_err *e)
 {
 	uint32_t whole[2] = {0, (uint32_t)rec->n}, head[2];
 	const uint32_t *bounds = rec->ndocs ? rec->bounds : whole;
 	size_t i, ndocs = rec->ndocs ? rec->ndocs : 1;
 	float one = 1;
 
+	for (i = 0; i < rec->n; i++)
+		if (rec->ids[i] < 0 || rec->ids[i] >= r->vocab)
+			return pm_fail(e, PM_DATA, "token %d does not exist: the model's vocabulary has %lld", rec->ids[i], (long long)r->vocab);
 	if (pm_grow(&r->at, &r->cap, r->n + 1, sizeof *r->at, e) < 0)
 		return -1;
+	if (fseeko(r->spool, 0, SEEK_END) < 0)
+		return pm_fail_errno(e, PM_IOERR, "spooling the rows");
 	r->at[r->n++] = ftello(r->spool);
 	head[0] = (uint32_t)rec->n;
 	head[1] = (uint32_t)ndocs;
@@ -60,7 +55,7 @@ static int add_row(struct pm_rows *r, struct pm_record *rec, struct pm_err *e)
 	return spool_put(r, bounds, (ndocs + 1) * sizeof *bounds, e);
 }
 
-static int read_one(struct pm_rows *r, const char *path, int64_t vocab, const char *tokenizer, struct pm_err *e)
+static int read_one(struct pm_rows *r, const char *path, const char *tokenizer, struct pm_err *e)
 {
 	struct pm_record rec = {0};
 	struct pm_stream *s;
@@ -82,7 +77,7 @@ static int read_one(struct pm_rows *r, const char *path, int64_t vocab, const ch
 		i++;
 		if (rec.kind != PM_REC_TEXT && rec.kind != PM_REC_ROW)
 			got = pm_fail(e, PM_DATA, "%s: record %lld: rows or documents were wanted, not parts of preferences", path, (long long)i);
-		else if (check_record(&rec, vocab, e) < 0 || add_row(r, &rec, e) < 0)
+		else if (pm_rows_add(r, &rec, e) < 0)
 			got = pm_ctx(e, "%s: record %lld", path, (long long)i);
 		if (got < 0)
 			break;
@@ -92,35 +87,45 @@ static int read_one(struct pm_rows *r, const char *path, int64_t vocab, const ch
 	return got;
 }
 
-int pm_rows_open(struct pm_rows **out, const char *const *paths, size_t n, const char *tmp, int64_t vocab, const char *tokenizer, struct pm_err *e)
+int pm_rows_new(struct pm_rows **out, const char *tmp, int64_t vocab, struct pm_err *e)
 {
 	struct pm_rows *r = pm_alloc(1, sizeof *r, e);
-	char *name = NULL;
-	size_t i;
-	int fd = -1, status = -1;
+	char *name = r ? pm_path(tmp, "pm-rows.XXXXXX", e) : NULL;
+	int fd, status = -1;
 
 	*out = NULL;
-	if (!r || pm_sha256_begin(&r->hashing, e) < 0)
-		goto out;
-	name = pm_path(tmp, "pm-rows.XXXXXX", e);
-	if (!name)
-		goto out;
-	fd = mkstemp(name);
-	if (fd < 0 || !(r->spool = fdopen(fd, "w+b"))) {
-		pm_fail_errno(e, PM_NOCREATE, "%s", name);
-		goto out;
+	if (name && pm_sha256_begin(&r->hashing, e) == 0) {
+		r->vocab = vocab;
+		fd = mkstemp(name);
+		if (fd >= 0 && (r->spool = fdopen(fd, "w+b")) && unlink(name) == 0)
+			status = 0;
+		else
+			pm_fail_errno(e, PM_NOCREATE, "%s", name);
 	}
-	unlink(name);
-	for (i = 0, status = 0; status == 0 && i < (n ? n : 1); i++)
-		status = read_one(r, n ? paths[i] : "-", vocab, tokenizer, e);
+	free(name);
+	if (status < 0)
+		pm_rows_close(r);
+	else
+		*out = r;
+	return status;
+}
+
+int pm_rows_open(struct pm_rows **out, const char *const *paths, size_t n, const char *tmp, int64_t vocab, const char *tokenizer, struct pm_err *e)
+{
+	struct pm_rows *r;
+	size_t i;
+	int status = pm_rows_new(&r, tmp, vocab, e);
+
+	*out = NULL;
+	if (status < 0)
+		return -1;
+	for (i = 0; status == 0 && i < (n ? n : 1); i++)
+		status = read_one(r, n ? paths[i] : "-", tokenizer, e);
 	if (status == 0 && !r->n)
-		status = pm_fail(e, PM_DATA, "%s: no rows: nothing to train on", n ? paths[0] : "-");
+		status = pm_fail(e, PM_DATA, "%s: there are no rows in it", n ? paths[0] : "-");
 	if (status == 0 && fflush(r->spool))
 		status = pm_fail_errno(e, PM_IOERR, "spooling the rows");
-out:
-	if (r && r->hashing.state)
-		pm_sha256_end(&r->hashing, r->hash);
-	free(name);
+	pm_sha256_end(&r->hashing, r->hash);
 	if (status < 0)
 		pm_rows_close(r);
 	else
@@ -162,8 +167,12 @@ int pm_rows_get(struct pm_rows *r, int64_t i, struct pm_record *rec, struct pm_e
 
 void pm_rows_close(struct pm_rows *r)
 {
+	char unused[PM_SHA256_HEX];
+
 	if (!r)
 		return;
+	if (r->hashing.state)
+		pm_sha256_end(&r->hashing, unused);
 	if (r->spool)
 		fclose(r->spool);
 	free(r->at);

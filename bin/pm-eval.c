@@ -1,0 +1,165 @@
+/* pm-eval: how well a model predicts tokens or text: one line of JSON. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/file.h"
+#include "common.h"
+#include "text/tokenizer.h"
+#include "train/evaluate.h"
+
+static struct args {
+	struct pm_opt_device dev;
+	const char *model, *family, *logits;
+	struct pm_opt_list adapters;
+	int64_t window, stride;
+	bool text, quiet;
+} a;
+
+static struct pm_opt opts[] = {
+	PM_OPT_MODEL(&a.model),
+	PM_OPT_ADAPTER(&a.adapters),
+	{.name = "text", .kind = PM_OPT_FLAG, .to = &a.text, .help = "inputs are plain text, each file one document"},
+	PM_OPT_LENGTH(&a.window, NULL, "read longer documents in windows of L tokens [whole documents]"),
+	{.name = "stride", .kind = PM_OPT_INT, .arg = "N", .to = &a.stride, .min = 1, .max = 16777216, .help = "tokens that windows advance by [L]"},
+	{.name = "logits", .kind = PM_OPT_STR, .arg = "FILE", .to = &a.logits, .help = "write the logits of every document (safetensors)"},
+	{.name = "family", .kind = PM_OPT_STR, .arg = "FILE", .to = &a.family, .help = "a family description of your own (pm-family(5))"},
+	PM_OPT_DEVICE(&a.dev),
+	PM_OPT_QUIET(&a.quiet),
+};
+
+static struct pm_tool tool = {
+	.name = "pm-eval", .operands = "[FILE …]", .brief = "Measures the likelihood of tokens, blocks or text under a model.",
+	.opts = opts, .nopts = sizeof opts / sizeof *opts,
+};
+
+struct run {
+	struct pm_env env;
+	struct pm_dev *dev;
+	struct pm_model *model;
+	struct pm_adapters *adapters;
+	struct pm_rows *rows;
+	struct pm_progress progress;
+};
+
+/* A file of text is one document, begun as the tokenizer begins texts. */
+static int add_text(struct run *r, const struct pm_tokenizer *t, const char *path, struct pm_err *e)
+{
+	struct pm_encode_opts o = {.add_special = true};
+	struct pm_encoding enc = {0};
+	struct pm_record rec = {0};
+	struct pm_str s = {0};
+	int status = strcmp(path, "-") ? pm_read_file(&s, path, e) : pm_read_stream(&s, stdin, "stdin", e);
+
+	if (status == 0)
+		status = pm_tokenizer_encode(t, s.data ? s.data : "", s.len, &o, &enc, e);
+	if (status == 0 && enc.n < 2)
+		status = pm_fail(e, PM_DATA, "there is nothing to predict");
+	rec.ids = enc.ids;
+	rec.n = enc.n;
+	if (status == 0)
+		status = pm_rows_add(r->rows, &rec, e);
+	pm_encoding_free(&enc);
+	pm_str_free(&s);
+	return status < 0 ? pm_ctx(e, "%s", path) : 0;
+}
+
+static int open_rows(struct run *r, int argc, char **argv, struct pm_err *e)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct pm_tokenizer *t;
+	int i, s;
+
+	tmp = tmp && *tmp ? tmp : "/tmp";
+	if (!a.text)
+		return pm_rows_open(&r->rows, (const char *const *)(argv + 1), (size_t)(argc - 1), tmp, r->model->spec->vocab, NULL, e);
+	s = pm_tokenizer_open(&t, a.model, e);
+	if (s < 0)
+		return -1;
+	s = pm_rows_new(&r->rows, tmp, r->model->spec->vocab, e);
+	for (i = 1; s == 0 && i < (argc > 1 ? argc : 2); i++)
+		s = add_text(r, t, argc > 1 ? argv[i] : "-", e);
+	pm_tokenizer_close(t);
+	return s;
+}
+
+static void progress(void *arg, int64_t documents, const struct pm_evaluation *so_far)
+{
+	struct run *r = arg;
+	char extra[64];
+
+	(void)documents;
+	snprintf(extra, sizeof extra, "perplexity %.4f", exp(so_far->nll / (so_far->weight > 0 ? so_far->weight : 1)));
+	pm_progress_at(&r->progress, (uint64_t)so_far->tokens, extra);
+}
+
+static int report(const struct pm_evaluation *v, struct pm_err *e)
+{
+	double loss = v->nll / v->weight;
+	struct pm_str s = {0};
+	json_t *j;
+	int r;
+
+	if (v->weight <= 0)
+		return pm_fail(e, PM_DATA, "no prediction has a weight: there is nothing to measure");
+	if (!isfinite(exp(loss)))
+		return pm_fail(e, PM_DATA, "the perplexity is not finite (loss %g)", loss);
+	j = json_pack("{s:f,s:f,s:I,s:I,s:f}", "loss", loss, "nll", v->nll, "tokens", (json_int_t)v->tokens, "documents", (json_int_t)v->documents,
+	    "perplexity", exp(loss));
+	r = pm_json_text(&s, j, e);
+	if (r == 0)
+		printf("%s\n", s.data);
+	json_decref(j);
+	pm_str_free(&s);
+	return r;
+}
+
+static int check(struct pm_err *e)
+{
+	if (!a.model)
+		return pm_fail(e, PM_USAGE, "-m was wanted: the model to evaluate");
+	if (a.stride && !a.window)
+		return pm_fail(e, PM_USAGE, "--stride has no effect without -l");
+	if (a.stride > a.window)
+		return pm_fail(e, PM_USAGE, "--stride %lld would skip tokens between windows of %lld", (long long)a.stride, (long long)a.window);
+	return 0;
+}
+
+static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
+{
+	struct pm_evaluate_opts o = {.window = a.window, .stride = a.stride, .logits = a.logits, .progress = progress};
+	struct pm_evaluation v;
+	struct run r = {0};
+	int s = check(e);
+
+	(void)t;
+	o.arg = &r;
+	if (s == 0)
+		s = pm_env_get(&r.env, e);
+	if (s == 0)
+		s = open_device(&r.dev, &a.dev, &r.env, &a.quiet, e);
+	if (s == 0)
+		s = pm_model_open(&r.model, a.model, r.env.share, a.family, r.dev, precision_of(&a.dev), false, e);
+	if (s == 0)
+		s = open_adapters(&r.adapters, r.model, &a.adapters, e);
+	if (s == 0)
+		s = open_rows(&r, argc, argv, e);
+	pm_progress_begin(&r.progress, "eval", "tok", 0, a.quiet);
+	if (s == 0)
+		s = pm_evaluate(&v, r.model, r.adapters, r.rows, &o, e);
+	pm_progress_end(&r.progress);
+	if (s == 0)
+		s = report(&v, e);
+	if (s == 0 && a.dev.profile)
+		s = pm_dev_profile(r.dev, stderr, e);
+	pm_rows_close(r.rows);
+	pm_adapters_free(r.adapters);
+	pm_model_close(r.model);
+	pm_dev_close(r.dev);
+	pm_env_free(&r.env);
+	return s;
+}
+
+int main(int argc, char **argv)
+{
+	return pm_tool_main(&tool, argc, argv, run);
+}

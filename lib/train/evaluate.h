@@ -1,0 +1,24 @@
+/* evaluate.h: how well a model predicts rows that are given: no gradients, nothing changed. */
+#ifndef PM_TRAIN_EVALUATE_H
+#define PM_TRAIN_EVALUATE_H
+
+#include "train/rows.h"
+
+struct pm_evaluation {
+	double nll, weight;             /* sums over all predictions: weight · nll, and weight */
+	int64_t tokens, documents;      /* predictions that count (weight ≠ 0); documents */
+};
+
+struct pm_evaluate_opts {
+	int64_t window, stride;         /* a document longer than `window` tokens (0: none is) is read in windows that advance by `stride`; a
+	                                 * token counts in the first window that predicts it */
+	const char *logits;             /* file for the logits of every document (safetensors: input_ids i32 (n, T), logits f32 (n, T, V), lengths i32
+	                                 * (n), 0 behind a document's end); NULL: none. Then no document may need a second window */
+	void (*progress)(void *arg, int64_t documents, const struct pm_evaluation *so_far);     /* may be NULL */
+	void *arg;
+};
+
+int pm_evaluate(struct pm_evaluation *out, const struct pm_model *m, const struct pm_adapters *a, struct pm_rows *rows,
+	const struct pm_evaluate_opts *o, struct pm_err *e);
+
+#endif
