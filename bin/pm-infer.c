@@ -1,0 +1,150 @@
+/* pm-infer: prompts in, answers out. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "infer.h"
+
+static struct args a;
+
+static struct pm_opt opts[] = {
+	PM_OPT_MODEL(&a.model),
+	PM_OPT_ADAPTER(&a.adapters),
+	{.letter = 'n', .name = "max-tokens", .kind = PM_OPT_INT, .arg = "N", .to = &a.count, .min = 1, .max = 16777216,
+	 .help = "tokens of an answer at most [the model's, else 256]"},
+	{.letter = 't', .name = "temperature", .kind = PM_OPT_REAL, .arg = "T", .to = &a.temperature, .min = 0, .max = 100,
+	 .help = "0 takes the likeliest token [the model's, else 0]"},
+	{.name = "top-k", .kind = PM_OPT_INT, .arg = "K", .to = &a.top_k, .min = 0, .max = 16777216, .help = "draw from the K likeliest, 0 from all [the model's]"},
+	{.name = "top-p", .kind = PM_OPT_REAL, .arg = "P", .to = &a.top_p, .min = 1e-9, .max = 1, .help = "draw from the likeliest that sum to P [the model's]"},
+	{.name = "min-p", .kind = PM_OPT_REAL, .arg = "P", .to = &a.min_p, .min = 0, .max = 1,
+	 .help = "leave out what is P times less likely than the likeliest [the model's]"},
+	{.name = "repetition-penalty", .kind = PM_OPT_REAL, .arg = "X", .to = &a.penalty, .min = 1e-3, .max = 1e3,
+	 .help = "of tokens that were there already, 1 for none [the model's]"},
+	PM_OPT_SEED(&a.seed),
+	{.name = "stop", .kind = PM_OPT_STRS, .arg = "TEXT", .to = &a.stop, .help = "end an answer before this text; may be repeated"},
+	{.name = "ignore-eos", .kind = PM_OPT_FLAG, .to = &a.ignore_eos, .help = "go on after end tokens"},
+	{.name = "chat", .kind = PM_OPT_FLAG, .to = &a.chat, .help = "prompts are a user's messages"},
+	{.name = "system", .kind = PM_OPT_STR, .arg = "TEXT", .to = &a.system, .help = "system message of a chat"},
+	{.name = "chat-template", .kind = PM_OPT_CHOICE, .arg = "NAME", .to = &a.chat_template, .choices = PM_TEMPLATE_NAMES,
+	 .help = "template of a chat [the model's]"},
+	{.letter = 'i', .name = "interactive", .kind = PM_OPT_FLAG, .to = &a.interactive, .help = "a conversation, line by line [on a terminal without a prompt]"},
+	{.name = "show-thinking", .kind = PM_OPT_FLAG, .to = &a.show, .help = "print <think> text as it comes [yes]"},
+	{.name = "hide-thinking", .kind = PM_OPT_FLAG, .to = &a.hide, .help = "leave <think> text out"},
+	PM_OPT_JSON(&a.json, "read JSON lines, write one JSON line an answer"),
+	{.name = "batch", .kind = PM_OPT_INT, .arg = "N", .to = &a.batch, .fallback = "8", .min = 1, .max = 1024, .help = "answers made at a time, with --json"},
+	PM_OPT_LENGTH(&a.context, NULL, "context: tokens of prompt and answer together [4096]"),
+	{.name = "stats", .kind = PM_OPT_FLAG, .to = &a.stats, .help = "end with a line of JSON on stderr: tokens, rates, times"},
+	{.name = "family", .kind = PM_OPT_STR, .arg = "FILE", .to = &a.family, .help = "a family description of your own (pm-family(5))"},
+	PM_OPT_DEVICE(&a.dev),
+	PM_OPT_QUIET(&a.quiet),
+};
+
+static struct pm_tool tool = {
+	.name = "pm-infer", .operands = "[PROMPT …]", .brief = "Continues prompts, answers chats: from arguments, stdin, JSON lines or a terminal.",
+	.opts = opts, .nopts = sizeof opts / sizeof *opts,
+};
+
+static int check(struct pm_err *e)
+{
+	if (!a.model)
+		return pm_fail(e, PM_USAGE, "-m was wanted: the model to run");
+	if (a.show && a.hide)
+		return pm_fail(e, PM_USAGE, "--show-thinking and --hide-thinking exclude each other");
+	if (a.interactive && a.json)
+		return pm_fail(e, PM_USAGE, "--interactive and --json exclude each other");
+	if (a.system && !a.chat && !a.interactive && !a.json && !(isatty(0) && isatty(1)))
+		return pm_fail(e, PM_USAGE, "--system has no effect without --chat");
+	return a.json ? 0 : pm_opt_refuse(&tool, "batch", "without --json", e);
+}
+
+/* The model's own wishes, and then the command line's. */
+static int sampling(struct infer *x, struct pm_err *e)
+{
+	struct pm_generation *g = &x->gen;
+
+	if (pm_generation_load(g, a.model, x->model->spec, x->tok, e) < 0)
+		return -1;
+	if (pm_opt_given(&tool, "temperature"))
+		g->temperature = a.temperature;
+	if (pm_opt_given(&tool, "top-k"))
+		g->top_k = a.top_k;
+	if (pm_opt_given(&tool, "top-p"))
+		g->top_p = a.top_p;
+	if (pm_opt_given(&tool, "min-p"))
+		g->min_p = a.min_p;
+	if (pm_opt_given(&tool, "repetition-penalty"))
+		g->penalty = a.penalty;
+	if (pm_opt_given(&tool, "max-tokens") || !g->max_tokens)
+		g->max_tokens = pm_opt_given(&tool, "max-tokens") ? a.count : 256;
+	return 0;
+}
+
+static int open_tokenizer(struct infer *x, struct pm_err *e)
+{
+	char *path = pm_path(a.model, "tokenizer.json", e);
+	int r = path ? 0 : -1;
+
+	if (r == 0 && pm_exists(path))
+		r = pm_tokenizer_open(&x->tok, a.model, e);
+	free(path);
+	return r;
+}
+
+static int open_engine(struct infer *x, int prompts, struct pm_err *e)
+{
+	struct pm_engine_opts o = {.slots = a.json ? a.batch : 1, .context = a.context ? a.context : 4096};
+	const struct pm_spec *s = x->model->spec;
+
+	if (a.json && prompts && o.slots > prompts)
+		o.slots = prompts;
+	if (a.context > s->max_positions && s->learned_positions)
+		return pm_fail(e, PM_USAGE, "--length %lld: the model learned %lld positions", (long long)a.context, (long long)s->max_positions);
+	if (a.context > s->max_positions && s->max_positions && !a.quiet)
+		pm_say(&tool, "the model was made for %lld positions, %lld were asked for", (long long)s->max_positions, (long long)a.context);
+	return pm_engine_new(&x->engine, x->model, x->adapters, &o, e);
+}
+
+static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
+{
+	struct infer x = {.tool = t, .a = &a};
+	bool talk;
+	int s = check(e);
+
+	if (s == 0)
+		s = pm_env_get(&x.env, e);
+	if (s == 0)
+		s = open_device(&x.dev, &a.dev, &x.env, &a.quiet, e);
+	if (s == 0)
+		s = pm_model_open(&x.model, a.model, x.env.share, a.family, x.dev, precision_of(&a.dev), false, e);
+	if (s == 0)
+		s = open_adapters(&x.adapters, x.model, &a.adapters, e);
+	if (s == 0)
+		s = open_tokenizer(&x, e);
+	if (s == 0)
+		s = sampling(&x, e);
+	if (s == 0)
+		s = open_engine(&x, argc - 1, e);
+	pm_signals_catch();
+	talk = a.interactive || (argc == 1 && !a.json && isatty(0) && isatty(1));
+	if (s == 0 && talk && argc > 1)
+		s = pm_fail(e, PM_USAGE, "a conversation takes no prompts as arguments");
+	if (s == 0)
+		s = talk ? infer_chat(&x, e) : a.json ? infer_lines(&x, argc, argv, e) : infer_prompts(&x, argc, argv, e);
+	if (s == 0 && a.dev.profile)
+		s = pm_dev_profile(x.dev, stderr, e);
+	if (s == 0 && pm_signals_got())
+		e->status = (enum pm_status)(128 + pm_signals_got());
+	pm_engine_free(x.engine);
+	pm_generation_free(&x.gen);
+	pm_template_close(x.tmpl);
+	pm_tokenizer_close(x.tok);
+	pm_adapters_free(x.adapters);
+	pm_model_close(x.model);
+	pm_dev_close(x.dev);
+	pm_env_free(&x.env);
+	return s;
+}
+
+int main(int argc, char **argv)
+{
+	return pm_tool_main(&tool, argc, argv, run);
+}
