@@ -1,0 +1,208 @@
+/* fixture.h: the golden cases of whole models: finding them, reading their numbers, holding ours against them. The tolerances are
+ * those of the collection's README (float32 arithmetic), times `slack` where a faster path is tested. */
+#ifndef PM_TESTS_FIXTURE_H
+#define PM_TESTS_FIXTURE_H
+
+#include <dirent.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "model/model.h"
+#include "tap.h"
+#include "train/trainer.h"
+
+static struct pm_err err;
+static struct pm_dev *dev;
+
+/* The collection, or the small part of it that is always here. */
+static const char *fixtures(void)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof path, "%s/fixtures", golden_dir() ? golden_dir() : "tests/golden");
+	return path;
+}
+
+__attribute__((unused)) static int open_dev(bool reference)
+{
+	const char *cache = getenv("PM_CACHE");
+	struct pm_dev_opts o = {.select = "cpu", .kernels = "kernels", .share = "share", .cache = cache && *cache ? cache : NULL, .reference = reference};
+
+	return check(pm_dev_open(&dev, &o, &err) == 0, "the device opens%s%s", err.text[0] ? ": " : "", err.text);
+}
+
+static char *join_path(const char *a, const char *b)
+{
+	char *p = pm_path(a, b, &err);
+
+	if (!p)
+		exit(70);
+	return p;
+}
+
+/* A case: its directory, the model's directory, golden.json. */
+struct fixture {
+	char *name, *dir, *model;
+	json_t *golden;
+};
+
+__attribute__((unused)) static int fixture_open(struct fixture *f, const char *name)
+{
+	const char *base, *model_dir = NULL;
+	char *p;
+
+	memset(f, 0, sizeof *f);
+	f->name = pm_strdup(name, &err);
+	f->dir = join_path(fixtures(), name);
+	p = join_path(f->dir, "golden.json");
+	f->golden = pm_exists(p) ? pm_json_file(p, &err) : NULL;
+	free(p);
+	if (!f->golden)
+		return -1;
+	base = json_string_value(json_object_get(f->golden, "base"));
+	model_dir = json_string_value(json_object_get(f->golden, "model_dir"));
+	f->model = base ? join_path(f->dir, base) : model_dir ? join_path(fixtures(), model_dir) : pm_strdup(f->dir, &err);
+	return 0;
+}
+
+__attribute__((unused)) static void fixture_close(struct fixture *f)
+{
+	free(f->name);
+	free(f->dir);
+	free(f->model);
+	json_decref(f->golden);
+}
+
+/* Calls run for every case of a family's folder (in name order). */
+__attribute__((unused)) static int each_case(const char *family, void (*run)(struct fixture *f))
+{
+	char *dir = join_path(fixtures(), family), name[512];
+	struct dirent **list;
+	int n = scandir(dir, &list, NULL, alphasort), i, found = 0;
+
+	for (i = 0; i < n; i++) {
+		struct fixture f;
+
+		snprintf(name, sizeof name, "%s/%s", family, list[i]->d_name);
+		if (list[i]->d_name[0] != '.' && fixture_open(&f, name) == 0) {
+			run(&f);
+			fixture_close(&f);
+			found++;
+		}
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+	free(dir);
+	return found;
+}
+
+__attribute__((unused)) static struct pm_model *open_model(const struct fixture *f, bool train_all)
+{
+	struct pm_model *m;
+
+	if (pm_model_open(&m, f->model, "share", NULL, dev, PM_PREC_F32, train_all, &err) == 0)
+		return m;
+	check(0, "%s: the model opens: %s", f->name, err.text);
+	return NULL;
+}
+
+__attribute__((unused)) static struct pm_rows *open_rows(const char *dir, const char *file, const struct pm_model *m)
+{
+	char *p = join_path(dir, file);
+	const char *paths[1] = {p};
+	struct pm_rows *r = NULL;
+	const char *tmp = getenv("TMPDIR");
+
+	if (pm_rows_open(&r, paths, 1, tmp ? tmp : "/tmp", m->spec->vocab, NULL, &err) < 0)
+		check(0, "%s: rows: %s", p, err.text);
+	free(p);
+	return r;
+}
+
+__attribute__((unused)) static double number(const json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
+__attribute__((unused)) static int near(double a, double b, double tol)
+{
+	return fabs(a - b) <= tol * fabs(b);
+}
+
+/* ‖a − b‖ and ‖b‖, b from a file. */
+__attribute__((unused)) static void distance(const float *a, const struct pm_view *v, size_t n, double *diff, double *norm)
+{
+	float *b = pm_alloc(n, sizeof *b, &err);
+	size_t i;
+
+	*diff = *norm = 0;
+	pm_to_f32(b, v->data, v->type, n);
+	for (i = 0; i < n; i++) {
+		*diff += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+		*norm += (double)b[i] * b[i];
+	}
+	free(b);
+}
+
+static inline size_t view_count(const struct pm_view *v)
+{
+	return v->bytes / (size_t)pm_dtype(v->type)->bytes;
+}
+
+/* gpt2: the key third of c_attn.bias has no gradient in exact arithmetic: both sides are rounding noise. */
+__attribute__((unused)) static bool noisy_bias(const char *name)
+{
+	return strstr(name, "c_attn.bias") != NULL;
+}
+
+/* Gradients that a trainer holds against tensors PREFIX.NAME of a file. */
+__attribute__((unused)) static void compare_gradients(const char *what, const struct pm_params *p, const struct pm_safetensors *golden, double tol)
+{
+	double worst = 0;
+	size_t i, k, n, seen = 0;
+	const char *where = "";
+	char name[512];
+
+	for (i = 0; i < p->n; i++) {
+		const struct pm_view *v;
+		double diff, norm, part, pn;
+		float *g;
+
+		snprintf(name, sizeof name, "grad.%s", p->param[i].name);
+		v = pm_safetensors_find(golden, name);
+		if (!v)
+			continue;
+		seen++;
+		n = view_count(v);
+		g = pm_alloc(n, sizeof *g, &err);
+		if ((int64_t)n != p->param[i].count || pm_mem_read(p->param[i].grad, 0, g, n * sizeof *g, &err) < 0) {
+			check(0, "%s: gradient of %s: %lld values wanted", what, name, (long long)n);
+			free(g);
+			return;
+		}
+		if (noisy_bias(name)) {
+			float *b = pm_alloc(n, sizeof *b, &err);
+
+			pm_to_f32(b, v->data, v->type, n);
+			for (k = n / 3; k < 2 * n / 3; k++)
+				g[k] = fabsf(g[k] - b[k]) < 1e-6f ? b[k] : g[k];
+			free(b);
+		}
+		distance(g, v, n, &diff, &norm);
+		part = norm > 0 ? sqrt(diff / norm) : 0;
+		pn = part;
+		if (pn > worst) {
+			worst = pn;
+			where = p->param[i].name;
+		}
+		free(g);
+	}
+	check(seen > 0 && worst <= tol, "%s: %zu gradients, worst %.2e of its norm%s%s", what, seen, worst, worst > tol ? " at " : "", worst > tol ? where : "");
+}
+
+#endif

@@ -1,0 +1,149 @@
+/* golden_greedy.c: greedy tokens, decoded from a cache in batches of unequal prompts, against the reference's, which recomputes
+ * everything for every token; the same whatever the chunk and the number of slots. */
+#include "fixture.h"
+#include "run/engine.h"
+
+#define MOST 64
+
+struct job {
+	struct pm_sequence seq[MOST];
+	const json_t *want[MOST];
+	int n, at, ended;
+};
+
+static double no_clock(void)
+{
+	return 0;
+}
+
+static struct pm_sequence *next(void *arg, struct pm_err *e)
+{
+	struct job *j = arg;
+
+	(void)e;
+	return j->at < j->n ? &j->seq[j->at++] : NULL;
+}
+
+static int drawn(void *arg, struct pm_sequence *s, int32_t id, struct pm_err *e)
+{
+	(void)arg;
+	(void)s;
+	(void)id;
+	(void)e;
+	return 0;
+}
+
+static int ended(void *arg, struct pm_sequence *s, struct pm_err *e)
+{
+	struct job *j = arg;
+
+	(void)s;
+	(void)e;
+	j->ended++;
+	return 0;
+}
+
+static void add(struct job *j, const int32_t *ids, size_t n, const json_t *want)
+{
+	struct pm_sequence *s = &j->seq[j->n];
+
+	*s = (struct pm_sequence){.max_tokens = (int64_t)json_array_size(want), .how = {.top_p = 1, .penalty = 1}};
+	pm_grow(&s->ids, &s->cap, n, sizeof *ids, &err);
+	memcpy(s->ids, ids, n * sizeof *ids);
+	s->n = n;
+	j->want[j->n++] = want;
+}
+
+/* The prompts of a case: whole documents; or a number of their first ids (medium); or prompts of their own (stories260k). */
+static void collect(struct job *j, struct fixture *f, const struct pm_model *m)
+{
+	const json_t *greedy = json_object_get(f->golden, "greedy");
+	size_t first = (size_t)json_integer_value(json_object_get(f->golden, "greedy_prompt")), i, k, n = json_array_size(greedy);
+	struct pm_record rec = {0};
+	struct pm_rows *rows;
+
+	memset(j, 0, sizeof *j);
+	if (n && json_is_object(json_array_get(greedy, 0))) {
+		for (i = 0; i < n; i++) {
+			const json_t *g = json_array_get(greedy, i), *p = json_object_get(g, "prompt_ids");
+			int32_t ids[256];
+
+			for (k = 0; k < json_array_size(p); k++)
+				ids[k] = (int32_t)json_integer_value(json_array_get(p, k));
+			add(j, ids, k, json_object_get(g, "ids"));
+		}
+		return;
+	}
+	rows = open_rows(f->dir, "tokens.jsonl", m);
+	for (i = 0; rows && i < n && i < MOST; i++) {
+		pm_rows_get(rows, (int64_t)i, &rec, &err);
+		add(j, rec.ids, first ? first : rec.n, json_array_get(greedy, i));
+	}
+	pm_record_free(&rec);
+	pm_rows_close(rows);
+}
+
+static void run(struct fixture *f, const struct pm_model *m, int64_t slots, int64_t chunk)
+{
+	struct pm_engine_opts o = {.slots = slots, .context = 512, .chunk = chunk};
+	struct pm_engine_calls c = {.next = next, .drawn = drawn, .ended = ended, .clock = no_clock};
+	struct pm_engine_stats st;
+	struct pm_engine *g = NULL;
+	struct job j;
+	int i, good = 0;
+	size_t k;
+
+	collect(&j, f, m);
+	c.arg = &j;
+	if (pm_engine_new(&g, m, NULL, &o, &err) < 0 || pm_engine_run(g, &c, &st, &err) < 0) {
+		check(0, "%s: %s", f->name, err.text);
+	} else {
+		for (i = 0; i < j.n; i++) {
+			const struct pm_sequence *s = &j.seq[i];
+
+			for (k = 0; s->nprompt + k < s->n && s->ids[s->nprompt + k] == json_integer_value(json_array_get(j.want[i], k)); k++)
+				;
+			good += k == json_array_size(j.want[i]) && s->finish == PM_FINISH_LENGTH;
+			if (k != json_array_size(j.want[i]))
+				printf("# %s: answer %d differs at token %zu of %zu\n", f->name, i, k, json_array_size(j.want[i]));
+		}
+		check(j.n > 0 && good == j.n && j.ended == j.n, "%s: %d of %d answers equal, %lld at a time, chunks of %lld", f->name, good, j.n,
+		    (long long)slots, (long long)chunk);
+	}
+	for (i = 0; i < j.n; i++)
+		free(j.seq[i].ids);
+	pm_engine_free(g);
+}
+
+static void one_case(struct fixture *f)
+{
+	struct pm_model *m = json_object_get(f->golden, "greedy") ? open_model(f, false) : NULL;
+
+	if (!m)
+		return;
+	run(f, m, 1, 512);
+	run(f, m, 3, 7);
+	pm_model_close(m);
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gpt2", "medium", NULL};
+	struct fixture f;
+	int found = 0;
+	size_t i;
+
+	if (open_dev(getenv("PM_TEST_REFERENCE") != NULL)) {
+		for (i = 0; families[i]; i++)
+			if (argc < 2 || !strcmp(argv[1], families[i]))
+				found += each_case(families[i], one_case);
+		if ((argc < 2 || !strcmp(argv[1], "stories260k")) && fixture_open(&f, "stories260k") == 0) {
+			one_case(&f);
+			fixture_close(&f);
+			found++;
+		}
+	}
+	check(found > 0, "%d cases", found);
+	pm_dev_close(dev);
+	return done();
+}
