@@ -147,6 +147,8 @@ static void results(struct build *b)
 	/* A tied head shares the embedding's matrix, not its adapter: PEFT adapts the lookup alone. */
 	if (!s->tied)
 		build_lora(b, w, &o.lora);
+	if (wt && wt->grad && w->grad_head)
+		wt->grad = pm_tensor_of(b->g, PM_T_STATE, PM_F32, wt->rows, wt->cols, w->grad_head, "head's gradient");
 	if (f->opts.loss) {
 		f->target = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, 1, "target");
 		f->nll = pm_nll(b->g, x, wt, bias, f->target, &o, NULL);

@@ -24,6 +24,8 @@ struct pm_weight {
 	int64_t rows, cols;                     /* (out, in) as stored: a vector is (1, n) */
 	struct pm_mem *mem;
 	struct pm_mem *grad;                    /* where it trains: f32, borrowed from the trainer (see pm_params) */
+	struct pm_mem *grad_head;               /* a tied embedding: what comes through the head is summed apart, so that its order does
+	                                         * not depend on how a step is cut into batches */
 };
 
 struct pm_model {
@@ -90,6 +92,7 @@ struct pm_param {
 	int64_t count;
 	struct pm_mem *p;                       /* borrowed */
 	struct pm_mem *grad, *m, *v;            /* m and v NULL where only gradients were asked for */
+	struct pm_mem *grad_head;               /* see pm_weight; NULL for others */
 };
 
 struct pm_params {
@@ -101,6 +104,7 @@ struct pm_params {
  * tells model and adapters where the gradients go. */
 int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters *a, bool moments, struct pm_err *e);
 int pm_params_zero(struct pm_params *p, bool moments, struct pm_err *e);        /* gradients; and moments */
+int pm_params_join(struct pm_params *p, struct pm_dev *d, struct pm_err *e);    /* once all batches of a step ran: grad += grad_head */
 uint64_t pm_params_bytes(const struct pm_params *p);                            /* of gradients and moments */
 void pm_params_free(struct pm_params *p);
 

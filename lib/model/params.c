@@ -37,6 +37,8 @@ int pm_params_zero(struct pm_params *l, bool moments, struct pm_err *e)
 
 		if (pm_mem_zero(l->param[i].grad, 0, bytes, e) < 0)
 			return -1;
+		if (l->param[i].grad_head && pm_mem_zero(l->param[i].grad_head, 0, bytes, e) < 0)
+			return -1;
 		if (moments && (pm_mem_zero(l->param[i].m, 0, bytes, e) < 0 || pm_mem_zero(l->param[i].v, 0, bytes, e) < 0))
 			return -1;
 	}
@@ -49,8 +51,31 @@ uint64_t pm_params_bytes(const struct pm_params *l)
 	size_t i;
 
 	for (i = 0; i < l->n; i++)
-		sum += (uint64_t)l->param[i].count * sizeof (float) * (l->param[i].m ? 3 : 1);
+		sum += (uint64_t)l->param[i].count * sizeof (float) * ((l->param[i].m ? 3 : 1) + (l->param[i].grad_head ? 1 : 0));
 	return sum;
+}
+
+int pm_params_join(struct pm_params *l, struct pm_dev *d, struct pm_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (l->param[i].grad_head && pm_add_into(d, l->param[i].grad, l->param[i].grad_head, l->param[i].count, e) < 0)
+			return -1;
+	return 0;
+}
+
+/* Only a tied embedding has a second gradient. */
+static int add_head(struct pm_params *l, struct pm_model *m, struct pm_weight *w, struct pm_err *e)
+{
+	struct pm_param *q = &l->param[l->n - 1];
+
+	if (!m->spec->tied || strcmp(w->spec->role, "text.embed"))
+		return 0;
+	if (pm_mem_new(&q->grad_head, m->dev, (size_t)q->count * sizeof (float), e) < 0)
+		return -1;
+	w->grad_head = q->grad_head;
+	return 0;
 }
 
 static int add_adapters(struct pm_params *l, struct pm_adapters *a, bool moments, struct pm_err *e)
@@ -95,6 +120,8 @@ int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters
 		struct pm_weight *w = &m->weight[i];
 
 		r = add(l, m->dev, w->name, w->spec->nd, w->spec->dim, w->mem, &w->grad, moments, e);
+		if (r == 0)
+			r = add_head(l, m, w, e);
 	}
 	if (r < 0)
 		pm_params_free(l);
@@ -111,6 +138,7 @@ void pm_params_free(struct pm_params *l)
 		return;
 	for (i = 0; i < l->n; i++) {
 		pm_mem_free(l->param[i].grad);
+		pm_mem_free(l->param[i].grad_head);
 		pm_mem_free(l->param[i].m);
 		pm_mem_free(l->param[i].v);
 	}

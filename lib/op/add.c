@@ -59,3 +59,14 @@ struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tens
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "sum");
 	return pm_node(g, &op_add, 2, in, 1, &y, &(struct attr){a, b}, sizeof(struct attr)) ? y : NULL;
 }
+
+int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t count, struct pm_err *e)
+{
+	bool cpu = pm_elem_cpu(d);
+	const struct pm_kernel *k = pm_kernel(d, "add", cpu ? "add_fwd_cpu" : "add_fwd", NULL, e);
+
+	if (!k)
+		return -1;
+	return PM_LAUNCH(k, pm_elementwise(cpu, 1, count, 1, 12), e, PM_MEM(y), PM_I64(0), PM_I64(count), PM_MEM(x), PM_I64(0), PM_I64(count),
+		PM_MEM(x), PM_I64(0), PM_I64(0), PM_I64(count), PM_F32(1), PM_F32(0), PM_I32(0), PM_I32(1));
+}

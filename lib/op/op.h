@@ -109,6 +109,8 @@ enum pm_act { PM_ACT_SILU, PM_ACT_GELU, PM_ACT_GELU_TANH, PM_ACT_GELU_QUICK, PM_
 struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *x, struct pm_tensor *up);
 /* add.c: y = a·x + b·z; z NULL: y = a·x. Gradients: x, z. */
 struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *z, float a, float b);
+/* Outside graphs: y[i] += x[i], `count` f32. */
+int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t count, struct pm_err *e);
 
 /* ---- outside graphs: steps of an optimiser, drawing a token ---- */
 

@@ -192,6 +192,8 @@ int pm_trainer_gradients(struct pm_trainer *t, struct pm_step *s, struct pm_err 
 		if (lay(t, t->rows, from + k, m, true, &laid, s, e) < 0 || run_batch(t, t->forward, t->plan, norm, &sum, e) < 0)
 			return -1;
 	}
+	if (pm_params_join(t->params, t->model->dev, e) < 0)
+		return -1;
 	s->loss = norm > 0 ? sum / norm : 0;
 	if (!isfinite(s->loss))
 		return pm_fail(e, PM_DATA, "step %lld: the loss is not finite", (long long)s->step);
