@@ -43,7 +43,7 @@ $B/%.o: %.c $B/flags
 
 # A tool that has outgrown one file keeps the rest of it in bin/NAME_*.c (pm-train: bin/train_*.c).
 .SECONDEXPANSION:
-$(TOOLS): $B/bin/pm-%: $B/bin/pm-%.o $$(patsubst %.c,$B/%.o,$$(wildcard bin/$$*_*.c)) $B/libpm.a
+$(TOOLS): $B/bin/pm-%: $B/bin/pm-%.o $$(addprefix $B/,$$(addsuffix .o,$$(basename $$(wildcard bin/$$*_*.c)))) $B/libpm.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(UNIT): %: %.o $B/libpm.a
