@@ -88,6 +88,7 @@ static int open_template(struct infer *x, struct pm_err *e)
 int answer_from_messages(struct answer **out, struct infer *x, const json_t *messages, struct pm_err *e)
 {
 	struct pm_render_opts o = {.generation_prompt = true};
+	struct pm_chat_opts how = {.train_on = PM_TRAIN_ALL};
 	struct pm_rendered text = {0};
 	struct pm_encoding enc = {0};
 	struct pm_record rec = {0};
@@ -99,7 +100,7 @@ int answer_from_messages(struct answer **out, struct infer *x, const json_t *mes
 	o.eos = pm_tokenizer_eos(x->tok) >= 0 ? pm_tokenizer_token(x->tok, pm_tokenizer_eos(x->tok)) : NULL;
 	r = pm_template_render(x->tmpl, messages, &o, &text, e);
 	if (r == 0)
-		r = pm_chat_tokens(&rec, &enc, &text, x->tok, PM_TRAIN_ALL, 0, NULL, e);
+		r = pm_chat_tokens(&rec, &enc, &text, x->tok, &how, e);
 	if (r == 0)
 		r = new_answer(out, x, e);
 	if (r == 0) {
