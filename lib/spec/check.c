@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spec/regex.h"
+#include "spec/name_match.h"
 #include "spec/spec.h"
 
 #define NAMED 3         /* of each kind of fault */
@@ -25,7 +25,7 @@ struct check {
 	const struct pm_store *store;
 	struct claim *claim;
 	size_t nclaims;
-	struct pm_regex **ignore;
+	struct pm_name_match **ignore;
 	size_t nignore;
 	struct faults missing, misshapen, unexpected;
 };
@@ -88,7 +88,7 @@ static int compile_ignores(struct check *c, struct pm_err *e)
 	if (!c->ignore)
 		return -1;
 	for (; c->spec->ignore && c->spec->ignore[c->nignore]; c->nignore++)
-		if (pm_regex_new(&c->ignore[c->nignore], c->spec->ignore[c->nignore], e) < 0)
+		if (pm_name_match_new(&c->ignore[c->nignore], c->spec->ignore[c->nignore], e) < 0)
 			return pm_ctx(e, "family %s: 'ignore'", c->spec->family);
 	return 0;
 }
@@ -157,7 +157,7 @@ static int check_present(struct check *c, const struct pm_view *v, struct pm_err
 	if (hit && pm_spec_view(c->spec, hit->tensor, c->store) == v)
 		return check_shape(c, hit->tensor, v, e);
 	for (i = 0; !hit && i < c->nignore; i++)
-		if ((r = pm_regex_match(c->ignore[i], v->name, e)) != 0)
+		if ((r = pm_name_match_whole(c->ignore[i], v->name, e)) != 0)
 			return r < 0 ? -1 : 0;
 	return fault(&c->unexpected, v->name, e) < 0 ? -1 : 0;
 }
@@ -195,7 +195,7 @@ int pm_spec_check(const struct pm_spec *s, const struct pm_store *store, struct 
 	if (r == 0)
 		r = verdict(&c, e);
 	for (i = 0; i < c.nignore; i++)
-		pm_regex_free(c.ignore[i]);
+		pm_name_match_free(c.ignore[i]);
 	free(c.ignore);
 	free(c.claim);
 	pm_str_free(&c.missing.text);

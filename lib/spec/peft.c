@@ -6,15 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spec/regex.h"
+#include "spec/name_match.h"
 
 #define SHORTEN 20      /* from so many targets on PEFT stores the shortest telling suffixes in place of full names */
 
 struct match {
 	struct pm_peft *p;
 	const struct pm_spec *spec;
-	struct pm_regex *target, *exclude;
-	struct pm_regex **rank, **alpha;
+	struct pm_name_match *target, *exclude;
+	struct pm_name_match **rank, **alpha;
 	bool *hit;                              /* one a target, then one a module to save */
 	size_t ntargets, nsave, cap;
 };
@@ -301,26 +301,26 @@ static int is_target(struct match *m, const char *name, struct pm_err *e)
 			m->hit[i] = true;
 			found = found || !strcmp(name, c->targets[i]) || layer_wanted(c, name);
 		}
-	if (m->target && (r = pm_regex_match(m->target, name, e)) != 0) {
+	if (m->target && (r = pm_name_match_whole(m->target, name, e)) != 0) {
 		if (r < 0)
 			return -1;
 		found = true;
 	}
 	if (!found || in_list(name, c->exclude) || saved_part(c, name))
 		return 0;
-	if (m->exclude && (r = pm_regex_match(m->exclude, name, e)) != 0)
+	if (m->exclude && (r = pm_name_match_whole(m->exclude, name, e)) != 0)
 		return r < 0 ? -1 : 0;
 	return 1;
 }
 
 /* The first pattern that matches the end of a name gives the value. */
-static int by_pattern(double *value, struct pm_regex *const *regex, const struct pm_pattern *list, size_t n, const char *name, struct pm_err *e)
+static int by_pattern(double *value, struct pm_name_match *const *regex, const struct pm_pattern *list, size_t n, const char *name, struct pm_err *e)
 {
 	size_t i;
 	int r;
 
 	for (i = 0; i < n; i++) {
-		r = pm_regex_match(regex[i], name, e);
+		r = pm_name_match_whole(regex[i], name, e);
 		if (r < 0)
 			return -1;
 		if (r > 0) {
@@ -398,7 +398,7 @@ static int check_hits(const struct match *m, struct pm_err *e)
 	return 0;
 }
 
-static int compile_patterns(struct pm_regex ***out, const struct pm_pattern *list, size_t n, struct pm_err *e)
+static int compile_patterns(struct pm_name_match ***out, const struct pm_pattern *list, size_t n, struct pm_err *e)
 {
 	struct pm_str s = {0};
 	size_t i;
@@ -409,18 +409,18 @@ static int compile_patterns(struct pm_regex ***out, const struct pm_pattern *lis
 		pm_str_clear(&s);
 		r = pm_str_printf(&s, e, "(.*\\.)?(%s)", list[i].regex);
 		if (r == 0)
-			r = pm_regex_new(&(*out)[i], s.data, e);
+			r = pm_name_match_new(&(*out)[i], s.data, e);
 	}
 	pm_str_free(&s);
 	return *out ? r : -1;
 }
 
-static void free_patterns(struct pm_regex **list, size_t n)
+static void free_patterns(struct pm_name_match **list, size_t n)
 {
 	size_t i;
 
 	for (i = 0; list && i < n; i++)
-		pm_regex_free(list[i]);
+		pm_name_match_free(list[i]);
 	free(list);
 }
 
@@ -435,8 +435,8 @@ static int match_all(struct match *m, struct pm_err *e)
 	m->ntargets = count(c->targets);
 	m->nsave = count(c->save);
 	m->hit = pm_alloc(m->ntargets + m->nsave, sizeof *m->hit, e);
-	if (!m->hit || (c->target_regex && pm_regex_new(&m->target, c->target_regex, e) < 0) ||
-	    (c->exclude_regex && pm_regex_new(&m->exclude, c->exclude_regex, e) < 0) ||
+	if (!m->hit || (c->target_regex && pm_name_match_new(&m->target, c->target_regex, e) < 0) ||
+	    (c->exclude_regex && pm_name_match_new(&m->exclude, c->exclude_regex, e) < 0) ||
 	    compile_patterns(&m->rank, c->rank_pattern, c->nrank, e) < 0 || compile_patterns(&m->alpha, c->alpha_pattern, c->nalpha, e) < 0)
 		return -1;
 	for (i = 0; i < m->spec->ntensors; i++) {
@@ -466,8 +466,8 @@ int pm_peft_match(struct pm_peft **out, const struct pm_lora_config *c, const st
 		r = match_all(&m, e);
 	free_patterns(m.rank, c->nrank);
 	free_patterns(m.alpha, c->nalpha);
-	pm_regex_free(m.target);
-	pm_regex_free(m.exclude);
+	pm_name_match_free(m.target);
+	pm_name_match_free(m.exclude);
 	free(m.hit);
 	if (r < 0)
 		pm_peft_free(m.p);

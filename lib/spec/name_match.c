@@ -1,4 +1,4 @@
-#include "spec/regex.h"
+#include "spec/name_match.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -7,15 +7,15 @@
 
 #include "base/mem.h"
 
-struct pm_regex {
+struct pm_name_match {
 	pcre2_code *code;
 	pcre2_match_data *match;
 	char *pattern;
 };
 
-int pm_regex_new(struct pm_regex **out, const char *pattern, struct pm_err *e)
+int pm_name_match_new(struct pm_name_match **out, const char *pattern, struct pm_err *e)
 {
-	struct pm_regex *r = pm_alloc(1, sizeof *r, e);
+	struct pm_name_match *r = pm_alloc(1, sizeof *r, e);
 	PCRE2_UCHAR words[160];
 	PCRE2_SIZE at;
 	int code;
@@ -39,11 +39,11 @@ int pm_regex_new(struct pm_regex **out, const char *pattern, struct pm_err *e)
 	*out = r;
 	return 0;
 fail:
-	pm_regex_free(r);
+	pm_name_match_free(r);
 	return -1;
 }
 
-int pm_regex_match(const struct pm_regex *r, const char *text, struct pm_err *e)
+int pm_name_match_whole(const struct pm_name_match *r, const char *text, struct pm_err *e)
 {
 	int n = pcre2_match(r->code, (PCRE2_SPTR)text, strlen(text), 0, 0, r->match, NULL);
 	PCRE2_UCHAR words[160];
@@ -56,7 +56,7 @@ int pm_regex_match(const struct pm_regex *r, const char *text, struct pm_err *e)
 	return pm_fail(e, PM_DATA, "'%.200s' on '%.200s': %s", r->pattern, text, (const char *)words);
 }
 
-void pm_regex_free(struct pm_regex *r)
+void pm_name_match_free(struct pm_name_match *r)
 {
 	if (!r)
 		return;
