@@ -86,6 +86,22 @@ tokenizer() {
 	printf 'a b' | pm-tokenize -q -m "$(tokenizer gpt2)" --json --format plain | jq -e '.ids == [64, 275]'
 }
 
+@test "pm-tokenize: ids, offsets and text are those of the tokenizers library, through the tool" {
+	for m in llama2 llama3_1 mistral_v01 qwen3 gemma3 gpt2 stories260K; do
+		needs_golden "data/tokenizers/$m"
+		t=$(tokenizer $m)
+		jq -c 'select(.disputed | not)' "$t/golden.jsonl" >rows
+		jq -c '{text}' rows | pm-tokenize -q -m "$t/tokenizer.json" --format text --json --parse-special | jq -c .ids >have
+		jq -c .ids rows | diff - have
+		jq -c '{text}' rows | pm-tokenize -q -m "$t" --format text --json --parse-special --no-special | jq -c '[.ids, .offsets]' >have
+		jq -c '[.ids_no_special, .offsets]' rows | diff - have
+		jq -c '{text}' rows | pm-tokenize -q -m "$t" --format text --json --no-special | jq -c .ids >have
+		jq -c '.ids_special_as_text // .ids_no_special' rows | diff - have
+		jq -c '{ids: .ids_no_special}' rows | pm-tokenize -m "$t" --decode --json | jq -c .text >have
+		jq -c .decoded rows | diff - have
+	done
+}
+
 @test "pm-tokenize: an empty text is an empty document" {
 	echo '{"text":""}' | pm-tokenize -q -m "$(tiny)" --no-special --json | jq -e '.ids == [] and .offsets == []'
 }

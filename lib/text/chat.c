@@ -40,12 +40,13 @@ struct format {
 	.prompt = "<start_of_turn>model\n", .bos = ONCE, .assistant_role = "model", .space = TRIM, .alternate = true, .any_role = true
 
 enum {
-	F_CHATML, F_CHATML_HELPFUL, F_CHATML_QWEN25, F_CHATML_SMOLLM2, F_LLAMA2, F_LLAMA3, F_LLAMA3_PROMPTS, F_GEMMA3, F_GEMMA,
+	F_CHATML, F_CHATML_THREE, F_CHATML_HELPFUL, F_CHATML_QWEN25, F_CHATML_SMOLLM2, F_LLAMA2, F_LLAMA3, F_LLAMA3_PROMPTS, F_GEMMA3, F_GEMMA,
 	F_MISTRAL, F_MISTRAL_01, F_MISTRAL_02, F_MISTRAL_NEMO,
 };
 
 static const struct format formats[] = {
 	[F_CHATML] = {.name = "chatml", CHATML, .any_role = true},
+	[F_CHATML_THREE] = {.name = "chatml", CHATML},         /* no roles but system, user, assistant */
 	[F_CHATML_HELPFUL] = {.name = "chatml", CHATML, .any_role = true, .default_system = "You are a helpful assistant."},
 	[F_CHATML_QWEN25] = {.name = "chatml", CHATML, .default_system = "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."},
 	[F_CHATML_SMOLLM2] = {.name = "chatml", CHATML, .any_role = true,
@@ -80,6 +81,9 @@ static const struct {
 	{"de9cde7d1b0ca0cc87459a6673e0d12fb89c070bdb24e4a30b6e4d187b226221", F_CHATML_SMOLLM2},	/* SmolLM2-Instruct */
 	{"55b2f4a26ac9ee719330a61a0c39d9e538b0e9322212f048326318cff4f8674a", F_CHATML_QWEN25},	/* Qwen2.5-Instruct */
 	{"f3714f7117c9d447db80ceb3fcb67a64ba08d149dd4434fe53add9c7f1dd344b", F_CHATML_QWEN25},	/* the same, TRL's training variant */
+	{"64f85b198065d0fba2a81f37e10ed68161ce2c19a754c7100e67e0ca2ee9c326", F_CHATML_THREE},	/* Qwen3-Instruct-2507 */
+	{"48e17aa3caf5bf20075b6e7366864ee943e00b6f0752aadfe8b670c2ab0291a5", F_CHATML_THREE},	/* the same, TRL's training variant */
+	{"eae48a3307931acb10a6fce475a36b711709672ea79ee1a9bc52f083d8b0a2af", F_CHATML_THREE},	/* Qwen3-Coder */
 	{"e8d5b5a546d3f19df16a5320c614fab05bdc4edd50e850f1afd947b503ea41cf", F_LLAMA2},	/* Llama-2-chat */
 	{"ba03a121d097859c7b5b9cd03af99aafe95275210d2876f642ad9929a150f122", F_LLAMA3},	/* Llama-3-Instruct */
 	{"bc213ef03ac49e40c58b11933b109235e63d25f13e7cd4df966c577966d2345e", F_LLAMA3},	/* the same, TRL's training variant */

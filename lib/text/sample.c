@@ -63,7 +63,7 @@ static int need_tokenizer(const struct pm_sampler *s, struct pm_err *e)
 	return s->o.tokenizer ? 0 : pm_fail(e, PM_USAGE, "a model was wanted for its tokenizer (-m DIR)");
 }
 
-/* Offsets in code points of the text, from those in bytes. They rise almost always; where one does not, counting starts anew. */
+/* Offsets in code points of the text, from those in bytes: counted on from the one before, or back where tokens share a character. */
 static int put_offsets(struct slot *t, struct pm_err *e)
 {
 	struct pm_sample *d = &t->d;
@@ -75,10 +75,10 @@ static int put_offsets(struct slot *t, struct pm_err *e)
 	for (i = 0; i < 2 * d->enc.n; i++) {
 		size_t byte = i % 2 ? d->enc.to[i / 2] : d->enc.from[i / 2];
 
-		if (byte < at)
-			at = points = 0;
 		for (k = at; k < byte; k++)
 			points += ((unsigned char)d->text[k] & 0xc0) != 0x80;
+		for (k = byte; k < at; k++)
+			points -= ((unsigned char)d->text[k] & 0xc0) != 0x80;
 		at = byte;
 		d->record.offsets[i] = points;
 	}

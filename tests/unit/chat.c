@@ -54,7 +54,7 @@ static bool beyond(const json_t *conv, const char *template)
 		if (!json_is_string(json_object_get(m, "content")) || json_object_get(m, "tool_calls") ||
 		    !strcmp(json_string_value(json_object_get(m, "role")), "tool"))
 			return true;
-	/* Qwen 2.5 leaves out what is said in a role that it does not know; that is refused here. */
+	/* Qwen's leave out what is said in a role that they do not know, or write it as ever; it is refused here. */
 	return strstr(template, "wen") && (!strncmp(id, "developer", 9) || !strncmp(id, "unknown_role", 12));
 }
 
@@ -172,6 +172,7 @@ int main(void)
 		{"npmcfg__llama3", "llama3"}, {"npmcfg__llama3_1", "llama3"}, {"trl__llama3_training", "llama3"}, {"npmcfg__gemma3", "gemma"},
 		{"trl__gemma3_training", "gemma"}, {"llamacpp__google-gemma-2-2b-it", "gemma"}, {"trl__gemma_training", "gemma"},
 		{"llamacpp__Qwen-Qwen2.5-7B-Instruct", "chatml"}, {"trl__qwen2_5_training", "chatml"},
+		{"trl__qwen3_instruct_2507", "chatml"}, {"trl__qwen3_instruct_2507_training", "chatml"}, {"llamacpp__Qwen3-Coder", "chatml"},
 		{"llamacpp__mistralai-Mistral-Nemo-Instruct-2407", "mistral"},
 	};
 	const char *shared = golden_dir();
