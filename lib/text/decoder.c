@@ -7,7 +7,7 @@
 #include "text/bytelevel.h"
 #include "text/part.h"
 #include "text/pretok.h"
-#include "text/regex.h"
+#include "text/pattern.h"
 #include "text/unicode.h"
 
 struct stage;
@@ -25,7 +25,7 @@ struct decoder_type {
 
 struct pm_decoder {
 	const struct decoder_type *type;
-	struct pm_regex re;
+	struct pm_pattern re;
 	char *a, *b;                    /* two strings, as the part understands them */
 	size_t a_n, b_n, start, stop;
 	bool flag;
@@ -120,7 +120,7 @@ static int replace_token(struct stage *s, const char *t, size_t n, struct pm_err
 	int r;
 
 	pm_str_clear(&s->held);
-	while ((r = pm_regex_next(&s->d->re, &s->match, &f, &from, &to, e)) > 0) {
+	while ((r = pm_pattern_next(&s->d->re, &s->match, &f, &from, &to, e)) > 0) {
 		if (pm_str_put(&s->held, t + done, from - done, e) < 0 || pm_str_put(&s->held, s->d->a, s->d->a_n, e) < 0)
 			return -1;
 		done = to;
@@ -530,7 +530,7 @@ int pm_decoders_read(struct pm_decoders *ds, const json_t *o, struct pm_err *e)
 void pm_decoders_free(struct pm_decoders *ds)
 {
 	for (size_t i = 0; i < ds->n; i++) {
-		pm_regex_free(&ds->v[i].re);
+		pm_pattern_free(&ds->v[i].re);
 		free(ds->v[i].a);
 		free(ds->v[i].b);
 	}

@@ -184,7 +184,7 @@ NORMALIZER(strip)
 struct text {
 	char *s;
 	size_t n;
-	struct pm_regex re;
+	struct pm_pattern re;
 };
 
 static int prepend_build(struct pm_part *p, const json_t *o, struct pm_err *e)
@@ -203,7 +203,7 @@ static void text_free(struct pm_part *p)
 	struct text *t = p->conf;
 
 	free(t->s);
-	pm_regex_free(&t->re);
+	pm_pattern_free(&t->re);
 }
 
 NORMALIZER(prepend)
@@ -247,7 +247,7 @@ NORMALIZER(replace)
 	size_t from, to;
 	int r;
 
-	while ((r = pm_regex_next(&t->re, &w->match, &f, &from, &to, e)) > 0) {
+	while ((r = pm_pattern_next(&t->re, &w->match, &f, &from, &to, e)) > 0) {
 		*changed = true;
 		if (pm_edit_copy(&ed, from, e) < 0)
 			return -1;

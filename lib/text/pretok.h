@@ -3,7 +3,7 @@
 #define PM_TEXT_PRETOK_H
 
 #include "text/part.h"
-#include "text/regex.h"
+#include "text/pattern.h"
 
 /* True where the last pre-tokenizer, and no other, is ByteLevel: then the model may work on bytes as they are, and
  * pm_pretok_raw tells the part to leave them so. */
@@ -19,6 +19,6 @@ void pm_split_free(struct pm_part *p);
 int pm_split_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e);
 
 /* {"String": …} or {"Regex": …}. */
-int pm_split_pattern(struct pm_regex *re, const char **text, bool *literal, const json_t *o, struct pm_err *e);
+int pm_split_pattern(struct pm_pattern *re, const char **text, bool *literal, const json_t *o, struct pm_err *e);
 
 #endif

@@ -8,13 +8,13 @@
 #include "text/worker.h"
 
 struct split {
-	struct pm_regex re;
+	struct pm_pattern re;
 	pm_match_fn *match;             /* or by hand */
 	enum pm_cut_how how;
 	bool invert;
 };
 
-int pm_split_pattern(struct pm_regex *re, const char **text, bool *literal, const json_t *o, struct pm_err *e)
+int pm_split_pattern(struct pm_pattern *re, const char **text, bool *literal, const json_t *o, struct pm_err *e)
 {
 	const json_t *p = json_object_get(o, "pattern"), *s = json_object_get(p, "String"), *r = json_object_get(p, "Regex");
 
@@ -23,7 +23,7 @@ int pm_split_pattern(struct pm_regex *re, const char **text, bool *literal, cons
 	*literal = s != NULL;
 	s = s ? s : r;
 	*text = json_string_value(s);
-	return pm_regex_new(re, *text, json_string_length(s), *literal, e);
+	return pm_pattern_new(re, *text, json_string_length(s), *literal, e);
 }
 
 int pm_split_build(struct pm_part *p, const json_t *o, struct pm_err *e)
@@ -45,7 +45,7 @@ void pm_split_free(struct pm_part *p)
 {
 	struct split *s = p->conf;
 
-	pm_regex_free(&s->re);
+	pm_pattern_free(&s->re);
 }
 
 int pm_split_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e)
@@ -66,7 +66,7 @@ int pm_split_run(const struct pm_part *p, const struct pm_view *in, struct pm_si
 		}
 		return 0;
 	}
-	while ((r = pm_regex_next(&s->re, &w->match, &f, &from, &to, e)) > 0)
+	while ((r = pm_pattern_next(&s->re, &w->match, &f, &from, &to, e)) > 0)
 		if (pm_cut_match(&cut, from, to, e) < 0)
 			return -1;
 	return r < 0 ? -1 : pm_cut_end(&cut, e);

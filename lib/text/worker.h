@@ -3,7 +3,7 @@
 #ifndef PM_TEXT_WORKER_H
 #define PM_TEXT_WORKER_H
 
-#include "text/regex.h"
+#include "text/pattern.h"
 #include "text/view.h"
 
 struct pm_bpe_scratch;

@@ -1,5 +1,5 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include "text/regex.h"
+#include "text/pattern.h"
 
 #include <pcre2.h>
 #include <stdio.h>
@@ -192,7 +192,7 @@ static int translate(struct pm_str *out, const char *p, size_t n, struct pm_err 
 	return 0;
 }
 
-static int compile(struct pm_regex *re, const struct pm_str *s, struct pm_err *e)
+static int compile(struct pm_pattern *re, const struct pm_str *s, struct pm_err *e)
 {
 	PCRE2_UCHAR text[256];
 	PCRE2_SIZE at;
@@ -207,7 +207,7 @@ static int compile(struct pm_regex *re, const struct pm_str *s, struct pm_err *e
 	return 0;
 }
 
-int pm_regex_new(struct pm_regex *re, const char *pattern, size_t n, bool literal, struct pm_err *e)
+int pm_pattern_new(struct pm_pattern *re, const char *pattern, size_t n, bool literal, struct pm_err *e)
 {
 	struct pm_str s = {0};
 	int r;
@@ -227,7 +227,7 @@ int pm_regex_new(struct pm_regex *re, const char *pattern, size_t n, bool litera
 	return r < 0 ? pm_ctx(e, "pattern '%.200s'", pattern) : 0;
 }
 
-void pm_regex_free(struct pm_regex *re)
+void pm_pattern_free(struct pm_pattern *re)
 {
 	pcre2_code_free(re->code);
 	free(re->literal);
@@ -254,7 +254,7 @@ static int prepare(struct pm_match *m, struct pm_err *e)
 	return 0;
 }
 
-static int next_literal(const struct pm_regex *re, struct pm_find *f, size_t *from, size_t *to)
+static int next_literal(const struct pm_pattern *re, struct pm_find *f, size_t *from, size_t *to)
 {
 	const char *p = f->s + f->at, *end = f->s + f->n;
 
@@ -269,7 +269,7 @@ static int next_literal(const struct pm_regex *re, struct pm_find *f, size_t *fr
 	return 0;
 }
 
-int pm_regex_next(const struct pm_regex *re, struct pm_match *m, struct pm_find *f, size_t *from, size_t *to, struct pm_err *e)
+int pm_pattern_next(const struct pm_pattern *re, struct pm_match *m, struct pm_find *f, size_t *from, size_t *to, struct pm_err *e)
 {
 	PCRE2_SIZE *v;
 	size_t k;
