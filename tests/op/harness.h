@@ -7,7 +7,7 @@
  *     gradients against central differences of ref, under random upstream gradients: every element of small inputs, some
  *     elements and some random directions of others; written (first contribution) and added (a second one)
  *     bits: equal for a second run in memory that is reused, for one thread and all, and, where the case has a period,
- *     for the whole batch and one sequence at a time
+ *     for the whole batch and one sequence at a time, with the operation run again before its backward pass (checkpointing)
  * Operations outside graphs have `test` instead, and call op_check.
  *
  * `optest [name …]` prints TAP, `optest --speed [name …]` times the rows marked `speed`. */

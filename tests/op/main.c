@@ -1,10 +1,12 @@
 /* main.c: optest: tests and times operations. Usage: optest [--speed] [-d DEVICE] [-k CASE] [--mask SETS] [NAME …]
- * Environment: PM_KERNELS, PM_SHARE (directories; default those of the checkout), PM_CACHE. Every test of tests/op stands
+ * Environment: PM_KERNELS, PM_SHARE (directories; default those of the checkout), PM_CACHE (default optest.cache beside the program: a cache there
+ * must be, since only a process's first device can be probed for instruction sets; the others read what that found). Every test of tests/op stands
  * in the list below; one whose file is not there (yet) is passed over. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "harness.h"
 
 #define TESTS(X) \
@@ -23,10 +25,10 @@ static const char *from_env(const char *name, const char *fallback)
 	return v ? v : fallback;
 }
 
-static struct pm_dev *open_device(const char *select, const char *mask, bool reference, int threads)
+static struct pm_dev *open_device(const char *select, const char *mask, const char *cache, bool reference, int threads)
 {
 	struct pm_dev_opts o = {.select = select, .mask = mask, .reference = reference, .threads = threads,
-		.kernels = from_env("PM_KERNELS", "kernels"), .share = from_env("PM_SHARE", "share"), .cache = getenv("PM_CACHE")};
+		.kernels = from_env("PM_KERNELS", "kernels"), .share = from_env("PM_SHARE", "share"), .cache = cache};
 	struct pm_dev *d = NULL;
 	struct pm_err e;
 
@@ -50,7 +52,9 @@ static bool chosen(const char *name, int argc, char **argv, int from)
 int main(int argc, char **argv)
 {
 	struct op_harness h = {0};
-	const char *select = getenv("PM_DEVICE"), *mask = NULL;
+	const char *select = getenv("PM_DEVICE"), *mask = NULL, *cache;
+	char beside[4096];
+	struct pm_err e;
 	bool speed = false;
 	size_t t;
 	int a;
@@ -69,11 +73,17 @@ int main(int argc, char **argv)
 			return 64;
 		}
 	}
-	h.fast = open_device(select, mask, false, 0);
+	snprintf(beside, sizeof beside, "%s.cache", argv[0]);
+	cache = from_env("PM_CACHE", beside);
+	if (pm_mkdirs(cache, &e) < 0) {
+		fprintf(stderr, "optest: %s\n", e.text);
+		return (int)e.status;
+	}
+	h.fast = open_device(select, mask, cache, false, 0);
 	if (!speed) {
-		h.portable = open_device(select, mask, true, 0);
+		h.portable = open_device(select, mask, cache, true, 0);
 		if (pm_dev_info(h.fast)->cpu && pm_dev_info(h.fast)->units > 1)
-			h.one = open_device(select, mask, false, 1);
+			h.one = open_device(select, mask, cache, false, 1);
 	}
 	for (t = 0; t < sizeof tests / sizeof *tests; t++)
 		if (tests[t] && chosen(tests[t]->name, argc, argv, a))

@@ -214,7 +214,9 @@ int op_prepare(struct op_run *r, struct pm_err *e)
 	c.g->bf16 = r->data->c->bf16 && !r->how.portable;
 	c.g->thin = r->data->c->thin;
 	r->nin = r->nout = 0;
+	c.g->segment = r->how.checkpoint;
 	r->data->t->build(&c, r->data->row);
+	c.g->segment = 0;
 	for (k = 0; k < r->nin && r->how.grad && r->how.second; k++)
 		if (r->in[k].x && r->in[k].x != r->in[k].leaf) {
 			struct pm_tensor *y = pm_add(c.g, r->in[k].x, NULL, 0.5f, 0);
@@ -227,7 +229,7 @@ int op_prepare(struct op_run *r, struct pm_err *e)
 		*e = r->err;
 		return -1;
 	}
-	if (pm_graph_ok(c.g, e) < 0 || (r->how.grad && pm_grad(c.g, false, e) < 0))
+	if (pm_graph_ok(c.g, e) < 0 || (r->how.grad && pm_grad(c.g, r->how.checkpoint, e) < 0))
 		return -1;
 	for (i = 0; r->how.keep && i < c.g->ntensors; i++)
 		c.g->tensors[i]->keep = true;

@@ -40,6 +40,7 @@ struct op_how {
 	bool keep;                      /* no memory is used twice */
 	unsigned char fill;             /* of memory nobody has written */
 	int64_t parts;                  /* the batch in so many parts; 0 and 1: whole */
+	bool checkpoint;                /* the nodes of the case are run again before their backward nodes */
 	bool direct;                    /* inputs without a copy in between (speed) */
 };
 

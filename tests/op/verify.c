@@ -330,7 +330,11 @@ static void on_device(struct op_report *p, struct op_data *d, struct expected *x
 	other.second = true;
 	if (how.grad)
 		again(p, d, &other, &first, "a gradient that is added", check_second, &(struct second){x, where, gtol});
-	other.second = other.grad = false;
+	other.second = false;
+	other.checkpoint = true;
+	if (how.grad)
+		again(p, d, &other, &first, "checkpointing", NULL, NULL);
+	other.checkpoint = other.grad = false;
 	again(p, d, &other, &first, "a run without gradients", NULL, NULL);
 	other = how;
 	other.dev = one;
