@@ -92,13 +92,16 @@ tokenizer() {
 		t=$(tokenizer $m)
 		jq -c 'select(.disputed | not)' "$t/golden.jsonl" >rows
 		jq -c '{text}' rows | pm-tokenize -q -m "$t/tokenizer.json" --format text --json --parse-special | jq -c .ids >have
-		jq -c .ids rows | diff - have
-		jq -c '{text}' rows | pm-tokenize -q -m "$t" --format text --json --parse-special --no-special | jq -c '[.ids, .offsets]' >have
-		jq -c '[.ids_no_special, .offsets]' rows | diff - have
+		jq -c .ids rows | cmp - have
 		jq -c '{text}' rows | pm-tokenize -q -m "$t" --format text --json --no-special | jq -c .ids >have
-		jq -c '.ids_special_as_text // .ids_no_special' rows | diff - have
+		jq -c '.ids_special_as_text // .ids_no_special' rows | cmp - have
 		jq -c '{ids: .ids_no_special}' rows | pm-tokenize -m "$t" --decode --json | jq -c .text >have
-		jq -c .decoded rows | diff - have
+		jq -c .decoded rows | cmp - have
+		# Long rows come without offsets.
+		jq -c 'select(.offsets)' rows >some
+		[ "$(wc -l <some)" -gt 200 ]
+		jq -c '{text}' some | pm-tokenize -q -m "$t" --format text --json --parse-special --no-special | jq -c '[.ids, .offsets]' >have
+		jq -c '[.ids_no_special, .offsets]' some | cmp - have
 	done
 }
 
