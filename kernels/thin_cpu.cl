@@ -1,13 +1,13 @@
 //! use gemm_bias
 /* thin_cpu.cl: the products of few rows of lib/op/gemm.h for CPUs: the rate of memory is what counts. A work-item takes some
- * columns of the result. Rows of A go in groups of 8, 4, 2 and 1, and the smaller the group, the more rows of B are walked side
- * by side, since memory gives more to several streams than to one. A sum is one chain of fma in 16 lanes, then the lanes are
- * added; the grouping does not change it. */
+ * columns of the result. Rows of A go in groups of 4, 2 and 1, each with 6 or 8 rows of B side by side, since memory
+ * gives more to several streams than to one. A sum is one chain of fma in 16 lanes, then the lanes are added; the grouping does
+ * not change it. Measured on 2 cores of a Zen 4 with bf16 weights: one row at the rate of memory, 16 rows at 170 GFLOP/s. */
 #ifndef TYPE_B
 #define TYPE_B f32
 #endif
 #define UNROLL _Pragma("unroll")
-#define STREAMS 8               // rows of B at once
+#define STREAMS 24              // columns at once: a multiple of 6 and 8
 
 typedef STORAGE(TYPE_B) tb;
 
@@ -101,8 +101,7 @@ inline void dots_##ROWS(__global float *c, long ldc, __global const float *a, lo
 			if (n0 + j < n) \
 				finish(c, ldc, sum16(s[r][j]), m0 + r, n0 + j, f); \
 }
-DOTS(8, 2)
-DOTS(4, 4)
+DOTS(4, 6)
 DOTS(2, 8)
 DOTS(1, 8)
 
@@ -120,17 +119,17 @@ __kernel WG1 void thin(__global float *c, long c_off, long ldc, __global const f
 	b += b_off;
 	c += c_off;
 	for (int n0 = from; n0 < end; n0 += STREAMS) {
+		const int n1 = min(end, n0 + STREAMS);
 		int m0 = 0;
-		for (; m0 + 8 <= m; m0 += 8)
-			for (int j = n0; j < min(end, n0 + STREAMS); j += 2)
-				dots_8(c, ldc, a, lda, b, ldb, m0, j, n, k, &f);
 		for (; m0 + 4 <= m; m0 += 4)
-			for (int j = n0; j < min(end, n0 + STREAMS); j += 4)
-				dots_4(c, ldc, a, lda, b, ldb, m0, j, n, k, &f);
+			for (int j = n0; j < n1; j += 6)
+				dots_4(c, ldc, a, lda, b, ldb, m0, j, n1, k, &f);
 		for (; m0 + 2 <= m; m0 += 2)
-			dots_2(c, ldc, a, lda, b, ldb, m0, n0, n, k, &f);
+			for (int j = n0; j < n1; j += 8)
+				dots_2(c, ldc, a, lda, b, ldb, m0, j, n1, k, &f);
 		for (; m0 < m; m0++)
-			dots_1(c, ldc, a, lda, b, ldb, m0, n0, n, k, &f);
+			for (int j = n0; j < n1; j += 8)
+				dots_1(c, ldc, a, lda, b, ldb, m0, j, n1, k, &f);
 	}
 }
 

@@ -5,7 +5,7 @@
 
 #define PORTABLE_LANES 32
 #define PORTABLE_ROWS 16
-#define STREAMS 8               /* columns are handed out by so many, stored (k, n) by WIDTH (thin_cpu.cl) */
+#define STREAMS 24              /* columns are handed out by so many, stored (k, n) by WIDTH (thin_cpu.cl) */
 #define WIDTH 64
 #define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
 
