@@ -164,12 +164,14 @@ __kernel void attention_join(__global float *y, long y_off, long y_ld, __global 
 
 /* delta (rows, heads) = the sum over columns of dy · y. An item: (row, head). */
 __kernel void attention_delta(__global float *delta, __global const float *dy, long dy_off, long dy_ld,
-	__global const float *y, long y_off, long y_ld)
+	__global const float *y, long y_off, long y_ld, int rows)
 {
 	const long row = get_global_id(0);
 	const int h = get_global_id(1);
 	float sum;
 
+	if (row >= rows)
+		return;
 	dy += dy_off + row * dy_ld + h * DV;
 	y += y_off + row * y_ld + h * DV;
 	ROW_DOT(sum, dy, f32, y, DV);

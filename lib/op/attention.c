@@ -5,8 +5,8 @@
  * where m grows, l and y shrink. At the end y/l, and lse = m + log l. A sink is a score before the first key, without a v.
  *
  * Backward, after delta = rowsum(dy · y): p = exp(s − lse) again from q and k; dv = pᵀ·dy; ds = p · (dy·vᵀ − delta), times
- * 1 − (s/cap)² with a soft cap; dq = scale · ds·k; dk = scale · dsᵀ·q; of a sink −Σ exp(sink − lse)·delta. One launch has the
- * queries to itself (dq), one the keys (dk, dv): each computes the scores, and nobody adds to what another writes.
+ * 1 − (s/cap)² with a soft cap; dq = scale · ds·k; dk = scale · dsᵀ·q; of a sink −Σ exp(sink − lse)·delta. In general
+ * one launch has the queries to itself (dq), one the keys (dk, dv): each computes the scores, and nobody adds to what another writes.
  *
  * Decoding has few queries: there the keys are cut in chunks at fixed places, and the results of the chunks are joined in order. */
 #include "op/op.h"
@@ -18,8 +18,8 @@
 #include "op/rowsum.h"
 
 enum {
-	LANES = 48,                     /* NL in kernels/attention_cpu.cl */
-	CHUNK = 256,                    /* keys of a chunk in decoding */
+	TILE = 48,                      /* as in kernels/attention_tile.cl */
+	PART = 256,                     /* keys of a chunk in decoding */
 };
 
 struct attr {
@@ -34,24 +34,24 @@ enum { Y, LSE, FORWARD_OUT };
 enum { B_DY = FORWARD_IN, B_Y, B_LSE, BACKWARD_IN };
 enum { DQ, DK, DV, DSINKS, BACKWARD_OUT };
 
-static const struct pm_kernel *kernel(const struct pm_node *n, const char *name, bool cpu, struct pm_err *e)
+static const struct pm_kernel *kernel(const struct pm_node *n, const char *file, const char *name, bool cpu, struct pm_err *e)
 {
 	const struct attr *a = n->attr;
-	char defines[160], k[32], v[32], s[32], full[48];
+	char defines[160], k[32], v[32], s[32], variant[48];
 
 	pm_define_type(k, sizeof k, "K", n->in[K]);
 	pm_define_type(v, sizeof v, "V", n->in[V]);
 	pm_define_type(s, sizeof s, "S", n->in[SINKS]);
 	snprintf(defines, sizeof defines, "%s%s%s-DD=%d -DDV=%d -DGROUP=%d -DPART=%d -DSOFTCAP=%d", k, v, s, (int)a->head_dim, (int)a->v_dim,
-		(int)a->group, CHUNK, a->softcap > 0);
-	snprintf(full, sizeof full, "%s%s", name, cpu ? "_cpu" : "");
-	return pm_kernel(n->g->dev, cpu ? "attention_cpu" : "attention", full, defines, e);
+		(int)a->group, PART, a->softcap > 0);
+	snprintf(variant, sizeof variant, "%s_cpu", name);
+	return pm_kernel(n->g->dev, cpu ? file : "attention", cpu ? variant : name, defines, e);
 }
 
 /* Tiles of lanes in each period of so many rows. */
 static int64_t tiles(int64_t period)
 {
-	return (period + LANES - 1) / LANES;
+	return (period + TILE - 1) / TILE;
 }
 
 /* A launch over `rows` queries or keys and the heads, `products` times q·kᵀ; operations are counted as if half of the keys
@@ -73,7 +73,7 @@ static int forward(const struct pm_node *n, struct pm_err *e)
 	const struct attr *a = n->attr;
 	const bool cpu = pm_elem_cpu(n->g->dev);
 	struct pm_tensor *const *in = n->in;
-	const struct pm_kernel *k = kernel(n, "attention_fwd", cpu, e);
+	const struct pm_kernel *k = kernel(n, "attention_cpu", "attention_fwd", cpu, e);
 	const struct pm_launch l = launch(n, cpu, in[Q]->rows, a->q_period, a->heads, 2);
 
 	if (!k)
@@ -90,7 +90,7 @@ static int forward(const struct pm_node *n, struct pm_err *e)
 
 static int64_t chunks(const struct attr *a)
 {
-	return (a->kv_period + CHUNK - 1) / CHUNK;
+	return (a->kv_period + PART - 1) / PART;
 }
 
 /* Scratch: for every row, head and chunk the largest score, the sum, and the sums of v. */
@@ -108,7 +108,7 @@ static int decode(const struct pm_node *n, struct pm_err *e)
 	struct pm_tensor *const *in = n->in;
 	const int64_t rows = in[Q]->rows, items = rows * a->kv_heads, wanted = 4 * (int64_t)pm_dev_info(n->g->dev)->units;
 	const int64_t each = (wanted + items - 1) / items;      /* workers a row and kv head: any number gives the same bits */
-	const struct pm_kernel *part = kernel(n, "attention_part", cpu, e), *join = kernel(n, "attention_join", false, e);
+	const struct pm_kernel *part = kernel(n, "attention_cpu", "attention_part", cpu, e), *join = kernel(n, "attention_cpu", "attention_join", false, e);
 	const double keys = (double)(items * a->kv_period);
 	const struct pm_launch l = {.global = {(size_t)(each < chunks(a) ? each : chunks(a)), (size_t)a->kv_heads, (size_t)rows}, .local = {1, 1, 1},
 		.flops = 2 * keys * (double)((a->head_dim + a->v_dim) * a->group),
@@ -123,13 +123,42 @@ static int decode(const struct pm_node *n, struct pm_err *e)
 
 /* ---- backward ---- */
 
-/* Scratch: delta (rows, heads), then the chunks' sums for the sinks. */
-static size_t backward_scratch(const struct pm_node *n)
+static int64_t sequences(int64_t rows, int64_t period)
+{
+	return (rows + period - 1) / period;
+}
+
+/* Whether one launch does all the gradients, with an item a sequence and kv head: five products instead of seven, with the
+ * same bits; unless that leaves cores idle. */
+static bool whole(const struct pm_node *n)
+{
+	const struct attr *a = n->attr;
+	const int64_t s = sequences(n->in[Q]->rows, a->q_period), items = s * a->kv_heads, units = pm_dev_info(n->g->dev)->units;
+
+	return pm_elem_cpu(n->g->dev) && n->out[DQ] && (n->out[DK] || n->out[DV]) && s == sequences(n->in[K]->rows, a->kv_period) &&
+		4 * items >= 3 * units * ((items + units - 1) / units);
+}
+
+/* Scratch: delta (rows, heads), the chunks' sums for the sinks, and dq while it is summed, in tiles. In floats, where each begins. */
+struct room {
+	int64_t sinks, panels, all;
+};
+
+static struct room room(const struct pm_node *n)
 {
 	const struct attr *a = n->attr;
 	const struct pm_rowsum_cut cut = pm_rowsum_cut(n->g, n->in[Q]->rows);
+	struct room r;
 
-	return sizeof (float) * (size_t)(a->heads * (n->in[Q]->rows + (n->out[DSINKS] ? cut.periods * cut.chunks : 0)));
+	r.sinks = n->in[Q]->rows * a->heads;
+	r.panels = r.sinks + (n->out[DSINKS] ? cut.periods * cut.chunks * a->heads : 0);
+	r.all = r.panels + (whole(n) ? sequences(n->in[Q]->rows, a->q_period) * a->heads * tiles(a->q_period) * TILE * ((a->head_dim + 7) / 8 * 8) : 0);
+	return r;
+}
+
+static size_t backward_scratch(const struct pm_node *n)
+{
+	return sizeof (float) * (size_t)room(n).all;
 }
 
 static int backward_q(const struct pm_node *n, bool cpu, struct pm_err *e)
@@ -137,7 +166,7 @@ static int backward_q(const struct pm_node *n, bool cpu, struct pm_err *e)
 	const struct attr *a = n->attr;
 	struct pm_tensor *const *in = n->in;
 	const int64_t rows = in[Q]->rows;
-	const struct pm_kernel *k = kernel(n, "attention_bwd_q", cpu, e);
+	const struct pm_kernel *k = kernel(n, "attention_bwd_cpu", "attention_bwd_q", cpu, e);
 	const struct pm_launch l = launch(n, cpu, rows, a->q_period, a->heads, 3);
 
 	if (!k)
@@ -154,16 +183,20 @@ static int backward_kv(const struct pm_node *n, bool cpu, struct pm_err *e)
 {
 	const struct attr *a = n->attr;
 	struct pm_tensor *const *in = n->in;
-	const int64_t keys = in[K]->rows;
-	const struct pm_kernel *k = kernel(n, "attention_bwd_kv", cpu, e);
-	const struct pm_launch l = launch(n, cpu, keys, a->kv_period, a->kv_heads, 4);
+	const int64_t rows = in[Q]->rows, keys = in[K]->rows;
+	const bool all = whole(n);
+	const struct pm_kernel *k = kernel(n, "attention_bwd_cpu", "attention_bwd_kv", cpu, e);
+	struct pm_launch l = launch(n, cpu, keys, a->kv_period, a->kv_heads, all ? 5 : 4);
 
 	if (!k)
 		return -1;
+	if (all)
+		l.global[0] = (size_t)sequences(keys, a->kv_period);
 	if (cpu)
-		return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]),
-			PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(keys), PM_I32(a->heads), PM_I32(a->group), PM_I32(tiles(a->kv_period)),
-			PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale), PM_F32(a->softcap), PM_I32(n->acc[DK]), PM_I32(n->acc[DV]));
+		return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(n->out[DQ]), PM_MEM(n->scratch), PM_I64(room(n).panels), PM_AT(in[B_DY]),
+			PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(rows),
+			PM_I32(keys), PM_I32(tiles(a->kv_period)), PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale),
+			PM_F32(a->softcap), PM_I32(n->acc[DK]), PM_I32(n->acc[DV]), PM_I32(n->acc[DQ]), PM_I32(all));
 	return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]),
 		PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(keys), PM_I32(a->heads), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap),
 		PM_I32(n->acc[DK]), PM_I32(n->acc[DV]));
@@ -175,12 +208,12 @@ static int backward_sinks(const struct pm_node *n, struct pm_err *e)
 	struct pm_tensor *const *in = n->in;
 	const int64_t rows = in[Q]->rows;
 	const struct pm_rowsum_cut cut = pm_rowsum_cut(n->g, rows);
-	const struct pm_kernel *k = kernel(n, "attention_bwd_sinks", false, e);
+	const struct pm_kernel *k = kernel(n, "attention_bwd_cpu", "attention_bwd_sinks", false, e);
 
 	if (!k || PM_LAUNCH(k, ((struct pm_launch){.global = {(size_t)a->heads, (size_t)(cut.periods * cut.chunks)}, .local = {1, 1}}), e, PM_MEM(n->scratch),
-	    PM_I64(rows * a->heads), PM_AT1(in[SINKS]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_I32(rows), PM_I32(cut.period), PM_I32(cut.chunks)) < 0)
+	    PM_I64(room(n).sinks), PM_AT1(in[SINKS]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_I32(rows), PM_I32(cut.period), PM_I32(cut.chunks)) < 0)
 		return -1;
-	return pm_rowsum_add(n->out[DSINKS], n->acc[DSINKS], n->scratch, rows * a->heads, cut, e);
+	return pm_rowsum_add(n->out[DSINKS], n->acc[DSINKS], n->scratch, room(n).sinks, cut, e);
 }
 
 static int backward(const struct pm_node *n, struct pm_err *e)
@@ -188,13 +221,15 @@ static int backward(const struct pm_node *n, struct pm_err *e)
 	const struct attr *a = n->attr;
 	struct pm_tensor *const *in = n->in;
 	const bool cpu = pm_elem_cpu(n->g->dev);
-	const struct pm_kernel *k = kernel(n, "attention_delta", cpu, e);
-	const struct pm_launch l = {.global = {(size_t)in[Q]->rows, (size_t)a->heads}, .local = {1, 1},
-		.bytes = 8 * (double)(in[Q]->rows * a->heads * a->v_dim)};
+	const struct pm_kernel *k = kernel(n, "attention_bwd_cpu", "attention_delta", cpu, e);
+	struct pm_launch l = pm_elem_launch(a->heads, in[Q]->rows);
 
-	if (!k || PM_LAUNCH(k, l, e, PM_MEM(n->scratch), PM_AT(in[B_DY]), PM_AT(in[B_Y])) < 0)
+	if (cpu)
+		l = (struct pm_launch){.global = {(size_t)tiles(in[Q]->rows), (size_t)a->heads}, .local = {1, 1}};
+	l.bytes = 8 * (double)(in[Q]->rows * a->heads * a->v_dim);
+	if (!k || PM_LAUNCH(k, l, e, PM_MEM(n->scratch), PM_AT(in[B_DY]), PM_AT(in[B_Y]), PM_I32(in[Q]->rows)) < 0)
 		return -1;
-	if (n->out[DQ] && backward_q(n, cpu, e) < 0)
+	if (n->out[DQ] && !whole(n) && backward_q(n, cpu, e) < 0)
 		return -1;
 	if ((n->out[DK] || n->out[DV]) && backward_kv(n, cpu, e) < 0)
 		return -1;

@@ -1,0 +1,201 @@
+//! use rowsum attention_tile
+/* attention_bwd_cpu.cl: the gradients of attention, for CPUs. lib/op/attention.c has the formulas, attention_tile.cl the ideas;
+ * kernels/attention.cl is the same for every device.
+ *
+ * There are two ways with the same bits. attention_bwd_kv_cpu, given memory for dq, does all the gradients of a sequence and a
+ * group of heads in one item: five products. Where that leaves cores idle, it does dk and dv in an item a tile of keys,
+ * and attention_bwd_q_cpu dq: seven products. */
+
+/* sums[column][lane] += the products of the columns of n rows with panel[row][lane], from zero for each tile. */
+inline void add_product(float16 *sums, const float *rows, int padded, int n, const float16 *panel)
+{
+	for (int d = 0; d < padded; d += RB) {
+		float16 c[RB][NV];
+
+		product(c, rows + d, 1, padded, n, panel);
+		UNROLL for (int i = 0; i < RB; i++)
+			UNROLL for (int j = 0; j < NV; j++)
+				sums[(d + i) * NV + j] += c[i][j];
+	}
+}
+
+/* delta (rows, heads) = the sum over columns of dy · y, added up in the order of the products of dy and v, so that ds is exactly
+ * zero where a query sees one key. An item: (tile of rows, head). */
+__kernel WG1 void attention_delta_cpu(__global float *delta, __global const float *dy, long dy_off, long dy_ld,
+	__global const float *y, long y_off, long y_ld, int rows)
+{
+	const long row = get_global_id(0) * TILE;
+	const int h = get_global_id(1), heads = get_global_size(1), n = min((long)TILE, rows - row);
+	float16 dyt[DV * NV], yt[DV * NV], sum[NV];
+
+	turn_in(dyt, dy + dy_off + row * dy_ld + h * DV, dy_ld, n, DV);
+	turn_in(yt, y + y_off + row * y_ld + h * DV, y_ld, n, DV);
+	zero(sum, NV);
+	for (int d = 0; d < DV; d++)
+		UNROLL for (int i = 0; i < NV; i++)
+			sum[i] = fma(dyt[d * NV + i], yt[d * NV + i], sum[i]);
+	turn_out(delta + row * heads + h, heads, sum, n, 1, 1, 0);
+}
+
+/* dq. The lanes are queries, the rows keys. An item: (tile of lanes, head). */
+__kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_ld, __global const float *dy, long dy_off, long dy_ld,
+	__global const float *lse, long lse_off, long lse_ld, __global const float *delta,
+	__global const float *q, long q_off, long q_ld, __global const float *k, long k_off, long k_ld,
+	__global const float *v, long v_off, long v_ld, __global const int *span, long span_off,
+	int rows, int heads, int group, int tiles, int q_period, int kv_period, float scale, float cap, int add)
+{
+	const int h = get_global_id(1), q0 = lanes_at(get_global_id(0), tiles, q_period);
+	const int nq = min(TILE, min((q0 / q_period + 1) * q_period, rows) - q0);
+	float16 qt[D * NV], dyt[DV * NV], dqt[DP * NV], ds[TILE * NV], store_k[NV * DP], store_v[NV * DVP];
+	float16 high[NV], along[NV];
+	float *k_tile = (float *)store_k, *v_tile = (float *)store_v;
+	struct sight see;
+	struct tile t;
+
+	if (nq <= 0)
+		return;
+	look(&see, span + span_off + 2 * q0, nq);
+	turn_in(qt, q + q_off + q0 * q_ld + h * D, q_ld, nq, D);
+	turn_in(dyt, dy + dy_off + q0 * dy_ld + h * DV, dy_ld, nq, DV);
+	lanes_in(high, lse + lse_off + q0 * lse_ld + h, lse_ld, nq);
+	lanes_in(along, delta + (long)q0 * heads + h, heads, nq);
+	zero(dqt, DP * NV);
+	k += k_off + h / group * D;
+	v += v_off + h / group * DV;
+	for (int row = see.from; row < see.to; row = t.next) {
+		t = tile_at(row, see.to, kv_period);
+		if (!any_sees(&see, t))
+			continue;
+		copy_rows(k_tile, k + t.at * k_ld, k_ld, t.n, D, DP);
+		copy_rows(v_tile, v + t.at * v_ld, v_ld, t.n, DV, DVP);
+		for (int r = 0; r < t.n; r += RB) {
+			float16 c[RB][NV];
+
+			product(c, v_tile + r * DVP, DVP, 1, DV, dyt);
+			UNROLL for (int i = 0; i < RB; i++)
+				UNROLL for (int j = 0; j < NV; j++)
+					ds[(r + i) * NV + j] = c[i][j] - along[j];
+			product(c, k_tile + r * DP, DP, 1, D, qt);
+			UNROLL for (int i = 0; i < RB; i++)
+				UNROLL for (int j = 0; j < NV; j++) {
+					const int key = t.at + r + i;
+					const float16 s = score(c[i][j], scale, cap);
+					const float16 p = select((float16)0, exp_16(s - high[j]), see.first[j] <= key & see.end[j] > key);
+
+					ds[(r + i) * NV + j] = times_slope(p * ds[(r + i) * NV + j], s, cap);
+				}
+		}
+		add_product(dqt, k_tile, DP, t.n, ds);
+	}
+	turn_out(dq + dq_off + q0 * dq_ld + h * D, dq_ld, dqt, nq, D, scale, add);
+}
+
+/* Of a tile of rows (queries) and the lanes (keys from k0 on): p, and ds, the gradient of the scaled products, zero where a query
+ * does not see a key. span, lse and delta are those of the tile's first row. */
+inline void back(float16 *p, float16 *ds, const float *q_tile, const float *dy_tile, const float16 *kt, const float16 *vt, int n, int k0,
+	__global const int *span, __global const float *lse, long lse_ld, __global const float *delta, int heads, float scale, float cap)
+{
+	const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+
+	for (int r = 0; r < n; r += RB) {
+		float16 c[RB][NV];
+
+		product(c, dy_tile + r * DVP, DVP, 1, DV, vt);
+		UNROLL for (int i = 0; i < RB; i++)
+			UNROLL for (int j = 0; j < NV; j++)
+				ds[(r + i) * NV + j] = c[i][j];
+		product(c, q_tile + r * DP, DP, 1, D, kt);
+		UNROLL for (int i = 0; i < RB; i++) {
+			const int row = min(r + i, n - 1), first = span[2 * row], end = span[2 * row + 1];
+			const float high = lse[row * lse_ld], along = delta[row * heads];
+
+			UNROLL for (int j = 0; j < NV; j++) {
+				const int16 key = k0 + 16 * j + lane;
+				const float16 s = score(c[i][j], scale, cap);
+				const float16 x = select((float16)0, exp_16(s - high), key >= first & key < end);
+
+				p[(r + i) * NV + j] = x;
+				ds[(r + i) * NV + j] = times_slope(x * (ds[(r + i) * NV + j] - along), s, cap);
+			}
+		}
+	}
+}
+
+/* The gradient that a tile of keys adds to that of a tile of queries, whose rows at .. at+n−1 are in ds: the lanes become queries. */
+inline void add_dq(__global float *panel, float16 *ds, float16 *turned, int at, int n, const float *k_tile, int nk)
+{
+	for (int i = 0; i < TILE * NV; i++)
+		if (i < at * NV || i >= (at + n) * NV)
+			ds[i] = 0;
+	turn_tile(turned, ds);
+	for (int d = 0; d < DP; d += RB) {
+		float16 c[RB][NV];
+
+		product(c, k_tile + d, 1, DP, nk, turned);
+		UNROLL for (int i = 0; i < RB; i++)
+			UNROLL for (int j = 0; j < NV; j++)
+				vstore16(vload16((d + i) * NV + j, panel) + c[i][j], (d + i) * NV + j, panel);
+	}
+}
+
+/* dk and dv (either may be NULL); with `whole` dq too, summed in panels (sequences, kv heads, GROUP, q_tiles, DP, TILE). The lanes are
+ * keys, the rows queries. An item: (tile of lanes, or with `whole` sequence, kv head). */
+__kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_ld, __global float *dv, long dv_off, long dv_ld,
+	__global float *dq, long dq_off, long dq_ld, __global float *panels, long panels_off, __global const float *dy, long dy_off, long dy_ld,
+	__global const float *lse, long lse_off, long lse_ld, __global const float *delta, __global const float *q, long q_off, long q_ld,
+	__global const float *k, long k_off, long k_ld, __global const float *v, long v_off, long v_ld, __global const int *span, long span_off,
+	__global const int *kspan, long kspan_off, int rows, int keys, int tiles, int q_tiles, int q_period, int kv_period,
+	float scale, float cap, int add_k, int add_v, int add_q, int whole)
+{
+	const int kv_head = get_global_id(1), heads = get_global_size(1) * GROUP, sequence = get_global_id(0) / (whole ? 1 : tiles);
+	const int first = sequence * kv_period + (whole ? 0 : (int)get_global_id(0) % tiles * TILE);
+	const int end = min(keys, whole ? (sequence + 1) * kv_period : min(first + TILE, (sequence + 1) * kv_period));
+	float16 kt[D * NV], vt[DV * NV], dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[TILE * NV];
+	float16 store_q[NV * DP], store_k[NV * DP], store_dy[NV * DVP];
+	float *q_tile = (float *)store_q, *k_tile = (float *)store_k, *dy_tile = (float *)store_dy;
+
+	span += span_off;
+	lse += lse_off;
+	panels += panels_off + ((long)sequence * get_global_size(1) + kv_head) * GROUP * q_tiles * DP * TILE;
+	for (int i = 0; whole && i < GROUP * q_tiles * DP * NV; i++)
+		vstore16((float16)0, i, panels);
+	for (int k0 = first; k0 < end; k0 += TILE) {
+		const int nk = min(TILE, end - k0);
+		struct sight see;
+		struct tile t;
+
+		look(&see, kspan + kspan_off + 2 * k0, nk);
+		turn_in(kt, k + k_off + k0 * k_ld + kv_head * D, k_ld, nk, D);
+		turn_in(vt, v + v_off + k0 * v_ld + kv_head * DV, v_ld, nk, DV);
+		copy_rows(k_tile, k + k_off + k0 * k_ld + kv_head * D, k_ld, nk, D, DP);
+		zero(dkt, DP * NV);
+		zero(dvt, DVP * NV);
+		for (int h = kv_head * GROUP; h < (kv_head + 1) * GROUP; h++)
+			for (int row = see.from; row < see.to; row = t.next) {
+				t = tile_at(row, see.to, q_period);
+				if (!any_sees(&see, t))
+					continue;
+				const int at = t.at % q_period % TILE;
+
+				copy_rows(q_tile, q + q_off + t.at * q_ld + h * D, q_ld, t.n, D, DP);
+				copy_rows(dy_tile, dy + dy_off + t.at * dy_ld + h * DV, dy_ld, t.n, DV, DVP);
+				back(p, ds + at * NV, q_tile, dy_tile, kt, vt, t.n, k0, span + 2 * t.at, lse + t.at * lse_ld + h, lse_ld,
+					delta + (long)t.at * heads + h, heads, scale, cap);
+				add_product(dvt, dy_tile, DVP, t.n, p);
+				add_product(dkt, q_tile, DP, t.n, ds + at * NV);
+				if (whole)
+					add_dq(panels + ((long)(h % GROUP) * q_tiles + t.at % q_period / TILE) * DP * TILE, ds, p, at, t.n, k_tile, nk);
+			}
+		if (dk)
+			turn_out(dk + dk_off + k0 * dk_ld + kv_head * D, dk_ld, dkt, nk, D, scale, add_k);
+		if (dv)
+			turn_out(dv + dv_off + k0 * dv_ld + kv_head * DV, dv_ld, dvt, nk, DV, 1, add_v);
+	}
+	for (int i = 0; whole && i < GROUP * q_tiles; i++) {
+		const int row = sequence * q_period + i % q_tiles * TILE, n = min(TILE, min(rows, (sequence + 1) * q_period) - row);
+
+		for (int j = 0; j < DP * NV; j++)
+			dkt[j] = vload16(i * DP * NV + j, panels);
+		turn_out(dq + dq_off + row * dq_ld + (kv_head * GROUP + i / q_tiles) * D, dq_ld, dkt, n, D, scale, add_q);
+	}
+}

@@ -1,0 +1,240 @@
+/* attention_tile.cl: what the kernels of attention_cpu.cl and attention_bwd_cpu.cl share: attention for CPUs, with wide vectors,
+ * work-groups of one item, and everything of a tile in private memory.
+ *
+ * The lanes of the vectors are queries (forward, dq) or keys (dk, dv), TILE of them at a time, turned once so that
+ * panel[column][lane] is a column of all. The rows of the other side come in tiles of as many, copied (and widened to float32)
+ * as they lie, and stand in the products as scalars. So every product is c[8 rows][TILE lanes] += scalar · vector, in registers;
+ * the softmax runs down the lanes without a sum across them; and what one product writes, [row][lane], is what the next reads.
+ *
+ * Tiles of lanes and tiles of rows both start anew at each period, and a row that a lane does not see adds an exact zero to
+ * it: the bits of a lane depend on nothing but itself and the rows that it sees.
+ *
+ * D, DV: columns of a head in q and k, and in v. TYPE_K, TYPE_V, TYPE_S: storage of k, v and sinks. SOFTCAP: there is a cap.
+ * GROUP: query heads of a kv head, PART: keys of a chunk, in decoding. */
+#ifndef D
+#define D 64
+#define DV 64
+#endif
+#ifndef TYPE_K
+#define TYPE_K f32
+#define TYPE_V f32
+#endif
+#ifndef TYPE_S
+#define TYPE_S f32
+#endif
+#ifndef GROUP
+#define GROUP 1
+#define PART 256
+#endif
+
+#define TILE 48                 /* lanes, and rows */
+#define NV (TILE / 16)          /* vectors of lanes */
+#define RB 8                    /* rows of a product in registers: 8 · 3 vectors of sums */
+#define UP(n) (((n) + RB - 1) / RB * RB)
+#define DP UP(D)
+#define DVP UP(DV)
+
+#define UNROLL _Pragma("unroll")
+
+/* Below every score, but finite: exp(LOWEST − LOWEST) is 1 where a lane has seen nothing yet. */
+#define LOWEST (-1e30f)
+
+/* c[r][·] = sum over i < n of a[r·row + i·step] · panel[i][·] */
+inline void product(float16 c[RB][NV], const float *a, int row, int step, int n, const float16 *panel)
+{
+	UNROLL for (int r = 0; r < RB; r++)
+		UNROLL for (int v = 0; v < NV; v++)
+			c[r][v] = 0;
+	for (int i = 0; i < n; i++, a += step, panel += NV)
+		UNROLL for (int r = 0; r < RB; r++)
+			UNROLL for (int v = 0; v < NV; v++)
+				c[r][v] = fma((float16)a[r * row], panel[v], c[r][v]);
+}
+
+inline void zero(float16 *to, int n)
+{
+	for (int i = 0; i < n; i++)
+		to[i] = 0;
+}
+
+/* A hint, wherever it points. By 3 to 10 % faster on a Zen 4: a head is a small part of each of many rows. */
+#define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
+
+/* n rows to a tile of `padded` columns, with zeros behind. Rows past them keep what they had: what it gives is not used. */
+#define COPY_ROWS(name, type) \
+	inline void name(float *tile, __global const STORAGE(type) *from, long ld, int n, int cols, int padded) \
+	{ \
+		for (int r = 0; r < n; r++, tile += padded, from += ld) { \
+			for (int i = 0; i < cols; i += 16) \
+				PREFETCH(from + TILE * ld + i); \
+			int c = 0; \
+			for (; c + 16 <= cols; c += 16) \
+				vstore16(LOAD16(type, from, c), 0, tile + c); \
+			for (; c < cols; c++) \
+				tile[c] = LOAD(type, from, c); \
+			for (; c < padded; c++) \
+				tile[c] = 0; \
+		} \
+	}
+COPY_ROWS(copy_rows, f32)
+COPY_ROWS(copy_k, TYPE_K)
+COPY_ROWS(copy_v, TYPE_V)
+
+/* A square of 16 × 16 turned around: row and lane, taken as one number of 8 bits, rotate by one bit in each of four steps. */
+inline void turn(float16 r[16])
+{
+	UNROLL for (int step = 0; step < 4; step++) {
+		float16 t[16];
+
+		UNROLL for (int i = 0; i < 8; i++) {
+			t[i] = (float16)(r[2 * i].even, r[2 * i + 1].even);
+			t[i + 8] = (float16)(r[2 * i].odd, r[2 * i + 1].odd);
+		}
+		UNROLL for (int i = 0; i < 16; i++)
+			r[i] = t[i];
+	}
+}
+
+/* A square of TILE × TILE likewise, from one place to another. */
+inline void turn_tile(float16 *to, const float16 *from)
+{
+	for (int a = 0; a < NV; a++)
+		for (int b = 0; b < NV; b++) {
+			float16 r[16];
+
+			UNROLL for (int i = 0; i < 16; i++)
+				r[i] = from[(16 * a + i) * NV + b];
+			turn(r);
+			UNROLL for (int i = 0; i < 16; i++)
+				to[(16 * b + i) * NV + a] = r[i];
+		}
+}
+
+/* panel[c][lane] = from[lane][c]; lanes past n are zeros. */
+inline void turn_in(float16 *panel, __global const float *from, long ld, int n, int cols)
+{
+	for (int v = 0; v < NV; v++)
+		for (int c = 0; c < cols; c += 16) {
+			const int wide = min(16, cols - c);
+			float16 r[16];
+
+			UNROLL for (int i = 0; i < 16; i++) {
+				r[i] = 0;
+				if (16 * v + i < n)
+					r[i] = lanes_load(f32, from + (16 * v + i) * ld + c, wide);
+			}
+			turn(r);
+			UNROLL for (int i = 0; i < 16; i++)
+				if (i < wide)
+					panel[(c + i) * NV + v] = r[i];
+		}
+}
+
+/* to[lane][c] = scale · panel[c][lane] for n lanes, added where `add`. */
+inline void turn_out(__global float *to, long ld, const float16 *panel, int n, int cols, float scale, int add)
+{
+	for (int v = 0; v < NV; v++)
+		for (int c = 0; c < cols; c += 16) {
+			const int wide = min(16, cols - c);
+			float16 r[16];
+
+			UNROLL for (int i = 0; i < 16; i++)
+				r[i] = i < wide ? scale * panel[(c + i) * NV + v] : 0;
+			turn(r);
+			UNROLL for (int i = 0; i < 16; i++)
+				if (16 * v + i < n)
+					lanes_store(r[i], to + (16 * v + i) * ld + c, wide, add);
+		}
+}
+
+/* One number a lane: from a column of a matrix; lanes past n are zeros. */
+inline void lanes_in(float16 *lanes, __global const float *from, long ld, int n)
+{
+	float *to = (float *)lanes;
+
+	for (int i = 0; i < TILE; i++)
+		to[i] = i < n ? from[i * ld] : 0;
+}
+
+/* What the lanes see: rows first .. end−1 each. */
+struct sight {
+	int16 first[NV], end[NV];
+	int from, to;                   /* rows that any lane sees lie here */
+	int all_from, all_to;           /* and these every lane sees */
+};
+
+inline void look(struct sight *s, __global const int *span, int n)
+{
+	int first[TILE], end[TILE];
+
+	s->from = INT_MAX;
+	s->to = 0;
+	s->all_from = 0;
+	s->all_to = n == TILE ? INT_MAX : 0;
+	for (int i = 0; i < TILE; i++) {
+		first[i] = i < n ? span[2 * i] : 0;
+		end[i] = i < n ? span[2 * i + 1] : 0;
+		if (first[i] < end[i]) {
+			s->from = min(s->from, first[i]);
+			s->to = max(s->to, end[i]);
+		}
+		s->all_from = max(s->all_from, first[i]);
+		s->all_to = min(s->all_to, end[i]);
+	}
+	UNROLL for (int v = 0; v < NV; v++) {
+		s->first[v] = vload16(v, first);
+		s->end[v] = vload16(v, end);
+	}
+}
+
+/* A tile of rows: it begins at a multiple of TILE from the start of a period and ends with the period at the latest. */
+struct tile {
+	int next;                       /* where the one after it begins */
+	int at, n;                      /* the part of it that is wanted, from a multiple of RB of the tile on */
+};
+
+inline struct tile tile_at(int row, int to, int period)
+{
+	const int start = row / period * period, begin = start + (row - start) / TILE * TILE;
+	struct tile t;
+
+	t.next = min(begin + TILE, start + period);
+	t.at = begin + (row - begin) / RB * RB;
+	t.n = min(t.next, to) - t.at;
+	return t;
+}
+
+inline int any_sees(const struct sight *s, struct tile t)
+{
+	int16 sees = 0;
+
+	UNROLL for (int v = 0; v < NV; v++)
+		sees |= max(s->first[v], (int16)t.at) < min(s->end[v], (int16)(t.at + t.n));
+	return any(sees);
+}
+
+/* The score of a product of query and key. */
+inline float16 score(float16 s, float scale, float cap)
+{
+	s *= scale;
+#if SOFTCAP
+	s = cap * tanh_16(s / cap);
+#endif
+	return s;
+}
+
+/* x · d score / d (scale · product), from the score. */
+inline float16 times_slope(float16 x, float16 s, float cap)
+{
+#if SOFTCAP
+	x *= 1 - (s / cap) * (s / cap);
+#endif
+	return x;
+}
+
+/* The first lane of tile number `id` of `tiles` a period, the later ones first: they see more. */
+inline int lanes_at(int id, int tiles, int period)
+{
+	return id / tiles * period + (tiles - 1 - id % tiles) * TILE;
+}
+
