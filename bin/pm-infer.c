@@ -132,7 +132,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0 && a.dev.profile)
 		s = pm_dev_profile(x.dev, stderr, e);
 	if (s == 0 && pm_signals_got())
-		e->status = (enum pm_status)(128 + pm_signals_got());
+		s = 128 + pm_signals_got();
 	pm_engine_free(x.engine);
 	pm_generation_free(&x.gen);
 	pm_template_close(x.tmpl);

@@ -138,7 +138,7 @@ static int train(struct run *r, struct pm_err *e)
 	if (status == 0 && stopped) {
 		if (!a.quiet)
 			pm_say(&tool, "stopped after step %lld: a checkpoint is in %s (go on with --resume)", (long long)r->trainer->done, a.output);
-		e->status = (enum pm_status)(128 + stopped);
+		status = 128 + stopped;
 	}
 	return status;
 }
@@ -171,8 +171,8 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		s = train_write_gradients(r.trainer, a.grads, r.provenance, e);
 	else if (s == 0)
 		s = train(&r, e);
-	if (s == 0 && a.dev.profile)
-		s = pm_dev_profile(r.dev, stderr, e);
+	if (s >= 0 && a.dev.profile && pm_dev_profile(r.dev, stderr, e) < 0)
+		s = -1;
 	close_run(&r);
 	return s;
 }
