@@ -1,0 +1,154 @@
+/* linear.c: products with weights, of training and prefill (tiles) and of decoding (few rows), and the head with its loss. */
+#include <stdlib.h>
+
+#include "bench.h"
+#include "op/op.h"
+
+#define MOST 64
+
+/* Layers that follow each other over one x (T, in), each with a weight of its own, so that no cache holds them. */
+struct layers {
+	int64_t rows, in, out, rank;
+	enum pm_dtype type;
+	int count;
+	bool bf16, thin, grad, head;
+	struct pm_graph *g;
+	struct pm_plan *plan;
+	struct pm_mem *mem[MOST];
+	size_t nmem;
+};
+
+/* Numbers around 1/32, without runs of zeros. */
+static struct pm_tensor *leaf(struct bench *b, struct layers *l, enum pm_dtype type, int64_t rows, int64_t cols)
+{
+	const size_t n = (size_t)(rows * cols), bytes = pm_dtype_bytes(type, n);
+	float *f = pm_alloc(n, sizeof *f, &b->e);
+	void *p = pm_alloc(bytes, 1, &b->e);
+	size_t i;
+
+	bench_must(b, f && p ? 0 : -1);
+	for (i = 0; i < n; i++)
+		f[i] = ((float)(i * 2654435761u % 1024) - 511.5f) / 8192;
+	if (type == PM_I32)
+		for (i = 0; i < n; i++)
+			((int32_t *)p)[i] = (int32_t)i;
+	else
+		pm_from_f32(p, type, f, n);
+	bench_must(b, pm_mem_new(&l->mem[l->nmem], b->dev, bytes, &b->e));
+	bench_must(b, pm_mem_write(l->mem[l->nmem], 0, p, bytes, &b->e));
+	free(f);
+	free(p);
+	return pm_tensor_of(l->g, PM_T_STATE, type, rows, cols, l->mem[l->nmem++], "leaf");
+}
+
+static void trains(struct bench *b, struct layers *l, struct pm_tensor *t)
+{
+	t->trains = true;
+	t->grad = leaf(b, l, PM_F32, t->rows, t->cols);
+}
+
+static void build(struct bench *b, struct layers *l)
+{
+	struct pm_lora lora = {.s = 1};
+	struct pm_tensor *x, *y = NULL, *target = NULL;
+	int i;
+
+	bench_must(b, pm_graph_new(&l->g, b->dev, &b->e));
+	l->g->bf16 = l->bf16;
+	l->g->thin = l->thin;
+	x = leaf(b, l, PM_F32, l->rows, l->in);
+	if (l->grad)
+		trains(b, l, x);
+	if (l->head)
+		target = leaf(b, l, PM_I32, l->rows, 1);
+	for (i = 0; i < l->count; i++) {
+		struct pm_tensor *w = leaf(b, l, l->type, l->out, l->in);
+
+		if (l->rank) {
+			lora.a = leaf(b, l, PM_F32, l->rank, l->in);
+			lora.b = leaf(b, l, PM_F32, l->out, l->rank);
+			trains(b, l, lora.a);
+			trains(b, l, lora.b);
+		}
+		if (l->head)
+			y = pm_nll(l->g, x, w, NULL, target, &(struct pm_head_opts){.lora = lora}, NULL);
+		else
+			y = pm_linear(l->g, x, w, NULL, &(struct pm_linear_opts){.lora = lora});
+		if (y)
+			y->keep = true;
+		if (y && l->grad)
+			pm_grad_seed(y, leaf(b, l, PM_F32, y->rows, y->cols));
+	}
+	bench_must(b, pm_graph_ok(l->g, &b->e));
+	if (l->grad)
+		bench_must(b, pm_grad(l->g, false, &b->e));
+	bench_must(b, pm_plan_new(&l->plan, l->g, &b->e));
+	bench_must(b, pm_plan_alloc(l->plan, NULL, &b->e));
+}
+
+static int run(void *arg, struct pm_err *e)
+{
+	const struct layers *l = arg;
+
+	return pm_plan_run(l->plan, e);
+}
+
+/* flops: a ceiling of operations; else the ceiling is that of memory, for the weights' bytes. */
+static void row(struct bench *b, const char *what, struct layers l, double passes, const char *flops)
+{
+	const double weights = (double)(l.count * l.in * l.out);
+
+	build(b, &l);
+	if (flops)
+		bench_row(b, what, bench_time(b, run, &l), passes * 2 * (double)l.rows * weights, "GFLOP/s", flops);
+	else
+		bench_row(b, what, bench_time(b, run, &l), weights * (double)pm_dtype_bytes(l.type, 1), "GB/s", "dram");
+	pm_plan_free(l.plan);
+	pm_graph_free(l.g);
+	while (l.nmem)
+		pm_mem_free(l.mem[--l.nmem]);
+}
+
+BENCH(20, linear)
+{
+	const struct pm_dev_info *info = pm_dev_info(b->dev);
+	const char *rounded = info->amx ? "amx" : info->bf16 ? "bf16" : "f32";
+	const struct layers square = {.rows = 512, .in = 2048, .out = 2048, .count = 1};
+	struct layers l = square;
+
+	row(b, "linear 512x2048x2048 f32", l, 1, "f32");
+	l.type = PM_BF16;
+	row(b, "linear 512x2048x2048 bf16 weights", l, 1, "f32");
+	l.rank = 16;
+	l.grad = true;
+	row(b, "linear 512x2048x2048 LoRA 16, all gradients", l, 2, "f32");
+	l.bf16 = true;
+	row(b, "linear 512x2048x2048 LoRA, rounded to bf16", l, 2, rounded);
+	l = square;
+	l.type = PM_BF16;
+	l.bf16 = true;
+	row(b, "linear 512x2048x2048 rounded to bf16", l, 1, rounded);
+	l.rows = 64;
+	row(b, "linear 64x2048x2048 rounded to bf16", l, 1, rounded);
+	l = (struct layers){.rows = 512, .in = 1024, .out = 32000, .count = 1, .type = PM_BF16, .grad = true, .head = true};
+	row(b, "head 512x1024x32000 with loss and gradient", l, 3, "f32");
+	l.bf16 = true;
+	row(b, "head 512x1024x32000, rounded to bf16", l, 3, rounded);
+}
+
+BENCH(21, thin)
+{
+	struct layers l = {.rows = 1, .in = 2048, .out = 8192, .count = 8, .thin = true};
+
+	row(b, "thin 1x2048x8192 f32", l, 1, NULL);
+	l.type = PM_BF16;
+	l.count = 16;
+	row(b, "thin 1x2048x8192 bf16", l, 1, NULL);
+	l.type = PM_F16;
+	row(b, "thin 1x2048x8192 f16", l, 1, NULL);
+	l.type = PM_BF16;
+	l.rows = 4;
+	row(b, "thin 4x2048x8192 bf16", l, 1, NULL);
+	l.rows = 16;
+	row(b, "thin 16x2048x8192 bf16", l, 1, "f32");
+}
