@@ -119,4 +119,70 @@ __kernel WG1 void embed_bwd_w_cpu(__global float *dw, __global const float *dy, 
 			to[c] += scale * dy[t * d + c];
 	}
 }
+
+// u (T, r) = s dy B: a work-item has one row.
+__kernel WG1 void embed_bwd_u_cpu(__global float *u, __global const float *dy, __global const float *b, long d, int r, float s)
+{
+	long t = get_global_id(0), c;
+	int i;
+
+	for (i = 0; i + 8 <= r; i += 8) {
+		float8 sum = 0.0f;
+
+		for (c = 0; c < d; c++)
+			sum += dy[t * d + c] * vload8(0, b + c * r + i);
+		vstore8(s * sum, 0, u + t * r + i);
+	}
+	for (; i < r; i++) {
+		float sum = 0.0f;
+
+		for (c = 0; c < d; c++)
+			sum += dy[t * d + c] * b[c * r + i];
+		u[t * r + i] = s * sum;
+	}
+}
+
+// g (T, r) = A[:, id[t]]: a work-item has one row.
+__kernel WG1 void embed_columns_cpu(__global float *g, __global const int *ids, __global const float *a, long v, int r)
+{
+	long t = get_global_id(0), id = ids[t];
+	int i;
+
+	for (i = 0; i < r; i++)
+		g[t * r + i] = id >= 0 && id < v ? a[i * v + id] : 0.0f;
+}
+
+// dB += s dyᵀ g: a work-item has 16 columns of dy, and takes 8 ranks at a time.
+__kernel WG1 void embed_bwd_b_cpu(__global float *db, __global const float *dy, __global const float *g, long rows, long d, int r, float s, int acc)
+{
+	long c = get_global_id(0) * 16, t;
+	int n = (int)min(d - c, 16L), i, j, k;
+
+	for (i = 0; i < r; i += 8) {
+		int ranks = min(r - i, 8);
+		float sums[8][16];
+		float16 sum[8];
+
+		for (k = 0; k < 8; k++)
+			for (j = 0; j < 16; j++)
+				sums[k][j] = acc && k < ranks && j < n ? db[(c + j) * r + i + k] : 0.0f;
+		for (k = 0; k < 8; k++)
+			sum[k] = vload16(0, sums[k]);
+		for (t = 0; t < rows && n == 16 && ranks == 8; t++) {
+			float16 x = s * vload16(0, dy + t * d + c);
+
+			for (k = 0; k < 8; k++)
+				sum[k] += x * g[t * r + i + k];
+		}
+		for (k = 0; k < 8; k++)
+			vstore16(sum[k], 0, sums[k]);
+		for (; t < rows; t++)           // the edges
+			for (k = 0; k < ranks; k++)
+				for (j = 0; j < n; j++)
+					sums[k][j] += s * dy[t * d + c + j] * g[t * r + i + k];
+		for (k = 0; k < ranks; k++)
+			for (j = 0; j < n; j++)
+				db[(c + j) * r + i + k] = sums[k][j];
+	}
+}
 #endif

@@ -56,35 +56,62 @@ static const struct pm_op op_back_w = {"embed gradient w", NULL, run_back_w, NUL
 
 /* ---- gradients of the adapter: in ids, dy, A, B; out dA, dB ---- */
 
+/* s · dy · B, then the columns of A that the ids name: (T, r) each */
 static size_t scratch_back_ab(const struct pm_node *n)
 {
-	return n->out[0] ? (size_t)(n->in[1]->rows * n->in[2]->rows) * 4 : 0;   /* s · dy · B (T, r) */
+	return (size_t)(n->in[1]->rows * n->in[2]->rows) * 4;
+}
+
+static int back_a(const struct pm_node *n, struct pm_launch l, bool cpu, struct pm_err *e)
+{
+	const struct pm_tensor *ids = n->in[0], *dy = n->in[1], *a = n->in[2], *b = n->in[3], *da = n->out[0];
+	const struct pm_kernel *ku = pm_kernel(n->g->dev, "embed", cpu ? "embed_bwd_u_cpu" : "embed_bwd_u", NULL, e), *ka;
+
+	ka = ku ? pm_kernel(n->g->dev, "embed", "embed_bwd_a", NULL, e) : NULL;
+	if (!ka || (!n->acc[0] && pm_mem_zero(da->mem, 0, (size_t)(da->rows * da->cols) * 4, e) < 0))
+		return -1;
+	if (PM_LAUNCH(ku, l, e, PM_MEM(n->scratch), PM_MEM(dy->mem), PM_MEM(b->mem), PM_I64(dy->cols), PM_I32(a->rows),
+	    PM_F32(((const struct attr *)n->attr)->s)) < 0)
+		return -1;
+	return PM_LAUNCH(ka, pm_elem_launch(1, a->rows), e, PM_MEM(da->mem), PM_MEM(n->scratch), PM_MEM(ids->mem), PM_I64(dy->rows),
+		PM_I64(a->cols), PM_I32(a->rows));
+}
+
+static int back_b(const struct pm_node *n, struct pm_launch l, bool cpu, struct pm_err *e)
+{
+	const struct pm_tensor *ids = n->in[0], *dy = n->in[1], *a = n->in[2], *b = n->in[3], *db = n->out[1];
+	const struct pm_kernel *kc = cpu ? pm_kernel(n->g->dev, "embed", "embed_columns_cpu", NULL, e) : NULL, *kb;
+	float s = ((const struct attr *)n->attr)->s;
+
+	kb = kc || !cpu ? pm_kernel(n->g->dev, "embed", cpu ? "embed_bwd_b_cpu" : "embed_bwd_b", NULL, e) : NULL;
+	if (!kb)
+		return -1;
+	if (!cpu) {
+		l.global[1] = (size_t)b->rows;
+		return PM_LAUNCH(kb, l, e, PM_MEM(db->mem), PM_MEM(dy->mem), PM_MEM(ids->mem), PM_MEM(a->mem), PM_I64(dy->rows),
+			PM_I64(a->cols), PM_I64(dy->cols), PM_I32(a->rows), PM_F32(s), PM_I32(n->acc[1]));
+	}
+	if (PM_LAUNCH(kc, ((struct pm_launch){.global = {(size_t)dy->rows}, .local = {1}}), e, PM_MEM(n->scratch), PM_MEM(ids->mem),
+	    PM_MEM(a->mem), PM_I64(a->cols), PM_I32(a->rows)) < 0)
+		return -1;
+	l.global[0] = (size_t)(dy->cols + 15) / 16;
+	return PM_LAUNCH(kb, l, e, PM_MEM(db->mem), PM_MEM(dy->mem), PM_MEM(n->scratch), PM_I64(dy->rows), PM_I64(dy->cols),
+		PM_I32(a->rows), PM_F32(s), PM_I32(n->acc[1]));
 }
 
 static int run_back_ab(const struct pm_node *n, struct pm_err *e)
 {
-	const struct pm_tensor *ids = n->in[0], *dy = n->in[1], *a = n->in[2], *b = n->in[3], *da = n->out[0], *db = n->out[1];
-	const struct pm_kernel *ku = pm_kernel(n->g->dev, "embed", "embed_bwd_u", NULL, e), *ka, *kb;
+	const struct pm_tensor *dy = n->in[1], *a = n->in[2];
+	bool cpu = pm_elem_cpu(n->g->dev);
 	struct pm_launch l = pm_elem_launch(dy->rows, a->rows);
-	float s = ((const struct attr *)n->attr)->s;
 
-	ka = ku ? pm_kernel(n->g->dev, "embed", "embed_bwd_a", NULL, e) : NULL;
-	kb = ka ? pm_kernel(n->g->dev, "embed", "embed_bwd_b", NULL, e) : NULL;
-	if (!kb)
-		return -1;
+	if (cpu)
+		l = (struct pm_launch){.global = {(size_t)dy->rows}, .local = {1}};
 	l.flops = 2.0 * (double)dy->rows * (double)dy->cols * (double)a->rows;
 	l.bytes = 4.0 * (double)dy->rows * (double)dy->cols;
-	if (da) {
-		if (!n->acc[0] && pm_mem_zero(da->mem, 0, (size_t)(da->rows * da->cols) * 4, e) < 0)
-			return -1;
-		if (PM_LAUNCH(ku, l, e, PM_MEM(n->scratch), PM_MEM(dy->mem), PM_MEM(b->mem), PM_I64(dy->cols), PM_I32(a->rows), PM_F32(s)) < 0 ||
-		    PM_LAUNCH(ka, pm_elem_launch(1, a->rows), e, PM_MEM(da->mem), PM_MEM(n->scratch), PM_MEM(ids->mem), PM_I64(dy->rows),
-			PM_I64(a->cols), PM_I32(a->rows)) < 0)
-			return -1;
-	}
-	l.global[1] = (size_t)b->rows;
-	return !db ? 0 : PM_LAUNCH(kb, l, e, PM_MEM(db->mem), PM_MEM(dy->mem), PM_MEM(ids->mem), PM_MEM(a->mem), PM_I64(dy->rows),
-		PM_I64(a->cols), PM_I64(dy->cols), PM_I32(a->rows), PM_F32(s), PM_I32(n->acc[1]));
+	if (n->out[0] && back_a(n, l, cpu, e) < 0)
+		return -1;
+	return n->out[1] ? back_b(n, l, cpu, e) : 0;
 }
 
 static const struct pm_op op_back_ab = {"embed gradient lora", scratch_back_ab, run_back_ab, NULL};

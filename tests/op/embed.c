@@ -14,6 +14,7 @@ static const struct row rows[] = {
 	{{"bf16 9 of 20x65", .T = 9}, PM_BF16, 20, 65, 0, 2, 0},
 	{{"f16 9 of 20x65", .T = 9}, PM_F16, 20, 65, 0, 1, 0},
 	{{"f32 adapter 24 of 11x31 rank 3", .T = 24, .period = 8}, PM_F32, 11, 31, 3, 1.5, 0.5},
+	{{"f32 adapter 14 of 11x50 rank 11", .T = 14, .period = 7}, PM_F32, 11, 50, 11, 1, 0.7},
 	{{"bf16 adapter 13 of 11x64 rank 16", .T = 13}, PM_BF16, 11, 64, 16, 1, 2},
 	{{"bf16 2048 of 32000x2048", .T = 2048, .speed = true}, PM_BF16, 32000, 2048, 0, 1, 0},
 	{{"f32 2048 of 32000x2048", .T = 2048, .speed = true}, PM_F32, 32000, 2048, 0, 1, 0},
