@@ -81,8 +81,10 @@ int pm_added_read(struct pm_added *a, const json_t *list, const struct pm_vocab 
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct pm_added_token t = {0};
 
-		if (read_token(a, &t, json_array_get(list, i), e) < 0)
-			return pm_ctx(e, "%zu", i);
+		if (read_token(a, &t, json_array_get(list, i), e) < 0) {
+			pm_ctx(e, "%zu", i);
+			goto bad;
+		}
 		if (!t.n)
 			continue;
 		pm_str_clear(&s);

@@ -156,47 +156,52 @@ static int read_config(struct pm_tokenizer *t, const char *dir, struct pm_err *e
 	return r;
 }
 
-static int open_file(struct pm_tokenizer *t, const char *path, struct pm_err *e)
+int pm_tokens_read(struct pm_tokenizer **out, const char *json, size_t n, const char *name, struct pm_err *e)
 {
-	struct pm_map m;
-	json_t *o;
-	int r;
-
-	if (pm_map_open(&m, path, e) < 0)
-		return -1;
-	r = pm_sha256_bytes(t->hash, m.data, m.size, e);
-	o = r == 0 ? pm_json_parse((const char *)m.data, m.size, path, e) : NULL;
-	pm_map_close(&m);
-	if (!o)
-		return -1;
-	r = read_sections(t, o, e);
-	json_decref(o);
-	return r < 0 ? pm_ctx(e, "%s", path) : 0;
-}
-
-int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err *e)
-{
-	bool dir = pm_is_dir(path);
-	char *file = dir ? pm_path(path, "tokenizer.json", e) : pm_strdup(path, e);
 	struct pm_tokenizer *t = pm_alloc(1, sizeof *t, e);
+	json_t *o = NULL;
 	int r = -1;
 
 	*out = NULL;
-	if (t) {
-		pthread_mutex_init(&t->lock, NULL);
-		t->bos = t->eos = -1;
+	if (!t)
+		return -1;
+	pthread_mutex_init(&t->lock, NULL);
+	t->bos = t->eos = -1;
+	if (pm_sha256_bytes(t->hash, json, n, e) == 0)
+		o = pm_json_parse(json, n, name, e);
+	if (o) {
+		r = read_sections(t, o, e);
+		json_decref(o);
+		if (r < 0)
+			pm_ctx(e, "%s", name);
 	}
-	if (t && file)
-		r = open_file(t, file, e);
-	if (r == 0 && dir)
-		r = read_config(t, path, e);
-	free(file);
 	if (r < 0) {
 		pm_tokenizer_close(t);
 		return -1;
 	}
 	*out = t;
 	return 0;
+}
+
+int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err *e)
+{
+	bool dir = pm_is_dir(path);
+	char *file = dir ? pm_path(path, "tokenizer.json", e) : pm_strdup(path, e);
+	struct pm_map m;
+	int r = -1;
+
+	*out = NULL;
+	if (file && pm_map_open(&m, file, e) == 0) {
+		r = pm_tokens_read(out, (const char *)m.data, m.size, file, e);
+		pm_map_close(&m);
+	}
+	free(file);
+	if (r == 0 && dir && read_config(*out, path, e) < 0) {
+		pm_tokenizer_close(*out);
+		*out = NULL;
+		return -1;
+	}
+	return r;
 }
 
 void pm_tokenizer_close(struct pm_tokenizer *t)

@@ -1,9 +1,12 @@
-/* tokens.h: what decoding needs to know of a tokenizer. */
+/* tokens.h: what the rest of this room needs of a tokenizer: making one from the text of a tokenizer.json, and what decoding asks. */
 #ifndef PM_TEXT_TOKENS_H
 #define PM_TEXT_TOKENS_H
 
 #include "text/decoder.h"
 #include "text/tokenizer.h"
+
+/* name stands in errors. */
+int pm_tokens_read(struct pm_tokenizer **out, const char *json, size_t n, const char *name, struct pm_err *e);
 
 const struct pm_decoders *pm_tokens_decoders(const struct pm_tokenizer *t);
 
