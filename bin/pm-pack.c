@@ -28,6 +28,8 @@ static struct pm_opt opts[] = {
 /* The output, opened when the first row comes, so that a failure before leaves no file. */
 struct output {
 	struct pm_stream_writer w;
+	const char *const *paths;
+	size_t npaths;
 	const json_t *tokens;           /* the header of the input, or NULL */
 	bool open;
 };
@@ -36,14 +38,17 @@ static int begin(void *arg, int64_t rows, double efficiency, struct pm_err *e)
 {
 	struct output *o = arg;
 	json_t *tokenizer = json_object_get(o->tokens, "tokenizer"), *vocab = json_object_get(o->tokens, "vocab");
-	json_t *h = json_pack("{s:I, s:O?, s:O?, s:s, s:s, s:s}", "length", (json_int_t)a.length, "tokenizer", tokenizer, "vocab", vocab,
-	    "tool", "pm-pack", "pm_version", pm_tool_version(), "command", pm_tool_command());
+	json_t *command = json_string(pm_tool_command());      /* NULL: it is not UTF-8 */
+	json_t *h = json_pack("{s:I, s:O?, s:O?, s:s, s:s, s:o}", "length", (json_int_t)a.length, "tokenizer", tokenizer, "vocab", vocab,
+	    "tool", "pm-pack", "pm_version", pm_tool_version(), "command", command ? command : json_null());
 	int r = 0;
 
 	if (!h || (rows >= 0 && (json_object_set_new(h, "rows", json_integer(rows)) < 0 ||
 	    json_object_set_new(h, "efficiency", json_real(efficiency)) < 0)) ||
 	    (o->tokens && json_object_set(h, "input", (json_t *)(size_t)o->tokens) < 0))
-		r = pm_fail(e, PM_SOFTWARE, "the header cannot be made: is the command line UTF-8?");
+		r = pm_fail(e, PM_SOFTWARE, "out of memory");
+	if (r == 0 && !a.json)
+		r = pm_stream_inputs(h, o->paths, o->npaths, e);
 	if (r == 0)
 		r = pm_stream_begin(&o->w, a.output ? a.output : "-", "blocks", h, a.json, e);
 	o->open = r == 0;
@@ -110,7 +115,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	};
 	const char *tmpdir = getenv("TMPDIR");
 	struct pm_pack_opts o = {.length = a.length, .shuffle = a.shuffle, .seed = (uint64_t)a.seed, .tmpdir = tmpdir && *tmpdir ? tmpdir : "/tmp"};
-	struct output out = {0};
+	struct output out = {.paths = argc > 1 ? (const char *const *)argv + 1 : standard, .npaths = argc > 1 ? (size_t)argc - 1 : 1};
 	struct pm_pack_sink sink = {.arg = &out, .begin = begin, .row = row};
 	struct pm_packer *p = NULL;
 	struct pm_stream *in = NULL;
@@ -124,7 +129,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	for (i = 0; i < sizeof overflows / sizeof *overflows; i++)
 		if (!strcmp(a.overflow, overflows[i].word))
 			o.overflow = overflows[i].what;
-	if (pm_stream_open_all(&in, argc > 1 ? (const char *const *)argv + 1 : standard, argc > 1 ? (size_t)argc - 1 : 1, e) < 0)
+	if (pm_stream_open_all(&in, out.paths, out.npaths, e) < 0)
 		return -1;
 	out.tokens = pm_stream_header(in);
 	if (pm_stream_is_blocks(in))

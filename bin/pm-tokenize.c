@@ -53,6 +53,9 @@ struct job {
 	struct pm_format *format;
 	struct pm_stream_writer w;
 	struct pm_out text;             /* --show-mask */
+	const char *const *paths;
+	int npaths;
+	struct pm_err no_tokenizer;
 	bool open, colour, reasoning_said;
 	uint64_t rows, tokens, trained, bad, longest, *lengths;
 	struct pm_progress progress;
@@ -72,7 +75,11 @@ static int open_output(struct job *j, struct pm_err *e)
 		    "vocab", j->tokenizer ? json_integer((json_int_t)pm_tokenizer_vocab(j->tokenizer)) : json_null(), "tool", "pm-tokenize",
 		    "pm_version", pm_tool_version(), "command", command ? json_incref(command) : json_null(), "format",
 		    j->format ? pm_format_name(j->format) : "plain", "chat_template", j->chat ? pm_template_name(j->chat) : NULL);
-		r = h ? pm_stream_begin(&j->w, path, "tokens", h, a.json, e) : pm_fail(e, PM_SOFTWARE, "out of memory");
+		r = h ? 0 : pm_fail(e, PM_SOFTWARE, "out of memory");
+		if (r == 0 && !a.json)
+			r = pm_stream_inputs(h, j->paths, (size_t)j->npaths, e);
+		if (r == 0)
+			r = pm_stream_begin(&j->w, path, "tokens", h, a.json, e);
 		json_decref(h);
 	}
 	json_decref(command);
@@ -156,7 +163,7 @@ static int put(void *arg, const struct pm_sample *d, struct pm_err *e)
 /* What becomes of a failure: −1, or 0 where the record is skipped. */
 static int bad(struct job *j, struct pm_err *e)
 {
-	if (e->status != PM_DATA || strcmp(a.on_bad, "skip") != 0)
+	if (e->status != PM_DATA || strcmp(a.on_bad, "skip") != 0 || pm_sampler_hopeless(j->sampler))
 		return -1;
 	j->bad++;
 	if (a.verbose)
@@ -311,16 +318,30 @@ static int open_chat(struct job *j, struct pm_err *e)
 	return 0;
 }
 
+/* A model without tokenizer files will do where records come as ids. */
+static int open_model(struct job *j, struct pm_err *e)
+{
+	pm_fail(&j->no_tokenizer, PM_USAGE, "a model was wanted for its tokenizer (-m DIR)");
+	if (!a.model)
+		return 0;
+	if (pm_tokenizer_open(&j->tokenizer, a.model, &j->no_tokenizer) == 0)
+		return open_chat(j, e);
+	if (j->no_tokenizer.status == PM_NOINPUT && pm_is_dir(a.model))
+		return 0;
+	*e = j->no_tokenizer;
+	return -1;
+}
+
 static int open_job(struct job *j, struct pm_err *e)
 {
-	struct pm_sample_opts o = {.no_chat = j->no_chat.text, .special = a.special, .parse_special = a.parse_special,
+	struct pm_sample_opts o = {.no_chat = &j->no_chat, .no_tokenizer = &j->no_tokenizer, .special = a.special, .parse_special = a.parse_special,
 		.train_on = !strcmp(a.train_on, "all") ? PM_TRAIN_ALL : !strcmp(a.train_on, "last") ? PM_TRAIN_LAST : PM_TRAIN_ASSISTANT,
 		.offsets = a.json && !a.show_mask};
 	struct pm_env env;
 	int r;
 
 	j->lengths = pm_alloc(LENGTHS + 1, sizeof *j->lengths, e);
-	if (!j->lengths || (a.model && (pm_tokenizer_open(&j->tokenizer, a.model, e) < 0 || open_chat(j, e) < 0)))
+	if (!j->lengths || open_model(j, e) < 0)
 		return -1;
 	o.tokenizer = j->tokenizer;
 	o.chat = j->chat;
@@ -339,7 +360,11 @@ static int open_job(struct job *j, struct pm_err *e)
 
 static int encode(struct job *j, int n, const char *const *paths, struct pm_err *e)
 {
-	int i, r = open_job(j, e);
+	int i, r;
+
+	j->paths = paths;
+	j->npaths = n;
+	r = open_job(j, e);
 
 	pm_progress_begin(&j->progress, "tokenize", "record", 0, a.quiet);
 	for (i = 0; r == 0 && i < n; i++)

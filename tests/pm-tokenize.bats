@@ -74,6 +74,7 @@ tokenizer() {
 	echo "$CHAT" >x
 	fails_with 65 "unknown chat template (name one with --chat-template)" pm-tokenize -q -m "$(tokenizer qwen3)" x
 	fails_with 65 "has no chat template (name one with --chat-template)" pm-tokenize -q -m "$(tokenizer gpt2)" x
+	fails_with 65 "has no chat template" pm-tokenize -q -m "$(tokenizer gpt2)" --on-bad skip x
 	fails_with 64 "--chat-template" pm-tokenize -q -m "$(tokenizer gpt2)" --chat-template klingon x
 	pm-tokenize -q -m "$(tokenizer qwen3)" --chat-template chatml x >y
 	pm-tokenize -m "$(tokenizer gpt2)" --chat-template chatml x 2>err >y
@@ -173,7 +174,17 @@ tokenizer() {
 	fails_with 64 "a model was wanted" pm-tokenize -q z
 }
 
-@test "pm-tokenize: the header says which tokenizer" {
+@test "pm-tokenize: a model without tokenizer files does for records with ids" {
+	mkdir m
+	echo '{"ids":[1,2]}' >x
+	pm-tokenize -q -m m --json x | diff - x
+	echo '{"text":"a"}' >y
+	fails_with 66 "m/tokenizer.json" pm-tokenize -q -m m y
+}
+
+@test "pm-tokenize: the header says which tokenizer, and of which files the tokens are" {
+	echo '{"ids":[1,2]}' >x
+	pm-tokenize -q x - <x | head -1 | jq -e --arg h "$(sha256sum <x | cut -d' ' -f1)" '.inputs == [{name: "x", sha256: $h}]'
 	echo '{"text":"a b"}' | pm-tokenize -q -m "$(tiny)" >y
 	[ "$(head -1 y | jq -r .tokenizer)" = "$(sha256sum <"$(tiny)/tokenizer.json" | cut -d' ' -f1)" ]
 	needs_golden data/tokenizers/gpt2

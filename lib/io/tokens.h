@@ -116,6 +116,8 @@ struct pm_stream_writer {
 
 /* header: see above; "pm" and "version" are put in front by this. Borrowed. */
 int pm_stream_begin(struct pm_stream_writer *w, const char *path, const char *pm, const json_t *header, bool json, struct pm_err *e);
+/* Adds "inputs" to a header: name and SHA-256 of those of the paths that are regular files. */
+int pm_stream_inputs(json_t *header, const char *const *paths, size_t n, struct pm_err *e);
 int pm_stream_put(struct pm_stream_writer *w, const struct pm_record *r, struct pm_err *e);
 int pm_stream_end(struct pm_stream_writer *w, struct pm_err *e);
 void pm_stream_abort(struct pm_stream_writer *w);

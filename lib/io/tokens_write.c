@@ -1,7 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/tokens.h"
 #include "io/tokens_format.h"
@@ -34,6 +36,32 @@ int pm_stream_begin(struct pm_stream_writer *w, const char *path, const char *pm
 	if (r < 0)
 		pm_stream_abort(w);
 	return r;
+}
+
+int pm_stream_inputs(json_t *header, const char *const *paths, size_t n, struct pm_err *e)
+{
+	json_t *list = json_array(), *name;
+	char hex[PM_SHA256_HEX];
+	struct stat st;
+	size_t i;
+
+	for (i = 0; list && i < n; i++) {
+		if (!strcmp(paths[i], "-") || stat(paths[i], &st) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		if (pm_sha256_file(hex, paths[i], e) < 0) {
+			json_decref(list);
+			return -1;
+		}
+		name = json_string(paths[i]);           /* NULL: it is not UTF-8 */
+		if (json_array_append_new(list, json_pack("{s:o, s:s}", "name", name ? name : json_null(), "sha256", hex)) < 0)
+			break;
+	}
+	if (i < n || !list || json_object_set(header, "inputs", list) < 0) {
+		json_decref(list);
+		return pm_fail(e, PM_SOFTWARE, "out of memory");
+	}
+	json_decref(list);
+	return 0;
 }
 
 static int section(struct pm_str *s, uint32_t tag, const void *p, size_t n, struct pm_err *e)

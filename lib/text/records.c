@@ -107,6 +107,15 @@ static int start(struct pm_records *r, struct pm_err *e)
 	int c;
 
 	r->started = true;
+	c = getc(r->f);
+	if (c == 0xef) {        /* a byte order mark is let pass; JSON lets nothing else begin like this */
+		if (getc(r->f) != 0xbb || getc(r->f) != 0xbf) {
+			r->stuck = true;
+			return pm_fail(e, PM_DATA, "%s: line 1: JSON records were wanted", pm_records_name(r));
+		}
+	} else if (c != EOF) {
+		ungetc(c, r->f);
+	}
 	while ((c = getc(r->f)) == '\n' || c == ' ' || c == '\t' || c == '\r')
 		r->line += c == '\n';
 	if (c == EOF)

@@ -20,6 +20,7 @@ struct pm_sampler {
 	float *scale;
 	size_t cap_scale;
 	int64_t group;
+	bool hopeless;
 };
 
 int pm_sampler_new(struct pm_sampler **out, const struct pm_sample_opts *o, struct pm_err *e)
@@ -58,9 +59,18 @@ void pm_sampler_free(struct pm_sampler *s)
 	free(s);
 }
 
-static int need_tokenizer(const struct pm_sampler *s, struct pm_err *e)
+bool pm_sampler_hopeless(const struct pm_sampler *s)
 {
-	return s->o.tokenizer ? 0 : pm_fail(e, PM_USAGE, "a model was wanted for its tokenizer (-m DIR)");
+	return s->hopeless;
+}
+
+static int need(struct pm_sampler *s, const void *thing, const struct pm_err *otherwise, struct pm_err *e)
+{
+	if (thing)
+		return 0;
+	s->hopeless = true;
+	*e = *otherwise;
+	return -1;
 }
 
 /* Offsets in code points of the text, from those in bytes: counted on from the one before, or back where tokens share a character. */
@@ -112,7 +122,7 @@ static int text_tokens(struct pm_sampler *s, struct slot *t, size_t trained, boo
 	struct pm_encode_opts o = {.add_special = s->o.special, .parse_special = s->o.parse_special};
 	size_t i, own;
 
-	if (need_tokenizer(s, e) < 0)
+	if (need(s, s->o.tokenizer, s->o.no_tokenizer, e) < 0)
 		return -1;
 	d->text = t->text.data ? t->text.data : "";
 	d->length = t->text.len;
@@ -167,10 +177,8 @@ static int chat_tokens(struct pm_sampler *s, struct slot *t, const json_t *messa
 	struct pm_render_opts o = {.bos = s->bos, .eos = s->eos, .tools = tools};
 	struct pm_chat_opts c = {.train_on = s->o.train_on, .first = (int32_t)first, .parse_special = s->o.parse_special};
 
-	if (need_tokenizer(s, e) < 0)
+	if (need(s, s->o.tokenizer, s->o.no_tokenizer, e) < 0 || need(s, s->o.chat, s->o.no_chat, e) < 0)
 		return -1;
-	if (!s->o.chat)
-		return pm_fail(e, PM_DATA, "%s", s->o.no_chat);
 	if (scales(s, messages, &c.scale, e) < 0 || pm_template_render(s->o.chat, messages, &o, &t->chat, e) < 0)
 		return -1;
 	t->d.text = t->chat.text.data ? t->chat.text.data : "";

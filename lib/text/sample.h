@@ -13,9 +13,10 @@
 #include "text/chat.h"
 
 struct pm_sample_opts {
-	const struct pm_tokenizer *tokenizer;   /* NULL: only records with ids */
+	const struct pm_tokenizer *tokenizer;   /* NULL: only records with ids; others */
+	const struct pm_err *no_tokenizer;      /* are this error */
 	const struct pm_template *chat;         /* NULL: no chats, */
-	const char *no_chat;                    /* which is this error */
+	const struct pm_err *no_chat;           /* which are this error */
 	enum pm_train_on train_on;
 	bool special;                           /* what the post-processor adds to texts */
 	bool parse_special;                     /* special tokens written in texts and contents are recognised */
@@ -41,6 +42,9 @@ void pm_sampler_free(struct pm_sampler *s);
  * which no token is trained (the first one never is) is an error of status 65. */
 int pm_sampler_take(struct pm_sampler *s, const json_t *normal, int64_t line, int (*put)(void *arg, const struct pm_sample *d, struct pm_err *e),
 	void *arg, struct pm_err *e);
+
+/* Whether the last failure was for want of a tokenizer or a chat template, so that no other record of the kind will do better. */
+bool pm_sampler_hopeless(const struct pm_sampler *s);
 
 /* A text that is no JSON, as one document. */
 int pm_sampler_text(struct pm_sampler *s, const char *text, size_t n, int64_t line,

@@ -175,6 +175,8 @@ int main(void)
 	READS("a key twice", "{\"a\":1,\"a\":2}\n", "!1:line 1, column");
 	READS("invalid UTF-8", "{\"a\":\"\xc3\"}\n", "!1:line 1, column");
 	READS("a zero byte", "{\"a\":1}\n\0{\"a\":2}\n", "1:{\"a\":1} !2:line 2, column");
+	READS("a byte order mark", "\xef\xbb\xbf{\"a\":1}\n", "1:{\"a\":1} ");
+	READS("half of one", "\xef\xbb{\"a\":1}\n", "!0:line 1: JSON records were wanted");
 	READS("plain text", "Hello\n", "!0:line 1: JSON records were wanted");
 	formats();
 	if (shared)
