@@ -1,6 +1,8 @@
 #include "train/loop.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -37,19 +39,19 @@ static int metrics_open(struct metrics *m, const char *path, int64_t bytes, stru
 }
 
 /* A line is out before the next step begins, so whoever watches or a crash loses nothing. */
-static int metrics_line(struct metrics *m, json_t *line, struct pm_err *e)
-{
-	struct pm_str s = {0};
-	int r = 0;
+static int metrics_line(const struct metrics *m, struct pm_err *e, const char *fmt, ...) PM_PRINTF(3, 4);
 
-	if (m->f) {
-		r = pm_json_text(&s, line, e);
-		if (r == 0 && (fprintf(m->f, "%s\n", s.data) < 0 || fflush(m->f)))
-			r = pm_fail_errno(e, PM_IOERR, "%s: cannot write", m->path);
-	}
-	pm_str_free(&s);
-	json_decref(line);
-	return r;
+static int metrics_line(const struct metrics *m, struct pm_err *e, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	if (!m->f)
+		return 0;
+	va_start(ap, fmt);
+	r = vfprintf(m->f, fmt, ap);
+	va_end(ap);
+	return r < 0 || fflush(m->f) ? pm_fail_errno(e, PM_IOERR, "%s: cannot write", m->path) : 0;
 }
 
 static double peak_mb(void)
@@ -60,11 +62,12 @@ static double peak_mb(void)
 	return (double)u.ru_maxrss / 1024;
 }
 
-static int step_line(struct metrics *m, const struct pm_step *s, struct pm_err *e)
+/* Losses and norms are checked to be finite before they come here. */
+static int step_line(const struct metrics *m, const struct pm_step *s, struct pm_err *e)
 {
-	return metrics_line(m, json_pack("{s:I,s:f,s:f,s:f,s:f,s:I,s:I,s:f,s:f,s:f}", "step", (json_int_t)s->step, "epoch", s->epoch, "loss", s->loss,
-	    "grad_norm", s->grad_norm, "lr", s->lr, "tokens", (json_int_t)s->tokens, "trained", (json_int_t)s->trained, "seconds", s->seconds,
-	    "tokens_per_s", (double)s->tokens / (s->seconds > 0 ? s->seconds : 1), "peak_rss_mb", peak_mb()), e);
+	return metrics_line(m, e, "{\"step\":%lld,\"epoch\":%.6g,\"loss\":%.9g,\"grad_norm\":%.9g,\"lr\":%.12g,\"tokens\":%lld,\"trained\":%lld,"
+	    "\"seconds\":%.6g,\"tokens_per_s\":%.6g,\"peak_rss_mb\":%.1f}\n", (long long)s->step, s->epoch, s->loss, s->grad_norm, s->lr,
+	    (long long)s->tokens, (long long)s->trained, s->seconds, (double)s->tokens / (s->seconds > 0 ? s->seconds : 1), peak_mb());
 }
 
 static int evaluate(struct pm_trainer *t, const struct pm_loop *l, struct metrics *m, struct pm_err *e)
@@ -73,7 +76,9 @@ static int evaluate(struct pm_trainer *t, const struct pm_loop *l, struct metric
 
 	if (pm_trainer_eval(t, l->held_out, &loss, &weight, e) < 0)
 		return pm_ctx(e, "evaluation");
-	return metrics_line(m, json_pack("{s:I,s:f,s:f}", "step", (json_int_t)t->done, "eval_loss", loss, "eval_tokens", weight), e);
+	if (!isfinite(loss))
+		return pm_fail(e, PM_DATA, "evaluation after step %lld: the loss is not finite", (long long)t->done);
+	return metrics_line(m, e, "{\"step\":%lld,\"eval_loss\":%.9g,\"eval_tokens\":%.9g}\n", (long long)t->done, loss, weight);
 }
 
 static int save(struct pm_trainer *t, const struct pm_loop *l, struct metrics *m, struct pm_err *e)
