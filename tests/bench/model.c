@@ -1,0 +1,215 @@
+/* model.c: bench rows of a whole model: a random llama of 443 M parameters in bfloat16 (24 layers, width 1024, 32000 tokens), made in a
+ * temporary directory. Reading a prompt, decoding, and a LoRA step (rank 16, all linear layers, a row of 512 tokens). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "bench.h"
+#include "run/engine.h"
+#include "train/trainer.h"
+
+static const char config[] = "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":1024,\"intermediate_size\":4096,"
+	"\"num_hidden_layers\":24,\"num_attention_heads\":16,\"num_key_value_heads\":8,\"head_dim\":64,\"vocab_size\":32000,"
+	"\"max_position_embeddings\":4096,\"rms_norm_eps\":1e-05,\"rope_theta\":10000.0,\"tie_word_embeddings\":false,\"hidden_act\":\"silu\","
+	"\"torch_dtype\":\"bfloat16\"}\n";
+
+static double clock_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+/* Values of a block of random bits, scaled to ±0.035 (a deviation of 0.02): fast, and no number is special. */
+static void put_random(struct bench *b, struct pm_st_writer *w, uint64_t n, uint32_t stream, bool ones)
+{
+	static uint16_t chunk[1 << 16];
+	uint64_t at = 0, i;
+	uint32_t r[4];
+
+	while (at < n) {
+		uint64_t m = n - at < sizeof chunk / 2 ? n - at : sizeof chunk / 2;
+
+		for (i = 0; i < m; i++) {
+			if (i % 4 == 0)
+				pm_rng_block(r, 1, stream, (at + i) / 4);
+			chunk[i] = pm_f32_to_bf16(ones ? 1 : ((float)r[i % 4] * 0x1p-31f - 1) * 0.035f);
+		}
+		bench_must(b, pm_st_put(w, chunk, (size_t)m * 2, &b->e));
+		at += m;
+	}
+}
+
+static void make_model(struct bench *b, const char *dir)
+{
+	struct pm_st_writer *w;
+	struct pm_spec *s;
+	struct pm_out o;
+	char path[600];
+	size_t i;
+	int k;
+
+	bench_must(b, pm_mkdirs(dir, &b->e));
+	snprintf(path, sizeof path, "%s/config.json", dir);
+	bench_must(b, pm_out_open(&o, path, &b->e));
+	bench_must(b, pm_out_write(&o, config, sizeof config - 1, &b->e));
+	bench_must(b, pm_out_close(&o, &b->e));
+	bench_must(b, pm_spec_load(&s, dir, "share", NULL, NULL, &b->e));
+	snprintf(path, sizeof path, "%s/model.safetensors", dir);
+	bench_must(b, pm_st_begin(&w, path, NULL, &b->e));
+	for (i = 0; i < s->ntensors; i++) {
+		uint64_t dim[4];
+
+		for (k = 0; k < s->tensor[i].nd; k++)
+			dim[k] = (uint64_t)s->tensor[i].dim[k];
+		if (!s->tensor[i].optional)
+			bench_must(b, pm_st_declare(w, s->tensor[i].file, PM_BF16, s->tensor[i].nd, dim, &b->e));
+	}
+	for (i = 0; i < s->ntensors; i++) {
+		uint64_t n = 1;
+
+		for (k = 0; k < s->tensor[i].nd; k++)
+			n *= (uint64_t)s->tensor[i].dim[k];
+		if (!s->tensor[i].optional)
+			put_random(b, w, n, (uint32_t)i, !strcmp(s->tensor[i].use, "norm"));
+	}
+	bench_must(b, pm_st_end(w, &b->e));
+	pm_spec_free(s);
+}
+
+static struct bench_time of_three(const double t[3])
+{
+	double lo = t[0] < t[1] ? t[0] : t[1], hi = t[0] < t[1] ? t[1] : t[0];
+
+	return (struct bench_time){lo < t[2] ? lo : t[2], t[2] < lo ? lo : t[2] > hi ? hi : t[2]};
+}
+
+/* ---- reading and decoding ---- */
+
+#define PROMPT 512
+#define ANSWER 64
+
+struct one {
+	struct pm_sequence s;
+	bool given;
+};
+
+static struct pm_sequence *next(void *arg, struct pm_err *e)
+{
+	struct one *o = arg;
+
+	(void)e;
+	if (o->given)
+		return NULL;
+	o->given = true;
+	return &o->s;
+}
+
+static int drawn(void *arg, struct pm_sequence *s, int32_t id, struct pm_err *e)
+{
+	(void)arg;
+	(void)s;
+	(void)id;
+	(void)e;
+	return 0;
+}
+
+static int ended(void *arg, struct pm_sequence *s, struct pm_err *e)
+{
+	return drawn(arg, s, 0, e);
+}
+
+static void infer(struct bench *b, struct pm_model *m)
+{
+	struct pm_engine_opts eo = {.slots = 1, .context = PROMPT + ANSWER};
+	struct pm_engine_calls c = {.next = next, .drawn = drawn, .ended = ended, .clock = clock_now};
+	struct pm_engine *g;
+	double bytes = 0, read[3], decode[3];
+	size_t i;
+	int run, k;
+
+	for (i = 0; i < m->nweights; i++)
+		if (strcmp(m->weight[i].spec->use, "embed"))
+			bytes += (double)pm_mem_size(m->weight[i].mem);
+	bench_must(b, pm_engine_new(&g, m, NULL, &eo, &b->e));
+	for (run = -1; run < 3; run++) {
+		struct one o = {.s = {.max_tokens = ANSWER, .how = {.top_p = 1, .penalty = 1}}};
+		struct pm_engine_stats st;
+
+		bench_must(b, pm_grow(&o.s.ids, &o.s.cap, PROMPT, sizeof *o.s.ids, &b->e));
+		for (k = 0; k < PROMPT; k++)    /* another first token each time, so that nothing is in the cache */
+			o.s.ids[k] = (run + 2 + k * 7919) % 32000;
+		o.s.n = PROMPT;
+		c.arg = &o;
+		bench_must(b, pm_engine_run(g, &c, &st, &b->e));
+		free(o.s.ids);
+		if (run < 0)
+			continue;
+		read[run] = st.prefill_seconds;
+		decode[run] = st.decode_seconds / (ANSWER - 1);
+	}
+	bench_row(b, "0.44 B bf16: a prompt of 512, tokens", of_three(read), PROMPT * 1e9, "tok/s", NULL);
+	bench_row(b, "0.44 B bf16: decode, tokens", of_three(decode), 1e9, "tok/s", NULL);
+	bench_row(b, "0.44 B bf16: decode, weights read", of_three(decode), bytes, "GB/s", "dram");
+	pm_engine_free(g);
+}
+
+/* ---- a LoRA step ---- */
+
+static void lora(struct bench *b, struct pm_model *m)
+{
+	struct pm_lora_config c = {.r = 16, .alpha = 32};
+	struct pm_train_opts o = {.batch = 1, .accum = 1, .epochs = 100, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .clip = 1,
+		.schedule = {.kind = PM_SCHEDULE_CONSTANT, .lr = 1e-4}};
+	struct pm_record rec = {0};
+	struct pm_adapters *a;
+	struct pm_rows *rows;
+	struct pm_trainer *t;
+	struct pm_step s;
+	struct rusage u;
+	double sec[3];
+	int i;
+
+	bench_must(b, pm_adapters_train(&a, m, NULL, &c, 1, &b->e));
+	bench_must(b, pm_rows_new(&rows, "/tmp", 32000, &b->e));
+	bench_must(b, pm_grow(&rec.ids, &rec.cap, 512, sizeof *rec.ids, &b->e));
+	for (i = 0; i < 512; i++)
+		rec.ids[i] = (i * 7919 + 3) % 32000;
+	rec.n = 512;
+	bench_must(b, pm_rows_add(rows, &rec, &b->e));
+	bench_must(b, pm_trainer_new(&t, m, a, rows, &o, &b->e));
+	bench_must(b, pm_trainer_alloc(t, &b->e));
+	for (i = 0; i < 4; i++) {
+		bench_must(b, pm_trainer_step(t, &s, clock_now, &b->e));
+		if (i)          /* the first one compiles */
+			sec[i - 1] = s.seconds;
+	}
+	getrusage(RUSAGE_SELF, &u);
+	bench_row(b, "0.44 B bf16: LoRA step of 512, tokens", of_three(sec), 512e9, "tok/s", NULL);
+	printf("%-44s %10.0f MB\n", "0.44 B bf16: peak memory so far", (double)u.ru_maxrss / 1024);
+	pm_trainer_free(t);
+	pm_rows_close(rows);
+	pm_record_free(&rec);
+	pm_adapters_free(a);
+}
+
+BENCH(60, model)
+{
+	const char *tmp = getenv("TMPDIR");
+	struct pm_model *m;
+	char dir[500];
+
+	snprintf(dir, sizeof dir, "%s/pm-bench-model-%ld", tmp && *tmp ? tmp : "/tmp", (long)getpid());
+	make_model(b, dir);
+	bench_must(b, pm_model_open(&m, dir, "share", NULL, b->dev, PM_PREC_AUTO, false, &b->e));
+	infer(b, m);
+	lora(b, m);
+	pm_model_close(m);
+	bench_must(b, pm_remove_tree(dir, &b->e));
+}
