@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "cli/opt.h"
 #include "cli/tool.h"
@@ -63,6 +65,29 @@ static inline int open_adapters(struct pm_adapters **out, const struct pm_model 
 	free(dir);
 	free(w);
 	return r;
+}
+
+/* The hash of the tokenizer beside a model (or a config.json), which streams of tokens name; *known is false where there is none. */
+static inline int tokenizer_hash(const char *model, char hex[PM_SHA256_HEX], bool *known, struct pm_err *e)
+{
+	const char *slash = pm_is_dir(model) ? NULL : strrchr(model, '/');
+	char *dir = pm_is_dir(model) ? pm_strdup(model, e) : slash ? pm_strndup(model, (size_t)(slash - model), e) : pm_strdup(".", e);
+	char *path = dir ? pm_path(dir, "tokenizer.json", e) : NULL;
+	int r = path ? 0 : -1;
+
+	*known = path && pm_exists(path);
+	if (*known)
+		r = pm_sha256_file(hex, path, e);
+	free(dir);
+	free(path);
+	return r;
+}
+
+/* Rotary positions go beyond what a model was made for; whether well is for the user to judge. */
+static inline void say_positions(const struct pm_tool *t, const struct pm_spec *s, int64_t longest, bool quiet)
+{
+	if (!quiet && !s->learned_positions && s->max_positions && longest > s->max_positions)
+		pm_say(t, "%lld tokens in a document: the model was made for %lld positions", (long long)longest, (long long)s->max_positions);
 }
 
 /* {"tool", "version", "command"}; the caller adds the hashes of its inputs. */

@@ -111,13 +111,11 @@ static double mb(void)
 
 static void print_stats(const struct infer *x, const struct pm_engine_stats *s)
 {
-	int64_t after = s->decode_tokens;
-
 	if (!x->a->stats)
 		return;
 	fprintf(stderr, "{\"prompt_tokens\":%lld,\"prefill_tokens_per_s\":%.1f,\"decode_tokens\":%lld,\"decode_tokens_per_s\":%.1f,\"ttft_ms\":%.1f,"
 	    "\"peak_rss_mb\":%.1f}\n", (long long)s->prompt_tokens, s->prefill_seconds > 0 ? (double)s->prompt_tokens / s->prefill_seconds : 0,
-	    (long long)s->decode_tokens, s->decode_seconds > 0 ? (double)after / s->decode_seconds : 0, 1e3 * s->first_seconds, mb());
+	    (long long)s->decode_tokens, s->decode_seconds > 0 ? (double)s->decode_steps / s->decode_seconds : 0, 1e3 * s->first_seconds, mb());
 }
 
 static int go(struct session *q, struct pm_sequence *(*next)(void *, struct pm_err *), struct pm_err *e)

@@ -67,11 +67,16 @@ static int open_rows(struct run *r, int argc, char **argv, struct pm_err *e)
 {
 	const char *tmp = getenv("TMPDIR");
 	struct pm_tokenizer *t;
+	char hash[PM_SHA256_HEX];
+	bool known;
 	int i, s;
 
 	tmp = tmp && *tmp ? tmp : "/tmp";
-	if (!a.text)
-		return pm_rows_open(&r->rows, (const char *const *)(argv + 1), (size_t)(argc - 1), tmp, r->model->spec->vocab, NULL, e);
+	if (!a.text) {
+		if (tokenizer_hash(a.model, hash, &known, e) < 0)
+			return -1;
+		return pm_rows_open(&r->rows, (const char *const *)(argv + 1), (size_t)(argc - 1), tmp, r->model->spec->vocab, known ? hash : NULL, e);
+	}
 	s = pm_tokenizer_open(&t, a.model, e);
 	if (s < 0)
 		return -1;
@@ -131,7 +136,6 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	struct run r = {0};
 	int s = check(e);
 
-	(void)t;
 	o.arg = &r;
 	if (s == 0)
 		s = pm_env_get(&r.env, e);
@@ -143,6 +147,8 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		s = open_adapters(&r.adapters, r.model, &a.adapters, e);
 	if (s == 0)
 		s = open_rows(&r, argc, argv, e);
+	if (s == 0 && (!a.window || a.window > r.model->spec->max_positions))
+		say_positions(t, r.model->spec, pm_rows_longest(r.rows), a.quiet);
 	pm_progress_begin(&r.progress, "eval", "tok", 0, a.quiet);
 	if (s == 0)
 		s = pm_evaluate(&v, r.model, r.adapters, r.rows, &o, e);

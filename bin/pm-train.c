@@ -63,13 +63,17 @@ static int open_model(struct run *r, struct pm_err *e)
 
 static int open_rows(struct run *r, int argc, char **argv, struct pm_err *e)
 {
-	const char *tmp = getenv("TMPDIR");
-	const char *held[1] = {a.held_out};
+	const char *tmp = getenv("TMPDIR"), *held[1] = {a.held_out};
+	char hash[PM_SHA256_HEX];
+	bool known;
 
 	tmp = tmp && *tmp ? tmp : "/tmp";
-	if (pm_rows_open(&r->rows, (const char *const *)(argv + 1), (size_t)(argc - 1), tmp, r->model->spec->vocab, NULL, e) < 0)
+	if (tokenizer_hash(a.init ? a.init : a.model, hash, &known, e) < 0)
 		return -1;
-	return a.held_out ? pm_rows_open(&r->held_out, held, 1, tmp, r->model->spec->vocab, NULL, e) : 0;
+	if (pm_rows_open(&r->rows, (const char *const *)(argv + 1), (size_t)(argc - 1), tmp, r->model->spec->vocab, known ? hash : NULL, e) < 0)
+		return -1;
+	say_positions(&tool, r->model->spec, pm_rows_longest(r->rows), a.quiet);
+	return a.held_out ? pm_rows_open(&r->held_out, held, 1, tmp, r->model->spec->vocab, known ? hash : NULL, e) : 0;
 }
 
 /* What a resumed run must share with the one it continues: everything that changes a bit of the result. */

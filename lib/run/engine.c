@@ -393,6 +393,7 @@ static int decode(struct pm_engine *g, struct running *run, struct pm_err *e)
 	if (pass(g, shape, n, e) < 0)
 		return -1;
 	run->st->decode_seconds += run->c->clock() - t0;
+	run->st->decode_steps += n;
 	for (i = 0; i < n; i++)
 		if (take(g, run, ready[i], g->ids[i], e) < 0)
 			return -1;

@@ -35,6 +35,7 @@ struct pm_sequence {
 
 struct pm_engine_stats {
 	int64_t prompt_tokens, decode_tokens;           /* read; drawn */
+	int64_t decode_steps;                           /* of those drawn, the ones after a prompt's first: what decode_seconds is for */
 	double prefill_seconds, decode_seconds;
 	double first_seconds;                           /* from pm_engine_run to the first token drawn */
 };
