@@ -374,6 +374,7 @@ const struct pm_part_type pm_pretokenizers[] = {
 	{.name = "Punctuation", .members = "behavior", .build = how_build, .split = punctuation_run},
 	{.name = "Digits", .members = "individual_digits", .build = digits_build, .split = digits_run},
 	{.name = "CharDelimiterSplit", .members = "delimiter", .build = delimiter_build, .split = delimiter_run},
+	{.name = "UnicodeScripts", .members = "", .split = pm_scripts_run},
 	{.name = "FixedLength", .members = "length", .build = fixed_build, .split = fixed_run},
 	{0},
 };

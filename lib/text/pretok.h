@@ -18,6 +18,9 @@ int pm_split_build(struct pm_part *p, const json_t *o, struct pm_err *e);
 void pm_split_free(struct pm_part *p);
 int pm_split_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e);
 
+/* UnicodeScripts: its own file too. */
+int pm_scripts_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e);
+
 /* {"String": …} or {"Regex": …}. */
 int pm_split_pattern(struct pm_pattern *re, const char **text, bool *literal, const json_t *o, struct pm_err *e);
 

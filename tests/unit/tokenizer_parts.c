@@ -100,11 +100,6 @@ static void component(json_t *row, struct pm_worker *w)
 	size_t right = 0, n = json_array_size(cases);
 	char *name = json_dumps(config, JSON_COMPACT);
 
-	/* the one part that is not here yet */
-	if (strstr(name, "UnicodeScripts")) {
-		free(name);
-		return;
-	}
 	put_charsmap(config);
 	for (size_t i = 0; i < n; i++) {
 		err.text[0] = 0;
