@@ -5,7 +5,7 @@ include config.mk
 VERSION := $(shell cat VERSION)
 PM_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -D_XOPEN_SOURCE=700 -DCL_TARGET_OPENCL_VERSION=120 \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith -Wwrite-strings -Wundef \
-	-ffp-contract=off -MMD -MP -Ilib -DPM_VERSION='"$(VERSION)"' -DPM_SHAREDIR='"$(SHAREDIR)"'
+	-ffp-contract=off -MMD -MP -Ilib -I. -DPM_VERSION='"$(VERSION)"' -DPM_SHAREDIR='"$(SHAREDIR)"'
 LIBS = -Wl,--as-needed -lOpenCL -ljq -ljansson -larchive -lgcrypt -lpcre2-8 -lutf8proc -lm -lpthread
 
 # Everything is found by its place: a new file in lib/ROOM, bin, tests/unit, tests/op, man or share needs no line here.

@@ -3,7 +3,7 @@
 #define PM_BIN_INFER_H
 
 #include "base/file.h"
-#include "common.h"
+#include "bin/common.h"
 #include "run/defaults.h"
 #include "run/engine.h"
 #include "run/flow.h"

@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "infer.h"
+#include "bin/infer.h"
 
 /* What the engine's calls work on. */
 struct session {

@@ -1,5 +1,5 @@
 /* infer_prompt.c: what is asked becomes ids; the ids drawn become text. */
-#include "infer.h"
+#include "bin/infer.h"
 
 static int new_answer(struct answer **out, struct infer *x, struct pm_err *e)
 {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
-#include "common.h"
+#include "bin/common.h"
 #include "text/tokenizer.h"
 #include "train/evaluate.h"
 

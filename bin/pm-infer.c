@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "infer.h"
+#include "bin/infer.h"
 
 static struct args a;
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "train_options.h"
+#include "bin/train_options.h"
 #include "io/store.h"
 #include "train/loop.h"
 

@@ -1,4 +1,4 @@
-#include "train_options.h"
+#include "bin/train_options.h"
 
 #include "base/file.h"
 

@@ -2,7 +2,7 @@
 #ifndef PM_BIN_TRAIN_OPTIONS_H
 #define PM_BIN_TRAIN_OPTIONS_H
 
-#include "common.h"
+#include "bin/common.h"
 #include "train/trainer.h"
 
 struct args {
