@@ -58,6 +58,31 @@ static bool beyond(const json_t *conv, const char *template)
 	return strstr(template, "wen") && (!strncmp(id, "developer", 9) || !strncmp(id, "unknown_role", 12));
 }
 
+/* What the model says must be the generation spans (code points) of the training variants of the templates, but for line ends, which are
+ * not trained here: nothing is generated after the token that ends a turn. Returns the number of differences, and counts spans. */
+static int spans_differ(const struct pm_rendered *r, const json_t *spans, int *count)
+{
+	unsigned char *theirs = calloc(r->text.len + 1, 1);
+	size_t i, k, byte, point = 0;
+	int bad = 0;
+
+	for (byte = 0; byte < r->text.len; byte++) {
+		for (i = 0; i < json_array_size(spans); i++) {
+			const json_t *span = json_array_get(spans, i);
+
+			theirs[byte] |= (json_int_t)point >= json_integer_value(json_array_get(span, 0)) &&
+			    (json_int_t)point < json_integer_value(json_array_get(span, 1));
+		}
+		point += ((unsigned char)r->text.data[byte + 1] & 0xc0) != 0x80;
+	}
+	for (k = 0; k < r->n; k++)
+		for (byte = r->pieces[k].from; byte < r->pieces[k].to; byte++)
+			bad += r->pieces[k].said != theirs[byte] && !(theirs[byte] && r->text.data[byte] == '\n');
+	*count += (int)json_array_size(spans);
+	free(theirs);
+	return bad;
+}
+
 static void golden(const char *shared, const char *name, const char *want)
 {
 	char path[4200];
@@ -68,7 +93,7 @@ static void golden(const char *shared, const char *name, const char *want)
 	json_t *conversations;
 	char *line = NULL;
 	size_t cap = 0, i;
-	int n = 0, refused = 0, bad = 0, raised = 0;
+	int n = 0, refused = 0, bad = 0, raised = 0, nspans = 0;
 	FILE *f;
 
 	snprintf(path, sizeof path, "%s/data/templates/%s.jinja", shared, name);
@@ -115,9 +140,15 @@ static void golden(const char *shared, const char *name, const char *want)
 		for (i = 0; k == 0 && i < r.n; i++)
 			bad += r.pieces[i].from >= r.pieces[i].to || r.pieces[i].from != (i ? r.pieces[i - 1].to : 0);
 		bad += k == 0 && r.n && r.pieces[r.n - 1].to != r.text.len;
+		if (k == 0 && strstr(name, "_training") && spans_differ(&r, json_object_get(row, "generation_indices"), &nspans)) {
+			printf("# %s: other spans\n", json_string_value(json_object_get(row, "conv")));
+			bad++;
+		}
 		json_decref(row);
 	}
-	check(!bad && n > 40, "%s: %d renderings are equal (%d of them errors in both), %d go beyond plain chat and are refused", name, n, raised, refused);
+	check(!bad && n > 40 && (!strstr(name, "_training") || nspans > 10),
+	    "%s: %d renderings are equal (%d of them errors in both), and %d spans of what is said; %d go beyond plain chat and are refused", name, n,
+	    raised, nspans, refused);
 	if (f)
 		fclose(f);
 	free(line);
