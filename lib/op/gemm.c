@@ -18,11 +18,6 @@ struct kind {
 	int value;                      /* bytes of one value of packed A */
 };
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-	return (a + b - 1) / b;
-}
-
 static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
@@ -42,7 +37,7 @@ static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 	/* narrower tiles are slower, but waste less at the edge */
 	if (p->n <= k.vl)
 		k.nv = 1;
-	else if (11 * ceil_div(p->n, 2 * k.vl) * 2 < 10 * ceil_div(p->n, 3 * k.vl) * 3)
+	else if (11 * pm_ceil_div(p->n, 2 * k.vl) * 2 < 10 * pm_ceil_div(p->n, 3 * k.vl) * 3)
 		k.nv = 2;
 	return k;
 }
@@ -83,7 +78,7 @@ static struct piece piece_at(const struct pm_gemm *p, int64_t m0, int64_t k0)
 /* Values of a row of packed A. */
 static int64_t packed_row(const struct piece *c, const struct kind *k)
 {
-	return ceil_div(c->k, c->period) * ceil_div(c->period, k->kg) * k->kg;
+	return pm_ceil_div(c->k, c->period) * pm_ceil_div(c->period, k->kg) * k->kg;
 }
 
 size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p)
@@ -100,7 +95,7 @@ size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p)
 		row = packed_row(&c, &k);
 		most = row > most ? row : most;
 	}
-	most *= ceil_div(c.rows, 32) * 32 * k.value;
+	most *= pm_ceil_div(c.rows, 32) * 32 * k.value;
 	return ((size_t)most + align - 1) / align * align;
 }
 
@@ -143,7 +138,7 @@ static int run_portable(struct pm_dev *d, const struct pm_gemm *p, const struct 
 {
 	const struct pm_kernel *f = kernel(d, p, k, e);
 	const struct piece all = {.rows = p->m, .k = p->k};
-	struct pm_launch l = {{(size_t)ceil_div(p->n, 32) * 8, (size_t)ceil_div(p->m, 32) * 8}, {8, 8},
+	struct pm_launch l = {{(size_t)pm_ceil_div(p->n, 32) * 8, (size_t)pm_ceil_div(p->m, 32) * 8}, {8, 8},
 		operations(p, &all), bytes_moved(p, &all)};
 
 	if (!f)
@@ -158,8 +153,8 @@ static int run_portable(struct pm_dev *d, const struct pm_gemm *p, const struct 
  * compute units have several work-items. */
 static int64_t panels_an_item(const struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, int64_t rows)
 {
-	int64_t columns = ceil_div(p->n, k->nv * k->vl), wanted = 4 * (int64_t)pm_dev_info(d)->units, panels = ceil_div(rows, k->mr);
-	int64_t each = ceil_div(panels * columns, wanted), least = ceil_div(64, k->mr);
+	int64_t columns = pm_ceil_div(p->n, k->nv * k->vl), wanted = 4 * (int64_t)pm_dev_info(d)->units, panels = pm_ceil_div(rows, k->mr);
+	int64_t each = pm_ceil_div(panels * columns, wanted), least = pm_ceil_div(64, k->mr);
 
 	if (each < least)
 		each = least;
@@ -174,10 +169,10 @@ static int run_piece(struct pm_dev *d, const struct pm_gemm *p, const struct kin
 	const int64_t a_off = p->a.off + (p->a_trans ? c->k0 * p->a.ld + c->m0 : c->m0 * p->a.ld + c->k0);
 	const int64_t b_off = p->b.off + c->k0 * (p->b_trans ? 1 : p->b.ld), c_off = p->c.off + c->m0 * p->c.ld;
 	/* AMX packs panels of 32 rows, 16 by each work-item */
-	struct pm_launch lp = {{(size_t)(k->mr == 32 ? ceil_div(c->rows, 32) * 2 : ceil_div(c->rows, k->vl)),
-		(size_t)(ceil_div(c->k, c->period) * ceil_div(c->period, PACK_STEP))}, {1, 1}, 0,
+	struct pm_launch lp = {{(size_t)(k->mr == 32 ? pm_ceil_div(c->rows, 32) * 2 : pm_ceil_div(c->rows, k->vl)),
+		(size_t)(pm_ceil_div(c->k, c->period) * pm_ceil_div(c->period, PACK_STEP))}, {1, 1}, 0,
 		(double)(c->rows * c->k) * (4 + k->value)};
-	struct pm_launch l = {{(size_t)ceil_div(p->n, k->nv * k->vl), (size_t)ceil_div(ceil_div(c->rows, k->mr), panels)}, {1, 1},
+	struct pm_launch l = {{(size_t)pm_ceil_div(p->n, k->nv * k->vl), (size_t)pm_ceil_div(pm_ceil_div(c->rows, k->mr), panels)}, {1, 1},
 		operations(p, c), bytes_moved(p, c)};
 	const struct pm_arg packed_at = PM_I64(at / 4);
 

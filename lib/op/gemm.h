@@ -25,6 +25,17 @@ static inline struct pm_mat pm_mat(const struct pm_tensor *t)
 	return (struct pm_mat){t->mem, t->type, t->off, t->ld};
 }
 
+/* Whether a product takes operands of t's type as weights. */
+static inline bool pm_is_weight(const struct pm_tensor *t)
+{
+	return t->type == PM_F32 || t->type == PM_F16 || t->type == PM_BF16;
+}
+
+static inline int64_t pm_ceil_div(int64_t a, int64_t b)
+{
+	return (a + b - 1) / b;
+}
+
 /* C (m, n) = A (m, k) · B (k, n), or C += with acc; then, with finish, C = scale · (C + bias) + add. */
 struct pm_gemm {
 	int64_t m, n, k;
@@ -45,7 +56,7 @@ struct pm_gemm {
 /* Bytes of scratch for a product, a multiple of the device's alignment; the matrices' memory need not be set. */
 size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p);
 
-/* Queues it. at: where its part of the scratch memory begins, a multiple of 64 bytes. Nothing where m, n or k is 0 … see gemm.c. */
+/* Queues it; nothing where m, n or k is 0. at: where its part of the scratch memory begins, a multiple of 64 bytes. */
 int pm_gemm(struct pm_dev *d, const struct pm_gemm *p, struct pm_mem *scratch, size_t at, struct pm_err *e);
 
 /* C (m, n) = scale · (A (m, k) · B (n, k)ᵀ + bias + s · H (m, r) · L (n, r)ᵀ) + add for few rows: B is walked once for 16 rows

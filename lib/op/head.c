@@ -381,11 +381,6 @@ static const struct pm_op op_nll = {"head", scratch, run, grad};
 
 /* ---- constructors ---- */
 
-static bool weight_type(const struct pm_tensor *t)
-{
-	return t->type == PM_F32 || t->type == PM_F16 || t->type == PM_BF16;
-}
-
 struct pm_tensor *pm_nll(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b, struct pm_tensor *target,
 	const struct pm_head_opts *opts, struct pm_tensor **lse)
 {
@@ -398,12 +393,12 @@ struct pm_tensor *pm_nll(struct pm_graph *g, struct pm_tensor *x, struct pm_tens
 	if (!x || !w || !target)
 		return NULL;
 	vocab = at.transposed ? w->cols : w->rows;
-	if (x->type != PM_F32 || !weight_type(w) || (at.transposed ? w->rows : w->cols) != x->cols)
+	if (x->type != PM_F32 || !pm_is_weight(w) || (at.transposed ? w->rows : w->cols) != x->cols)
 		return pm_graph_fail(g, "head: weight '%s' (%lld, %lld) does not fit x (%lld, %lld)", w->name, (long long)w->rows,
 			(long long)w->cols, (long long)x->rows, (long long)x->cols);
 	if (target->type != PM_I32 || target->rows != x->rows || target->cols != 1)
 		return pm_graph_fail(g, "head: the targets are no i32 (%lld, 1)", (long long)x->rows);
-	if (b && (!weight_type(b) || b->rows != 1 || b->cols != vocab))
+	if (b && (!pm_is_weight(b) || b->rows != 1 || b->cols != vocab))
 		return pm_graph_fail(g, "head: the bias does not fit %lld tokens", (long long)vocab);
 	if (!la != !lb || o->lora.dropout > 0 || (la && (la->type != PM_F32 || lb->type != PM_F32 || la->cols != x->cols ||
 		lb->rows != vocab || lb->cols != la->rows)))

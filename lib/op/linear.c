@@ -367,11 +367,6 @@ static const struct pm_op op_linear = {"linear", scratch, run, grad};
 
 /* ---- the constructor ---- */
 
-static bool weight_type(const struct pm_tensor *t)
-{
-	return t->type == PM_F32 || t->type == PM_F16 || t->type == PM_BF16;
-}
-
 static bool shape(const struct pm_tensor *t, int64_t rows, int64_t cols)
 {
 	return t->rows == rows && t->cols == cols;
@@ -383,9 +378,9 @@ static const char *misfit(struct pm_tensor *const *in, int64_t out, const struct
 
 	if (x->type != PM_F32)
 		return "x is no f32";
-	if (!weight_type(w) || (at->transposed ? w->rows : w->cols) != x->cols)
+	if (!pm_is_weight(w) || (at->transposed ? w->rows : w->cols) != x->cols)
 		return "the weight does not fit x";
-	if (in[BIAS] && (!weight_type(in[BIAS]) || !shape(in[BIAS], 1, out)))
+	if (in[BIAS] && (!pm_is_weight(in[BIAS]) || !shape(in[BIAS], 1, out)))
 		return "the bias does not fit";
 	if (in[ADD] && (in[ADD]->type != PM_F32 || !shape(in[ADD], x->rows, out)))
 		return "what is to be added does not fit";

@@ -9,17 +9,12 @@
 #define WIDTH 64
 #define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-	return (a + b - 1) / b;
-}
-
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
 	const bool cpu = info->cpu && !pm_dev_reference(d);
 	const int64_t unit = p->b_trans ? STREAMS : WIDTH;
-	int64_t cols = ceil_div(ceil_div(p->n, unit), (int64_t)info->units * ITEMS_A_UNIT) * unit;
+	int64_t cols = pm_ceil_div(pm_ceil_div(p->n, unit), (int64_t)info->units * ITEMS_A_UNIT) * unit;
 	const struct pm_kernel *k;
 	struct pm_launch l = {{0}, {0}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
 		(double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k)) + 4.0 * (double)p->m * (double)(p->n + p->k)};
@@ -34,10 +29,10 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 	if (!k)
 		return -1;
 	if (cpu) {
-		l.global[0] = (size_t)ceil_div(p->n, cols);
+		l.global[0] = (size_t)pm_ceil_div(p->n, cols);
 	} else {
-		l.global[0] = (size_t)(p->b_trans ? p->n : ceil_div(p->n, PORTABLE_LANES)) * PORTABLE_LANES;
-		l.global[1] = (size_t)ceil_div(p->m, PORTABLE_ROWS);
+		l.global[0] = (size_t)(p->b_trans ? p->n : pm_ceil_div(p->n, PORTABLE_LANES)) * PORTABLE_LANES;
+		l.global[1] = (size_t)pm_ceil_div(p->m, PORTABLE_ROWS);
 		l.local[0] = PORTABLE_LANES;
 	}
 	return PM_LAUNCH(k, l, e, PM_MEM(p->c.mem), PM_I64(p->c.off), PM_I64(p->c.ld), PM_MEM(p->a.mem), PM_I64(p->a.off), PM_I64(p->a.ld),
