@@ -20,6 +20,62 @@ __kernel void linear_drop(__global float *y, long y_off, long y_ld, __global con
 	}
 }
 
+#if PM_CPU
+/* Lanes of a and b by turns, from the lower halves, and from the upper. */
+#define LOW(a, b) shuffle2(a, b, (uint16)(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23))
+#define HIGH(a, b) shuffle2(a, b, (uint16)(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31))
+
+/* Words 4 index .. 4 index + 63 of a stream: rng_block for 16 blocks at once. */
+inline void rng_blocks(uint16 *w, ulong seed, uint stream, uint index)
+{
+	uint k0 = (uint)seed, k1 = (uint)(seed >> 32);
+	uint16 x = index + (uint16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), y = 0, z = stream, u = 0;
+
+	for (int i = 0; i < 10; i++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+		const uint16 p = mul_hi((uint16)0xD2511F53u, x), q = mul_hi((uint16)0xCD9E8D57u, z);
+		const uint16 a = q ^ y ^ k0, b = 0xCD9E8D57u * z, c = p ^ u ^ k1, d = 0xD2511F53u * x;
+		x = a;
+		y = b;
+		z = c;
+		u = d;
+	}
+	w[0] = LOW(LOW(x, z), LOW(y, u));
+	w[1] = HIGH(LOW(x, z), LOW(y, u));
+	w[2] = LOW(HIGH(x, z), HIGH(y, u));
+	w[3] = HIGH(HIGH(x, z), HIGH(y, u));
+}
+
+/* The same for CPUs. Work-item (row). */
+__kernel WG1 void linear_drop_cpu(__global float *y, long y_off, long y_ld, __global const float *x, long x_off, long x_ld,
+	__global const uint *rng, long rng_off, long rng_ld, long cols, float p, uint stream, int acc)
+{
+	const long r = get_global_id(0);
+	const ulong seed = (ulong)rng[rng_off + r * rng_ld] | (ulong)rng[rng_off + r * rng_ld + 1] << 32;
+
+	y += y_off + r * y_ld;
+	x += x_off + r * x_ld;
+	for (long c = 0; c < cols; c += 64) {
+		uint16 w[4];
+		rng_blocks(w, seed, stream, (uint)(c / 4));
+		for (int j = 0; j < 4; j++, y += 16, x += 16) {
+			const int n = (int)min(cols - c - j * 16, 16L);
+			const int16 keep = convert_float16(w[j] >> 8) * 0x1p-24f >= p;
+			if (n == 16) {
+				const float16 v = select((float16)0, vload16(0, x) / (1 - p), keep);
+				vstore16(acc ? vload16(0, y) + v : v, 0, y);
+				continue;
+			}
+			int one[16];
+			vstore16(keep, 0, one);
+			for (int i = 0; i < n; i++) {
+				const float v = one[i] ? x[i] / (1 - p) : 0;
+				y[i] = acc ? y[i] + v : v;
+			}
+		}
+	}
+}
+#endif
+
 /* db (cols) += scale * the sum of the rows of dy: summed in each period, periods added one after the other. Work-item (column). */
 __kernel void linear_bias_grad(__global float *db, long db_off, __global const float *dy, long dy_off, long dy_ld, long rows, long cols,
 	long period, float scale)

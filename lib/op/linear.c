@@ -97,9 +97,14 @@ static int drop(const struct pm_node *n, struct pm_mat y, struct pm_mat x, const
 	bool acc, struct pm_err *e)
 {
 	const struct attr *at = n->attr;
-	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", "linear_drop", NULL, e);
+	const bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", cpu ? "linear_drop_cpu" : "linear_drop", NULL, e);
+	struct pm_launch l = pm_elem_launch(rows, pm_ceil_div(cols, 4));
 
-	return k ? PM_LAUNCH(k, pm_elementwise(false, rows, (cols + 3) / 4, 4, 32), e, PM_MEM(y.mem), PM_I64(y.off), PM_I64(y.ld), PM_MEM(x.mem),
+	if (cpu)
+		l = (struct pm_launch){.global = {(size_t)rows}, .local = {1}};
+	l.bytes = (acc ? 12.0 : 8.0) * (double)(rows * cols);
+	return k ? PM_LAUNCH(k, l, e, PM_MEM(y.mem), PM_I64(y.off), PM_I64(y.ld), PM_MEM(x.mem),
 		PM_I64(x.off), PM_I64(x.ld), PM_MEM(rng->mem), PM_I64(rng->off), PM_I64(rng->ld), PM_I64(cols), PM_F32(at->dropout),
 		PM_I32(at->stream), PM_I32(acc)) : -1;
 }

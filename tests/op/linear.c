@@ -32,7 +32,7 @@ static const struct row rows[] = {
 	{{"9x65x100 f16 transposed", .T = 9}, 65, 100, F16, .transposed = true, .bias = true},
 	{{"9x77x49 bf16", .T = 9}, 77, 49, BF16, ALL},
 	{{"20x65x100 bf16 transposed", .T = 20}, 65, 100, BF16, .transposed = true, .bias = true},
-	{{"24x64x48 dropout", .T = 24, .period = 8}, 64, 48, .rank = 4, .s = 2, .dropout = 0.25},
+	{{"24x200x48 dropout", .T = 24, .period = 8}, 200, 48, .rank = 4, .s = 2, .dropout = 0.25},
 	{{"10x50x30 all, dropout", .T = 10}, 50, 30, BF16, ALL, .dropout = 0.5, .flags = OP_VIEW},
 	{{"33x65x100 rounded to bf16", .T = 33, .bf16 = true}, 65, 100, ALL},
 	{{"64x1000x49 rounded, bf16 weights", .T = 64, .bf16 = true}, 1000, 49, BF16, ALL},
