@@ -28,7 +28,6 @@ int pm_rows_add(struct pm_rows *r, const struct pm_record *rec, struct pm_err *e
 	uint32_t whole[2] = {0, (uint32_t)rec->n}, head[2];
 	const uint32_t *bounds = rec->ndocs ? rec->bounds : whole;
 	size_t i, ndocs = rec->ndocs ? rec->ndocs : 1;
-	float one = 1;
 
 	for (i = 0; i < rec->n; i++)
 		if (rec->ids[i] < 0 || rec->ids[i] >= r->vocab)
@@ -42,11 +41,12 @@ int pm_rows_add(struct pm_rows *r, const struct pm_record *rec, struct pm_err *e
 	head[1] = (uint32_t)ndocs;
 	if (spool_put(r, head, sizeof head, e) < 0 || spool_put(r, rec->ids, rec->n * sizeof *rec->ids, e) < 0)
 		return -1;
-	for (i = 0; !rec->weights && i < rec->n; i++)
-		if (spool_put(r, &one, sizeof one, e) < 0)
+	for (i = 0; i < rec->n; i++) {
+		float w = pm_record_weight(rec, i);
+
+		if (spool_put(r, &w, sizeof w, e) < 0)
 			return -1;
-	if (rec->weights && spool_put(r, rec->weights, rec->n * sizeof *rec->weights, e) < 0)
-		return -1;
+	}
 	for (i = 0; i < ndocs; i++)
 		if ((int64_t)(bounds[i + 1] - bounds[i]) > r->longest)
 			r->longest = bounds[i + 1] - bounds[i];
@@ -154,6 +154,7 @@ int pm_rows_get(struct pm_rows *r, int64_t i, struct pm_record *rec, struct pm_e
 	if (spool_get(r, head, sizeof head, e) < 0)
 		return -1;
 	rec->kind = PM_REC_ROW;
+	rec->has_weights = true;
 	rec->n = head[0];
 	rec->ndocs = head[1];
 	if (pm_grow(&rec->ids, &rec->cap, rec->n, sizeof *rec->ids, e) < 0 ||
