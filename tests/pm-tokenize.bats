@@ -81,6 +81,20 @@ tokenizer() {
 	grep -q "'<|im_end|>', which ends a turn, is no token of this vocabulary" err
 }
 
+@test "pm-tokenize: chat_template.jinja goes before tokenizer_config.json; what it says is never replaced" {
+	cp -r "$(tiny)" m
+	chmod -R u+w m
+	echo "$CHAT" >x
+	echo '{% for m in messages %}{{ m.content }}{% endfor %}' >m/chat_template.jinja
+	fails_with 65 "m/chat_template.jinja: unknown chat template (name one with --chat-template)" pm-tokenize -q -m m x
+	pm-tokenize -q -m m --chat-template chatml --json x >have
+	jq -r .chat_template "$(tiny)/tokenizer_config.json" >m/chat_template.jinja
+	echo '{"bos_token":"<s>","eos_token":"<|im_end|>"}' >m/tokenizer_config.json
+	pm-tokenize -q -m m --json x | cmp - have
+	rm m/chat_template.jinja
+	fails_with 65 "m: has no chat template" pm-tokenize -q -m m x
+}
+
 @test "pm-tokenize: texts and plain text need no chat template" {
 	needs_golden data/tokenizers/gpt2
 	echo '{"text":"a b"}' | pm-tokenize -q -m "$(tokenizer gpt2)" --json | jq -e '.ids == [64, 275] and .offsets == [[0,1],[1,3]] and (has("weights") | not)'
