@@ -18,7 +18,7 @@ endif
 
 demo: $(OUT)/model/model.safetensors $(OUT)/chats.jsonl $(OUT)/test.jsonl
 	@$(MAKE) --no-print-directory -f $(here)finetune.mk MODEL=$(OUT)/model DATA=$(OUT)/chats.jsonl TEST=$(OUT)/test.jsonl OUT=$(OUT)/tune \
-		LENGTH=128 BATCH=16 LR=2e-3 RANK=16 EPOCHS=2 NEW=12 SEED=$(SEED)
+		LENGTH=256 BATCH=4 LR=3e-3 RANK=16 EPOCHS=1 NEW=12 SEED=$(SEED)
 	@echo; echo "one of them:"; jq -r '.messages[-1].content' $(OUT)/tune/prompts.jsonl | head -1
 	@echo "before: $$(jq -r .text $(OUT)/tune/before.jsonl | head -1)"
 	@echo "after:  $$(jq -r .text $(OUT)/tune/after.jsonl | head -1)"
@@ -31,10 +31,10 @@ chats := $(CHATS)
 test := 200
 
 $(OUT)/text.blocks: $(OUT)/text.jsonl
-	pm-tokenize -m $(here)model $< | pm-pack -l 128 -s $(SEED) >$@
+	pm-tokenize -m $(here)model --eos $< | pm-pack -l 256 -s $(SEED) >$@
 
 $(OUT)/model/model.safetensors: $(OUT)/text.blocks
-	pm-train --init $(here)model/config.json --full --dtype f32 --lr 3e-3 --warmup 50 --schedule cosine --weight-decay 0.01 --batch 16 \
+	pm-train --init $(here)model/config.json --dtype f32 --lr 3e-3 --warmup 50 --schedule cosine --weight-decay 0.01 --betas 0.9,0.98 --batch 8 \
 		--epochs 1 --seed $(SEED) --metrics $(OUT)/metrics.jsonl -o $(OUT)/model $<
 	bash $(here)plot.sh "loss of the training from nothing" $(OUT)/loss.png $(OUT)/metrics.jsonl
 

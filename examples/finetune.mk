@@ -42,6 +42,7 @@ $(OUT)/train.jsonl: $(OUT)/records.jsonl
 	$(if $(TEST),cp $< $@,head -n -$(HELD) $< >$@)
 
 $(OUT)/test.jsonl: $(if $(TEST),$(TEST),$(OUT)/records.jsonl)
+	@mkdir -p $(OUT)
 	$(if $(TEST),jq -c '$(MAP)' $< >$@,tail -n $(HELD) $< >$@)
 
 $(OUT)/train.blocks: $(OUT)/train.jsonl
@@ -69,10 +70,8 @@ $(OUT)/after.loss: $(OUT)/test.jsonl $(OUT)/adapter/adapter_config.json
 
 $(OUT)/report.txt: $(OUT)/before.jsonl $(OUT)/after.jsonl $(OUT)/before.loss $(OUT)/after.loss
 	for w in before after; do \
-		jq -rn --arg when $$w --slurpfile a $(OUT)/$$w.jsonl --slurpfile t $(OUT)/test.jsonl --slurpfile l $(OUT)/$$w.loss \
-			'def trim: gsub("^\\s+|\\s+$$"; ""); def judge: $(JUDGE) | trim; \
-			[range($$t | length) | ($$a[.].text | judge) == ($$t[.].messages[-1].content | judge)] \
-			| "\($$when) fine-tuning: \(map(select(.)) | length) of \(length) held-out answers right, loss \($$l[0].loss * 1000 | round / 1000)"'; \
+		sed 's~JUDGE |~$(JUDGE) |~' $(here)score.jq | jq -rn -f /dev/stdin --arg when $$w --slurpfile answers $(OUT)/$$w.jsonl \
+			--slurpfile test $(OUT)/test.jsonl --slurpfile loss $(OUT)/$$w.loss || exit 1; \
 	done >$@
 
 $(OUT)/loss.png: $(OUT)/adapter/adapter_config.json

@@ -1,9 +1,9 @@
 # generate.awk: a small synthetic set of texts and chats, for the demo. The same seed gives the same lines with any awk.
 # usage: awk -v kind=text|chats|test -v n=LINES [-v seed=N] -f examples/generate.awk
-#   text    records {"text": ...}: statements of fact, sums, scenes, words in order and backwards
+#   text    records {"text": ...}: statements of fact, sums, scenes, words in order and backwards, and questions of that kind
 #   chats   records {"messages": [...]}: questions about such things and their answers, one to three a chat
-#   test    records {"messages": [...]}, one question each, none of which stands in any of the chats; where the answer follows from the
-#           question alone (scenes, orders, words backwards) it is in no text either
+#   test    records {"messages": [...]}, one question each, none of which stands in any of the chats or texts; where the answer follows
+#           from the question alone (scenes, orders, words backwards) the statement is in no text either
 function rnd(n) {                        # 0 .. n-1; Park and Miller's generator, exact in doubles
 	state = (16807 * state) % 2147483647
 	return int(state / 2147483647 * n)
@@ -48,7 +48,7 @@ function draw(what,    a, b, n, i, s, t, which) {
 		distinct(n, colours)
 		for (i = 1; i <= n; i++) s = s "The " t_[i] " is " colour[pick[i]] ". "
 		which = 1 + rnd(n); answer = colour[pick[which]]
-		fact = s "The colour of the " t_[which] " is " answer "."
+		fact = s; for (i = 0; i < n; i++) { a = (which + i) % n + 1; fact = fact (i ? " " : "") "The colour of the " t_[a] " is " colour[pick[a]] "." }
 		question = s "What is the colour of the " t_[which] "?"
 	} else if (what == "owner") {
 		n = 2 + rnd(2); distinct(n, people)
@@ -56,7 +56,7 @@ function draw(what,    a, b, n, i, s, t, which) {
 		distinct(n, things)
 		for (i = 1; i <= n; i++) s = s t_[i] " has the " thing[pick[i]] ". "
 		which = 1 + rnd(n); answer = t_[which]
-		fact = s "The owner of the " thing[pick[which]] " is " answer "."
+		fact = s; for (i = 0; i < n; i++) { a = (which + i) % n + 1; fact = fact (i ? " " : "") "The owner of the " thing[pick[a]] " is " t_[a] "." }
 		question = s "Who is the owner of the " thing[pick[which]] "?"
 	} else if (what == "backwards") {
 		n = 2 + rnd(3)
@@ -87,9 +87,10 @@ BEGIN {
 	while (line < n) {
 		if (kind == "text") {
 			s = ""
-			for (i = 0; i < 12; i++) {
-				do draw(kindname[1 + rnd(kinds)]); while (!recall && held(question))
-				s = s (i ? " " : "") fact
+			for (i = 3 + rnd(18); i > 0; i--) {
+				asks = rnd(3) == 0
+				do draw(kindname[1 + rnd(kinds)]); while (held(question) && (asks || !recall))
+				s = s (s == "" ? "" : " ") (asks ? "Question: " question " Answer: " answer "." : fact)
 			}
 			print "{\"text\":\"" s "\"}"
 			line++
