@@ -43,3 +43,36 @@ generate() {    # KIND N [SEED]
 		want "" != $2 "" { print NR ": " $0 " (wanted " want ")"; bad = 1 }
 		END { for (o in other) if (other[o] in other && other[other[o]] != o) { print o; bad = 1 } exit bad }' qa
 }
+
+@test "examples: finetune.mk makes an adapter and a report of any model and chats" {
+	generate chats 24 | jq -c '{question: .messages[0].content, answer: ("So: " + .messages[1].content)}' >chats.jsonl
+	recipe=(make -s -f "$PM_TOP/examples/finetune.mk" MODEL="$(tiny)" DATA=chats.jsonl OUT=out HELD=4 LENGTH=128 NEW=4 BATCH=2
+		MAP='{messages: [{role: "user", content: .question}, {role: "assistant", content: .answer}]}' JUDGE='split(":")[-1]')
+	"${recipe[@]}" >log
+	tail -2 log
+	[ "$(wc -l <out/train.jsonl)" -eq 20 ]
+	[ "$(wc -l <out/after.jsonl)" -eq 4 ]
+	grep -q '^before fine-tuning: 0 of 4 held-out answers right, loss ' out/report.txt
+	grep -q '^after fine-tuning: ' out/report.txt
+	[ -s out/loss.png ]
+	[ -s out/adapter/adapter_model.safetensors ]
+	[ -z "$("${recipe[@]}" -n out/report.txt out/loss.png)" ]     # nothing is left to do
+}
+
+@test "examples: score.jq counts right answers, by JUDGE" {
+	printf '{"text":" 7 "}\n{"text":"a b"}\n{"text":"x #### 5"}\n' >a
+	printf '{"messages":[{"content":"%s"}]}\n' 7 "a  b" "y #### 5" >t
+	echo '{"loss":1.23456}' >l
+	score() {
+		sed "s~JUDGE |~$1 |~" "$PM_TOP/examples/score.jq" | jq -rn -f /dev/stdin --arg when after --slurpfile answers a --slurpfile test t --slurpfile loss l
+	}
+	[ "$(score .)" = "after fine-tuning: 1 of 3 held-out answers right, loss 1.235" ]
+	[ "$(score 'split("####")[-1]')" = "after fine-tuning: 2 of 3 held-out answers right, loss 1.235" ]
+}
+
+@test "examples: the demo runs on a very small scale" {
+	make -s -f "$PM_TOP/examples/demo.mk" BIN="$PM_BIN" OUT="$PWD/demo" TEXTS=40 CHATS=30 >log 2>err || { cat err; false; }
+	grep -q '^after fine-tuning: [0-9]* of 200 ' log
+	[ -s demo/loss.png ]
+	[ -s demo/tune/loss.png ]
+}
