@@ -22,26 +22,50 @@ int pm_bpe_merges_new(struct pm_bpe_merges *m, size_t n, struct pm_err *e)
 	while (slots < n + n / 2)
 		slots *= 2;
 	m->slot = pm_alloc(slots, sizeof *m->slot, e);
-	if (!m->slot)
+	m->bits = 8 * slots - 1;
+	m->filter = pm_alloc((m->bits + 1) / 64, sizeof *m->filter, e);
+	if (!m->slot || !m->filter)
 		return -1;
 	memset(m->slot, 0xff, slots * sizeof *m->slot);
 	m->mask = slots - 1;
 	return 0;
 }
 
-static struct pm_bpe_merge *seek(const struct pm_bpe_merges *m, uint32_t left, uint32_t right)
+void pm_bpe_merges_free(struct pm_bpe_merges *m)
 {
-	size_t i = hash(left, right) & m->mask;
+	free(m->slot);
+	free(m->filter);
+}
+
+static struct pm_bpe_merge *place(const struct pm_bpe_merges *m, size_t h, uint32_t left, uint32_t right)
+{
+	size_t i = h & m->mask;
 
 	while (m->slot[i].left != FREE && (m->slot[i].left != left || m->slot[i].right != right))
 		i = (i + 1) & m->mask;
 	return m->slot + i;
 }
 
+/* The bit of a pair: other bits of its hash than those that choose the slot. */
+static size_t filter_bit(const struct pm_bpe_merges *m, size_t h)
+{
+	return h >> 24 & m->bits;
+}
+
+static const struct pm_bpe_merge *seek(const struct pm_bpe_merges *m, uint32_t left, uint32_t right)
+{
+	static const struct pm_bpe_merge none = {FREE, 0, NONE, -1};
+	size_t h = hash(left, right), b = filter_bit(m, h);
+
+	return m->filter[b / 64] >> (b & 63) & 1 ? place(m, h, left, right) : &none;
+}
+
 void pm_bpe_merges_set(struct pm_bpe_merges *m, int32_t left, int32_t right, uint32_t rank, int32_t id)
 {
-	struct pm_bpe_merge *s = seek(m, (uint32_t)left, (uint32_t)right);
+	size_t h = hash((uint32_t)left, (uint32_t)right), b = filter_bit(m, h);
+	struct pm_bpe_merge *s = place(m, h, (uint32_t)left, (uint32_t)right);
 
+	m->filter[b / 64] |= UINT64_C(1) << (b & 63);
 	s->left = (uint32_t)left;
 	s->right = (uint32_t)right;
 	s->rank = rank;

@@ -13,13 +13,16 @@ struct pm_bpe_merge {
 	int32_t id;
 };
 
-/* A hash table of (left, right). */
+/* A hash table of (left, right). Most pairs that are asked for have no merge: a filter of single bits, small enough to stay in
+ * a near cache, answers for nearly all of those. */
 struct pm_bpe_merges {
 	struct pm_bpe_merge *slot;
-	size_t mask;
+	uint64_t *filter;
+	size_t mask, bits;              /* slots − 1, bits of the filter − 1 */
 };
 
 int pm_bpe_merges_new(struct pm_bpe_merges *m, size_t n, struct pm_err *e);
+void pm_bpe_merges_free(struct pm_bpe_merges *m);
 void pm_bpe_merges_set(struct pm_bpe_merges *m, int32_t left, int32_t right, uint32_t rank, int32_t id);
 
 /* A piece under way: ids and the bytes that each covers. */
@@ -35,13 +38,14 @@ void pm_bpe_scratch_free(struct pm_bpe_scratch *s);
 /* Merges in place, lowest rank first, of equal ones the leftmost; O(n log n). */
 int pm_bpe_merge(const struct pm_bpe_merges *m, struct pm_bpe_word *w, struct pm_bpe_scratch *s, struct pm_err *e);
 
-/* The words seen last and what became of them. */
-enum { PM_BPE_KEY = 16, PM_BPE_IDS = 3, PM_BPE_CACHE = 1 << 15 };
+/* The words seen last and what became of them, in sets of two: a line of cache each. */
+enum { PM_BPE_KEY = 24, PM_BPE_IDS = 7, PM_BPE_SETS = 1 << 15 };
 
 struct pm_bpe_cached {
-	uint64_t key[2];
+	uint64_t key[PM_BPE_KEY / 8];
 	int32_t id[PM_BPE_IDS];
 	uint8_t n, len[PM_BPE_IDS];     /* bytes of the key (0: a free entry) and of each id; they add up to n */
+	uint32_t unused;
 };
 
 struct pm_bpe_scratch {
@@ -51,7 +55,7 @@ struct pm_bpe_scratch {
 	struct pm_bpe_symbol *symbol;   /* of long pieces */
 	uint64_t *heap;
 	size_t cap_symbol, cap_heap;
-	struct pm_bpe_cached cache[PM_BPE_CACHE];
+	struct pm_bpe_cached cache[PM_BPE_SETS][2];
 };
 
 #endif

@@ -179,7 +179,7 @@ static void bpe_free(void *conf)
 {
 	struct bpe *b = conf;
 
-	free(b->merges.slot);
+	pm_bpe_merges_free(&b->merges);
 	free(b->strings);
 	free(b);
 }
@@ -369,17 +369,37 @@ static int spelled(const struct bpe *b, const struct pm_view *v, struct pm_worke
 	return split(b, &t, &x, w->bpe, false, e) < 0 ? -1 : emit(b, &t, &x, w, e);
 }
 
-static void remember(struct pm_bpe_cached *c, const uint64_t key[2], size_t n, const struct pm_bpe_word *x)
+/* The bytes of a key as three words that tell different keys of one length apart, and their hash. */
+static uint64_t key_of(const struct pm_view *v, uint64_t key[3])
 {
+	key[2] = 0;
+	if (v->n <= 16) {
+		pm_vocab_words(v->s, v->n, key);
+	} else {
+		memcpy(key, v->s, 16);
+		memcpy(key + 2, v->s + v->n - 8, 8);
+	}
+	return pm_vocab_mix(key[0] ^ v->n, key[1] ^ key[2] * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static bool same_key(const struct pm_bpe_cached *c, const uint64_t key[3], size_t n)
+{
+	return ((c->key[0] ^ key[0]) | (c->key[1] ^ key[1]) | (c->key[2] ^ key[2]) | (c->n ^ n)) == 0;
+}
+
+/* The newest of a set stands first. */
+static void remember(struct pm_bpe_cached set[2], const uint64_t key[3], size_t n, const struct pm_bpe_word *x)
+{
+	struct pm_bpe_cached *c = set;
 	size_t sum = 0;
 
 	for (size_t i = 0; i < x->n; i++)
 		sum += x->len[i];
 	if (x->n > PM_BPE_IDS || sum != n)
 		return;
+	set[1] = set[0];
 	memset(c, 0, sizeof *c);
-	c->key[0] = key[0];
-	c->key[1] = key[1];
+	memcpy(c->key, key, sizeof c->key);
 	c->n = (uint8_t)n;
 	for (size_t i = 0; i < x->n; i++) {
 		c->id[i] = x->id[i];
@@ -409,22 +429,23 @@ static int recall(const struct bpe *b, const struct pm_bpe_cached *c, const stru
 
 static int word(const struct bpe *b, const struct pm_view *v, struct pm_worker *w, struct pm_err *e)
 {
-	struct pm_bpe_cached *c = NULL;
+	struct pm_bpe_cached *set = NULL;
 	struct pm_bpe_word x;
-	uint64_t key[2];
+	uint64_t key[3];
 
 	if (v->n <= PM_BPE_KEY) {
-		pm_vocab_words(v->s, v->n, key);
-		c = w->bpe->cache + (pm_vocab_mix(key[0] ^ v->n, key[1]) & (PM_BPE_CACHE - 1));
-		if (c->n == v->n && c->key[0] == key[0] && c->key[1] == key[1])
-			return recall(b, c, v, w, e);
+		set = w->bpe->cache[key_of(v, key) & (PM_BPE_SETS - 1)];
+		if (same_key(set, key, v->n))
+			return recall(b, set, v, w, e);
+		if (same_key(set + 1, key, v->n))
+			return recall(b, set + 1, v, w, e);
 	}
 	if (split(b, v, &x, w->bpe, b->raw, e) < 0)
 		return -1;
 	if (!x.n && b->raw)
 		return spelled(b, v, w, e);
-	if (c)
-		remember(c, key, v->n, &x);
+	if (set)
+		remember(set, key, v->n, &x);
 	return emit(b, v, &x, w, e);
 }
 

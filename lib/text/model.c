@@ -51,6 +51,8 @@ int pm_model_vocab(struct pm_vocab *vocab, const json_t *o, struct pm_err *e)
 
 	if (!json_is_object(o))
 		return pm_fail(e, PM_DATA, "'vocab': an object was wanted");
+	if (pm_vocab_room(vocab, json_object_size(o), e) < 0)
+		return -1;
 	json_object_foreach((json_t *)o, key, v) {
 		if (pm_json_to_int(&id, v) < 0)
 			return pm_fail(e, PM_DATA, "'vocab': '%.100s': an integer was wanted", key);

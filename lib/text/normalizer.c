@@ -377,3 +377,11 @@ const struct pm_part_type pm_normalizers[] = {
 	 .normalize = pm_charsmap_run},
 	{0},
 };
+
+bool pm_normalize_by_lines(const struct pm_parts *ps)
+{
+	for (size_t i = 0; i < ps->n; i++)
+		if (ps->v[i].type->normalize != nfc)
+			return false;
+	return true;
+}

@@ -392,4 +392,20 @@ void pm_pretok_raw(struct pm_parts *ps)
 	struct bytelevel *b = ps->v[ps->n - 1].conf;
 
 	b->raw = true;
+	if (!b->prefix && !b->regex) {          /* nothing is left for it to do */
+		free(b);
+		ps->n--;
+	}
+}
+
+bool pm_pretok_by_lines(const struct pm_parts *ps)
+{
+	const struct bytelevel *b;
+
+	if (!ps->n)
+		return false;
+	b = ps->v[0].conf;
+	if (ps->v[0].type->split == bytelevel_run)
+		return b->regex && !b->prefix;
+	return ps->v[0].type->split == pm_split_run && pm_split_known(ps->v);
 }

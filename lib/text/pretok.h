@@ -10,6 +10,9 @@
 bool pm_pretok_ends_bytelevel(const struct pm_parts *ps);
 void pm_pretok_raw(struct pm_parts *ps);
 
+/* True where pieces never reach over a line's end that is followed by a character other than a blank, or one space and such. */
+bool pm_pretok_by_lines(const struct pm_parts *ps);
+
 /* Writes a view in byte-level characters. */
 int pm_pretok_bytes(const struct pm_view *in, struct pm_textbuf *out, struct pm_err *e);
 
@@ -17,6 +20,9 @@ int pm_pretok_bytes(const struct pm_view *in, struct pm_textbuf *out, struct pm_
 int pm_split_build(struct pm_part *p, const json_t *o, struct pm_err *e);
 void pm_split_free(struct pm_part *p);
 int pm_split_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e);
+
+/* True where it goes by one of the patterns of match.h. */
+bool pm_split_known(const struct pm_part *p);
 
 /* UnicodeScripts: its own file too. */
 int pm_scripts_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e);

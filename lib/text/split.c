@@ -48,6 +48,13 @@ void pm_split_free(struct pm_part *p)
 	pm_pattern_free(&s->re);
 }
 
+bool pm_split_known(const struct pm_part *p)
+{
+	const struct split *s = p->conf;
+
+	return s->match != NULL;
+}
+
 int pm_split_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e)
 {
 	const struct split *s = p->conf;

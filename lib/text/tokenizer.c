@@ -23,6 +23,7 @@ struct pm_tokenizer {
 	struct pm_post post;
 	struct pm_decoders decoders;
 	struct pm_added added;
+	bool lines;                     /* a long text may be taken in groups of lines */
 	bool *hidden;                   /* by id: decoding with skip_special leaves it out */
 	size_t ids;
 	int32_t bos, eos;
@@ -125,6 +126,8 @@ static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_err 
 		return pm_ctx(e, "decoder");
 	if (pm_added_read(&t->added, json_object_get(o, "added_tokens"), &t->vocab, normalized, t, e) < 0)
 		return pm_ctx(e, "added_tokens");
+	t->lines = t->normalizers.n && !t->added.normal.nodes && pm_normalize_by_lines(&t->normalizers)
+		&& pm_pretok_by_lines(&t->pretokenizers);
 	return find_hidden(t, e);
 }
 
@@ -280,7 +283,7 @@ static int second(const struct pm_tokenizer *t, const struct pm_view *v, const s
 	return plain(t, v, w, e);
 }
 
-static int first(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
+static int normalize(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
 	struct pm_err *e)
 {
 	struct pm_view n;
@@ -288,6 +291,40 @@ static int first(const struct pm_tokenizer *t, const struct pm_view *v, const st
 	if (pm_normalize(&t->normalizers, v, &n, w, e) < 0)
 		return -1;
 	return t->added.normal.nodes ? part(t, &t->added.normal, &n, rule, w, second, e) : plain(t, &n, w, e);
+}
+
+/* The end of a group of lines: a line's end that a printable ASCII character follows, or one space and such a character. */
+static size_t group(const struct pm_view *v, size_t i)
+{
+	enum { GROUP = 4096 };
+	const char *p;
+	size_t k;
+
+	for (i += GROUP; i < v->n && (p = memchr(v->s + i, '\n', v->n - i)); i++) {
+		i = (size_t)(p - v->s);
+		k = i + 1 < v->n && p[1] == ' ' ? 2 : 1;
+		if (i + k < v->n && p[k] > ' ' && p[k] < 0x7f)
+			return i + 1;
+	}
+	return v->n;
+}
+
+/* Where a part of the text needs normalizing, only its lines pay for that. */
+static int first(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
+	struct pm_err *e)
+{
+	struct pm_view p;
+	size_t end;
+
+	if (!t->lines)
+		return normalize(t, v, rule, w, e);
+	for (size_t i = 0; i < v->n; i = end) {
+		end = group(v, i);
+		p = pm_view_part(v, i, end);
+		if (normalize(t, &p, rule, w, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* What the post-processor puts before or behind the text. */

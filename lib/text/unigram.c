@@ -44,7 +44,7 @@ static double twice_rounded(double x)
 	do
 		snprintf(s, sizeof s, "%.*e", places++, x);
 	while (places <= 17 && strtod(s, NULL) != x);
-	exponent = atoi(strchr(s, 'e') + 1) - (places - 1);
+	exponent = (int)strtol(strchr(s, 'e') + 1, NULL, 10) - (places - 1);
 	for (const char *p = s; *p != 'e'; p++)
 		if (*p >= '0' && *p <= '9')
 			digits = digits * 10 + (uint64_t)(*p - '0');
@@ -67,7 +67,7 @@ static int read_vocab(struct unigram *u, struct pm_vocab *vocab, const json_t *a
 		return pm_fail(e, PM_DATA, "'vocab': a list was wanted");
 	u->score = pm_alloc(n, sizeof *u->score, e);
 	key = pm_alloc(n, sizeof *key, e);
-	if (!u->score || !key)
+	if (!u->score || !key || pm_vocab_room(vocab, n, e) < 0)
 		r = -1;
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		const json_t *p = json_array_get(a, i), *s = json_array_get(p, 0), *x = json_array_get(p, 1);

@@ -16,10 +16,15 @@ struct pm_vocab_entry {
 struct pm_vocab {
 	char *bytes;
 	struct pm_vocab_entry *entry;   /* in the order of adding */
-	uint32_t *slot;                 /* hash table: index of an entry + 1, 0 empty */
+	struct pm_vocab_slot {
+		uint32_t entry, tag;    /* index + 1 (0: free), and bits of the hash */
+	} *slot;
 	int32_t *by_id;                 /* index of an entry, −1 where an id has none */
 	size_t nbytes, cap_bytes, n, cap_entry, slots, ids, cap_ids;
 };
+
+/* Makes room for n spellings at once. */
+int pm_vocab_room(struct pm_vocab *v, size_t n, struct pm_err *e);
 
 /* Adds a spelling; one that is there takes the new id, though its old one still spells so. Ids go from 0 to 2^24. */
 int pm_vocab_add(struct pm_vocab *v, const char *s, size_t n, int64_t id, struct pm_err *e);

@@ -58,11 +58,10 @@ static void every_character(struct both *b)
 		if (c == 0xe0200)
 			c = 0x10fff0;
 		for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
-			n = strlen(around[i][0]);
-			memcpy(s, around[i][0], n);
-			k = pm_utf8_put(s + n, c);
-			strcpy(s + n + k, around[i][1]);
-			compare(b, s, strlen(s));
+			n = (size_t)snprintf(s, sizeof s, "%s", around[i][0]);
+			k = n + pm_utf8_put(s + n, c);
+			n = k + (size_t)snprintf(s + k, sizeof s - k, "%s", around[i][1]);
+			compare(b, s, n);
 		}
 	}
 }

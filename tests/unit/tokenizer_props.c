@@ -19,26 +19,56 @@ static const struct pm_encode_opts special = {.parse_special = true}, text_only 
 /* All 256 bytes, some merges, two special tokens and one that is not. `model` stands in the model, `rest` beside it. */
 static char *small(const char *model, const char *rest)
 {
-	static char s[32768];
 	static const char *const words[] = {"th", "the", "\xc4\xa0t", "\xc4\xa0the", "aa", "aaaa", "\xc3\x83\xc2\xa9"};
-	size_t n = (size_t)sprintf(s, "{\"model\": {\"type\": \"BPE\", \"vocab\": {");
+	static struct pm_str s;
 	char c[4];
 
+	pm_str_clear(&s);
+	pm_str_puts(&s, "{\"model\": {\"type\": \"BPE\", \"vocab\": {", &err);
 	for (int i = 0; i < 256; i++) {
 		size_t k = pm_utf8_put(c, pm_bytelevel_char((unsigned char)i));
 
-		n += (size_t)sprintf(s + n, "\"%s%.*s\": %d, ", i == '"' || i == '\\' ? "\\" : "", (int)k, c, i);
+		pm_str_printf(&s, &err, "\"%s%.*s\": %d, ", i == '"' || i == '\\' ? "\\" : "", (int)k, c, i);
 	}
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		n += (size_t)sprintf(s + n, "%s\"%s\": %zu", i ? ", " : "", words[i], 256 + i);
-	sprintf(s + n, "}, \"merges\": [\"t h\", \"th e\", \"\xc4\xa0 t\", \"\xc4\xa0 the\", \"a a\", \"aa aa\", \"\xc3\x83 \xc2\xa9\"]%s}, "
+		pm_str_printf(&s, &err, "%s\"%s\": %zu", i ? ", " : "", words[i], 256 + i);
+	pm_str_printf(&s, &err, "}, \"merges\": [\"t h\", \"th e\", \"\xc4\xa0 t\", \"\xc4\xa0 the\", \"a a\", \"aa aa\", \"\xc3\x83 \xc2\xa9\"]%s}, "
 		"\"added_tokens\": [{\"id\": 263, \"content\": \"<s>\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
 		"\"normalized\": false, \"special\": true}, {\"id\": 264, \"content\": \"<|end|>\", \"single_word\": false, \"lstrip\": false, "
 		"\"rstrip\": true, \"normalized\": false, \"special\": true}, {\"id\": 265, \"content\": \"\\n\\n\", \"single_word\": false, "
 		"\"lstrip\": false, \"rstrip\": false, \"normalized\": false, \"special\": false}], "
 		"\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true}, "
 		"\"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, \"use_regex\": true}%s}", model, rest);
-	return s;
+	return s.data;
+}
+
+/* Long texts are normalized in groups of lines where that is all the same: with a normalizer that forbids it (and never finds
+ * anything) ids and offsets must be no other. */
+static void groups(void)
+{
+	static const char *const one = ", \"normalizer\": {\"type\": \"NFC\"}", *const whole = ", \"normalizer\": {\"type\": \"Sequence\", "
+		"\"normalizers\": [{\"type\": \"NFC\"}, {\"type\": \"Replace\", \"pattern\": {\"String\": \"\\u0001\\u0002\"}, \"content\": \"\"}]}";
+	static const char *const bits[] = {"\n", "\n", " ", "the", " \n", "e\xcc\x81", "\xcc\x81", "\xc3\xa9", ".", "\n \n", "\r\n", "aaaa", "\xe1\xbf\x93"};
+	struct pm_tokenizer *a, *b;
+	struct pm_encoding x = {0}, y = {0};
+	struct pm_str s = {0};
+	char *json = small("", one);
+	bool ok = pm_tokens_read(&a, json, strlen(json), "groups", &err) == 0;
+
+	json = small("", whole);
+	ok = ok && pm_tokens_read(&b, json, strlen(json), "whole", &err) == 0;
+	for (uint64_t i = 0; i < 100000; i++)
+		pm_str_puts(&s, bits[pm_rng_u32(5, 5, i) % (sizeof bits / sizeof *bits)], &err);
+	ok = ok && pm_tokenizer_encode(a, s.data, s.len, &text_only, &x, &err) == 0;
+	ok = ok && pm_tokenizer_encode(b, s.data, s.len, &text_only, &y, &err) == 0;
+	ok = ok && x.n == y.n && memcmp(x.ids, y.ids, x.n * sizeof *x.ids) == 0 && memcmp(x.from, y.from, x.n * sizeof *x.from) == 0
+		&& memcmp(x.to, y.to, x.n * sizeof *x.to) == 0;
+	check(ok, "groups of lines give what the whole text gives (%zu and %zu ids)", x.n, y.n);
+	pm_encoding_free(&x);
+	pm_encoding_free(&y);
+	pm_str_free(&s);
+	pm_tokenizer_close(a);
+	pm_tokenizer_close(b);
 }
 
 static void random_text(struct pm_str *s, uint32_t stream, int i)
@@ -260,6 +290,7 @@ int main(void)
 		threads(t);
 		pm_tokenizer_close(t);
 	}
+	groups();
 	refused();
 	for (size_t i = 0; dir && i < sizeof published / sizeof *published; i++) {
 		snprintf(path, sizeof path, "%s/data/tokenizers/%s", dir, published[i].name);
