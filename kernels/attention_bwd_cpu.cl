@@ -138,16 +138,16 @@ inline void add_dq(__global float *panel, float16 *ds, float16 *turned, int at, 
 	}
 }
 
-/* dk and dv (either may be NULL); with `whole` dq too, summed in panels (sequences, kv heads, GROUP, q_tiles, DP, TILE). The lanes are
+/* dk and dv (either may be NULL); with `whole` dq too, summed in panels (sequences, kv heads, group, q_tiles, DP, TILE). The lanes are
  * keys, the rows queries. An item: (tile of lanes, or with `whole` sequence, kv head). */
 __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_ld, __global float *dv, long dv_off, long dv_ld,
 	__global float *dq, long dq_off, long dq_ld, __global float *panels, long panels_off, __global const float *dy, long dy_off, long dy_ld,
 	__global const float *lse, long lse_off, long lse_ld, __global const float *delta, __global const float *q, long q_off, long q_ld,
 	__global const float *k, long k_off, long k_ld, __global const float *v, long v_off, long v_ld, __global const int *span, long span_off,
-	__global const int *kspan, long kspan_off, int rows, int keys, int tiles, int q_tiles, int q_period, int kv_period,
+	__global const int *kspan, long kspan_off, int rows, int keys, int group, int tiles, int q_tiles, int q_period, int kv_period,
 	float scale, float cap, int add_k, int add_v, int add_q, int whole)
 {
-	const int kv_head = get_global_id(1), heads = get_global_size(1) * GROUP, sequence = get_global_id(0) / (whole ? 1 : tiles);
+	const int kv_head = get_global_id(1), heads = get_global_size(1) * group, sequence = get_global_id(0) / (whole ? 1 : tiles);
 	const int first = sequence * kv_period + (whole ? 0 : (int)get_global_id(0) % tiles * TILE);
 	const int end = min(keys, whole ? (sequence + 1) * kv_period : min(first + TILE, (sequence + 1) * kv_period));
 	float16 kt[D * NV], vt[DV * NV], dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[TILE * NV];
@@ -156,8 +156,8 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 
 	span += span_off;
 	lse += lse_off;
-	panels += panels_off + ((long)sequence * get_global_size(1) + kv_head) * GROUP * q_tiles * DP * TILE;
-	for (int i = 0; whole && i < GROUP * q_tiles * DP * NV; i++)
+	panels += panels_off + ((long)sequence * get_global_size(1) + kv_head) * group * q_tiles * DP * TILE;
+	for (int i = 0; whole && i < group * q_tiles * DP * NV; i++)
 		vstore16((float16)0, i, panels);
 	for (int k0 = first; k0 < end; k0 += TILE) {
 		const int nk = min(TILE, end - k0);
@@ -170,7 +170,7 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 		copy_rows(k_tile, k + k_off + k0 * k_ld + kv_head * D, k_ld, nk, D, DP);
 		zero(dkt, DP * NV);
 		zero(dvt, DVP * NV);
-		for (int h = kv_head * GROUP; h < (kv_head + 1) * GROUP; h++)
+		for (int h = kv_head * group; h < (kv_head + 1) * group; h++)
 			for (int row = see.from; row < see.to; row = t.next) {
 				t = tile_at(row, see.to, q_period);
 				if (!any_sees(&see, t))
@@ -184,18 +184,18 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 				add_product(dvt, dy_tile, DVP, t.n, p);
 				add_product(dkt, q_tile, DP, t.n, ds + at * NV);
 				if (whole)
-					add_dq(panels + ((long)(h % GROUP) * q_tiles + t.at % q_period / TILE) * DP * TILE, ds, p, at, t.n, k_tile, nk);
+					add_dq(panels + ((long)(h % group) * q_tiles + t.at % q_period / TILE) * DP * TILE, ds, p, at, t.n, k_tile, nk);
 			}
 		if (dk)
 			turn_out(dk + dk_off + k0 * dk_ld + kv_head * D, dk_ld, dkt, nk, D, scale, add_k);
 		if (dv)
 			turn_out(dv + dv_off + k0 * dv_ld + kv_head * DV, dv_ld, dvt, nk, DV, 1, add_v);
 	}
-	for (int i = 0; whole && i < GROUP * q_tiles; i++) {
+	for (int i = 0; whole && i < group * q_tiles; i++) {
 		const int row = sequence * q_period + i % q_tiles * TILE, n = min(TILE, min(rows, (sequence + 1) * q_period) - row);
 
 		for (int j = 0; j < DP * NV; j++)
 			dkt[j] = vload16(i * DP * NV + j, panels);
-		turn_out(dq + dq_off + row * dq_ld + (kv_head * GROUP + i / q_tiles) * D, dq_ld, dkt, n, D, scale, add_q);
+		turn_out(dq + dq_off + row * dq_ld + (kv_head * group + i / q_tiles) * D, dq_ld, dkt, n, D, scale, add_q);
 	}
 }

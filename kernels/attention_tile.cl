@@ -9,8 +9,7 @@
  * Tiles of lanes and tiles of rows both start anew at each period, and a row that a lane does not see adds an exact zero to
  * it: the bits of a lane depend on nothing but itself and the rows that it sees.
  *
- * D, DV: columns of a head in q and k, and in v. TYPE_K, TYPE_V, TYPE_S: storage of k, v and sinks. SOFTCAP: there is a cap.
- * GROUP: query heads of a kv head, PART: keys of a chunk, in decoding. */
+ * D, DV: columns of a head in q and k, and in v. TYPE_K, TYPE_V, TYPE_S: storage of k, v and sinks. SOFTCAP: there is a cap. */
 #ifndef D
 #define D 64
 #define DV 64
@@ -21,10 +20,6 @@
 #endif
 #ifndef TYPE_S
 #define TYPE_S f32
-#endif
-#ifndef GROUP
-#define GROUP 1
-#define PART 256
 #endif
 
 #define TILE 48                 /* lanes, and rows */

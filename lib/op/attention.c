@@ -1,5 +1,5 @@
 /* attention.c: softmax(scale · q·kᵀ)·v without ever storing the scores (Dao et al., "FlashAttention", 2022; Milakov and Gimelshein, "Online
- * normalizer calculation for softmax", 2018). kernels/attention.cl, kernels/attention_cpu.cl, tests/op/attention.c
+ * normalizer calculation for softmax", 2018). kernels/attention*.cl, tests/op/attention.c
  *
  * A query goes through the keys that it sees, with m the largest score so far, l the sum of exp(s − m) and y that of exp(s − m)·v;
  * where m grows, l and y shrink. At the end y/l, and lse = m + log l. A sink is a score before the first key, without a v.
@@ -26,6 +26,7 @@ struct attr {
 	int64_t heads, kv_heads, head_dim, v_dim, group;
 	int64_t q_period, kv_period;
 	float scale, softcap;
+	bool decode;
 };
 
 /* What nodes have in in[] and out[]. */
@@ -37,13 +38,14 @@ enum { DQ, DK, DV, DSINKS, BACKWARD_OUT };
 static const struct pm_kernel *kernel(const struct pm_node *n, const char *file, const char *name, bool cpu, struct pm_err *e)
 {
 	const struct attr *a = n->attr;
-	char defines[160], k[32], v[32], s[32], variant[48];
+	char defines[200], k[32], v[32], s[32], group[48] = "", variant[48];
 
 	pm_define_type(k, sizeof k, "K", n->in[K]);
 	pm_define_type(v, sizeof v, "V", n->in[V]);
 	pm_define_type(s, sizeof s, "S", n->in[SINKS]);
-	snprintf(defines, sizeof defines, "%s%s%s-DD=%d -DDV=%d -DGROUP=%d -DPART=%d -DSOFTCAP=%d", k, v, s, (int)a->head_dim, (int)a->v_dim,
-		(int)a->group, PART, a->softcap > 0);
+	if (a->decode)
+		snprintf(group, sizeof group, " -DGROUP=%d -DPART=%d", (int)a->group, PART);
+	snprintf(defines, sizeof defines, "%s%s%s-DD=%d -DDV=%d -DSOFTCAP=%d%s", k, v, s, (int)a->head_dim, (int)a->v_dim, a->softcap > 0, group);
 	snprintf(variant, sizeof variant, "%s_cpu", name);
 	return pm_kernel(n->g->dev, cpu ? file : "attention", cpu ? variant : name, defines, e);
 }
@@ -108,7 +110,7 @@ static int decode(const struct pm_node *n, struct pm_err *e)
 	struct pm_tensor *const *in = n->in;
 	const int64_t rows = in[Q]->rows, items = rows * a->kv_heads, wanted = 4 * (int64_t)pm_dev_info(n->g->dev)->units;
 	const int64_t each = (wanted + items - 1) / items;      /* workers a row and kv head: any number gives the same bits */
-	const struct pm_kernel *part = kernel(n, "attention_cpu", "attention_part", cpu, e), *join = kernel(n, "attention_cpu", "attention_join", false, e);
+	const struct pm_kernel *part = kernel(n, "attention_decode_cpu", "attention_part", cpu, e), *join = kernel(n, "attention_decode_cpu", "attention_join", false, e);
 	const double keys = (double)(items * a->kv_period);
 	const struct pm_launch l = {.global = {(size_t)(each < chunks(a) ? each : chunks(a)), (size_t)a->kv_heads, (size_t)rows}, .local = {1, 1, 1},
 		.flops = 2 * keys * (double)((a->head_dim + a->v_dim) * a->group),
@@ -195,7 +197,7 @@ static int backward_kv(const struct pm_node *n, bool cpu, struct pm_err *e)
 	if (cpu)
 		return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(n->out[DQ]), PM_MEM(n->scratch), PM_I64(room(n).panels), PM_AT(in[B_DY]),
 			PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(rows),
-			PM_I32(keys), PM_I32(tiles(a->kv_period)), PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale),
+			PM_I32(keys), PM_I32(a->group), PM_I32(tiles(a->kv_period)), PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale),
 			PM_F32(a->softcap), PM_I32(n->acc[DK]), PM_I32(n->acc[DV]), PM_I32(n->acc[DQ]), PM_I32(all));
 	return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]),
 		PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(keys), PM_I32(a->heads), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap),
@@ -289,7 +291,7 @@ struct pm_tensor *pm_attention(struct pm_graph *g, struct pm_tensor *q, struct p
 	struct pm_tensor *span, struct pm_tensor *kspan, const struct pm_attention_opts *o)
 {
 	struct attr a = {.heads = o->heads, .kv_heads = o->kv_heads, .head_dim = o->head_dim, .v_dim = o->v_dim ? o->v_dim : o->head_dim,
-		.scale = o->scale, .softcap = o->softcap};
+		.scale = o->scale, .softcap = o->softcap, .decode = o->decode};
 	struct pm_tensor *in[FORWARD_IN] = {q, k, v, span, o->sinks, kspan}, *out[FORWARD_OUT];
 
 	if (!q || !k || !v || !span)

@@ -414,7 +414,7 @@ static double best_time(int (*once)(void *, struct pm_err *), void *arg, struct 
 	if (once(arg, e) < 0 || pm_dev_finish(d, e) < 0)
 		return -1;
 	begin = now();                  /* the first run may have compiled */
-	while (now() - begin < 0.6) {
+	do {
 		t = now();
 		for (i = 0; i < runs; i++)
 			if (once(arg, e) < 0)
@@ -426,7 +426,7 @@ static double best_time(int (*once)(void *, struct pm_err *), void *arg, struct 
 			best = t / runs;
 		if (t < 0.02)
 			runs *= 2;
-	}
+	} while (now() - begin < 0.6);
 	return best;
 }
 
