@@ -42,7 +42,7 @@ static const struct pm_kernel *kernel(const struct pm_node *n, const char *file,
 
 	pm_define_type(k, sizeof k, "K", n->in[K]);
 	pm_define_type(v, sizeof v, "V", n->in[V]);
-	pm_define_type(s, sizeof s, "S", n->in[SINKS]);
+	pm_define_type(s, sizeof s, "S", n->in[SINKS] && n->in[SINKS]->type != PM_F32 ? n->in[SINKS] : NULL);
 	if (a->decode)
 		snprintf(group, sizeof group, " -DGROUP=%d -DPART=%d", (int)a->group, PART);
 	snprintf(defines, sizeof defines, "%s%s%s-DD=%d -DDV=%d -DSOFTCAP=%d%s", k, v, s, (int)a->head_dim, (int)a->v_dim, a->softcap > 0, group);

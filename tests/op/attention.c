@@ -13,22 +13,26 @@ struct row {
 	enum mask mask;
 	double softcap;
 	bool sinks, view, decode;
+	bool forward;                   /* gradients are not tested: the programs take seconds to compile */
 	enum pm_dtype type;             /* of k and v */
 };
 
 static const struct row rows[] = {
-	{{"1 key", .T = 1}, 1, 1, 8, 8, .mask = CAUSAL},
-	{{"causal, heads of 8", .T = 33}, 2, 2, 8, 8, .mask = CAUSAL},
-	{{"causal, heads of 16, sequences of 50", .T = 150, .period = 50}, 2, 1, 16, 16, .view = true},
-	{{"causal, heads of 64, sequences of 70", .T = 140, .period = 70}, 4, 2, 64, 64, .view = true},
-	{{"windows, heads of 80", .T = 130}, 1, 1, 80, 80, .mask = WINDOW, .sinks = true},
-	{{"documents, heads of 96, sequences of 100", .T = 200, .period = 100}, 2, 1, 96, 96, .mask = DOCUMENTS},
-	{{"chunks, heads of 13 and 21, view", .T = 65}, 3, 1, 13, 21, .mask = CHUNKS, .view = true},
-	{{"images, heads of 128 and 32", .T = 120}, 2, 2, 128, 32, .mask = IMAGES},
-	{{"queries that see nothing, heads of 31 and 33, sequences of 60", .T = 180, .period = 60}, 2, 1, 31, 33, .mask = SPARSE},
+	{{"1 key", .T = 1}, 1, 1, 16, 16, .mask = CAUSAL},
+	{{"causal, heads of 8", .T = 33}, 2, 2, 8, 8, .forward = true},
+	{{"causal, sequences of 50", .T = 150, .period = 50}, 2, 1, 16, 16, .view = true},
+	{{"windows, sinks", .T = 130}, 1, 1, 16, 16, .mask = WINDOW, .sinks = true},
+	{{"documents, sequences of 100", .T = 200, .period = 100}, 4, 2, 16, 16, .mask = DOCUMENTS},
 	{{"queries that see nothing, sinks", .T = 60, .period = 20}, 4, 2, 16, 16, .mask = SPARSE, .sinks = true},
 	{{"soft cap", .T = 70}, 2, 1, 16, 16, .softcap = 1.5},
-	{{"soft cap, sinks, documents, heads of 256", .T = 50}, 2, 1, 256, 256, .mask = DOCUMENTS, .softcap = 20, .sinks = true},
+	{{"soft cap, sinks, documents", .T = 50}, 2, 1, 16, 16, .mask = DOCUMENTS, .softcap = 20, .sinks = true},
+	{{"chunks, heads of 13 and 21, view", .T = 65}, 3, 1, 13, 21, .mask = CHUNKS, .view = true},
+	{{"queries that see nothing, heads of 13 and 21, sequences of 60", .T = 180, .period = 60}, 2, 1, 13, 21, .mask = SPARSE},
+	{{"causal, heads of 64, sequences of 70", .T = 140, .period = 70}, 4, 2, 64, 64, .view = true},
+	{{"windows, heads of 80", .T = 130}, 1, 1, 80, 80, .mask = WINDOW, .forward = true},
+	{{"documents, heads of 96, sequences of 100", .T = 200, .period = 100}, 2, 1, 96, 96, .mask = DOCUMENTS, .forward = true},
+	{{"images, heads of 128 and 32", .T = 120}, 2, 2, 128, 32, .mask = IMAGES},
+	{{"documents, heads of 256", .T = 50}, 2, 1, 256, 256, .mask = DOCUMENTS, .forward = true},
 	{{"more keys than queries, f16", .T = 40, .period = 20}, 4, 2, 64, 64, .keys = 177, .type = PM_F16, .view = true},
 	{{"more keys than queries, bf16, windows", .T = 50}, 4, 1, 40, 24, .keys = 400, .type = PM_BF16, .mask = WINDOW},
 	{{"decoding, 1 key", .T = 1, .period = 1}, 1, 1, 64, 64, .decode = true},
@@ -131,7 +135,7 @@ static void build(struct op_ctx *c, const void *p)
 {
 	const struct row *r = p;
 	const int64_t period = period_of(r), all = r->c.T / period * keys_of(r), S = c->T / period * keys_of(r);
-	const bool grad = !r->decode && r->type == PM_F32;
+	const bool grad = !r->decode && !r->forward && r->type == PM_F32;
 	const unsigned flags = OP_ROWS | (r->view ? OP_VIEW : 0) | (grad ? OP_GRAD : 0);
 	struct pm_attention_opts o = {.heads = r->heads, .kv_heads = r->kv_heads, .head_dim = r->head_dim, .v_dim = r->v_dim,
 		.scale = (float)(1.5 / sqrt(r->head_dim)), .softcap = (float)r->softcap, .q_period = period, .kv_period = keys_of(r), .decode = r->decode};
