@@ -16,10 +16,10 @@ int pm_part_check(const json_t *o, const char *members, struct pm_err *e)
 		n = strlen(key);
 		if (strcmp(key, "type") == 0)
 			continue;
-		for (p = members; (p = strstr(p, key)); p += n)
+		for (p = n ? strstr(members, key) : NULL; p; p = strstr(p + n, key))
 			if ((p == members || p[-1] == ' ') && (p[n] == ' ' || !p[n]))
 				break;
-		if (!n || !p)
+		if (!p)
 			return pm_fail(e, PM_DATA, "'%s' is not known here", key);
 	}
 	return 0;

@@ -224,7 +224,7 @@ static void refused(void)
 		{"", ", \"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"x\", \"type_id\": 0}}], "
 		 "\"pair\": [], \"special_tokens\": {}}", "x"},
 		{"", ", \"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"Regex\": \"(\"}, \"content\": \"\"}", "pattern"},
-		{", \"vocab\": {}", "", "uplicate"},
+		{", \"vocab\": {}", "", "uplicate"}, {", \"\": 1", "", "''"},
 	};
 	struct pm_tokenizer *t;
 	char *s;
