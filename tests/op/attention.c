@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
+
 enum mask { CAUSAL, WINDOW, DOCUMENTS, CHUNKS, IMAGES, SPARSE };
 
 struct row {
@@ -195,4 +197,109 @@ static void cost(const void *p, double *flops, double *bytes, double *back)
 	*back = 2.5;
 }
 
-const struct op_test op_test_attention = {"attention", OP_TABLE(rows), build, ref, cost};
+/* ---- documents in one row of the batch ---- */
+
+enum { ROWS = 150, SECOND = 70, COLS = 32, KV_COLS = 16 };      /* documents of 70 and 80 tokens, 2 heads of 16 on 1 */
+enum { DOC_Q, DOC_K, DOC_V, DOC_DY, DOC_N };
+
+struct documents {
+	struct pm_graph *g;
+	struct pm_plan *plan;
+	struct pm_mem *mem[DOC_N], *grad[DOC_DY];
+	float y[ROWS * COLS], d[DOC_DY][ROWS * COLS];
+};
+
+static int64_t width(int i)
+{
+	return i == DOC_K || i == DOC_V ? KV_COLS : COLS;
+}
+
+static struct pm_tensor *document_input(struct documents *t, struct pm_dev *d, int i, unsigned first, struct pm_err *e)
+{
+	const int64_t n = ROWS * width(i);
+	float *v = pm_alloc((size_t)n, sizeof *v, e);
+	struct pm_tensor *x = NULL;
+
+	for (int64_t j = 0; v && j < n; j++)
+		v[j] = pm_rng_normal(j < SECOND * width(i) ? first : 1, (uint32_t)i, (uint64_t)j);
+	if (v && pm_mem_new(&t->mem[i], d, sizeof *v * (size_t)n, e) == 0 && pm_mem_write(t->mem[i], 0, v, sizeof *v * (size_t)n, e) == 0)
+		x = pm_tensor_of(t->g, PM_T_WEIGHT, PM_F32, ROWS, width(i), t->mem[i], "x");
+	if (x && i < DOC_DY && pm_mem_new(&t->grad[i], d, sizeof *v * (size_t)n, e) == 0 && pm_mem_zero(t->grad[i], 0, sizeof *v * (size_t)n, e) == 0) {
+		x->trains = true;
+		x->grad = pm_tensor_of(t->g, PM_T_STATE, PM_F32, ROWS, width(i), t->grad[i], "dx");
+	}
+	free(v);
+	return x;
+}
+
+/* Outputs and gradients of both documents; `first` seeds what stands in the first one. */
+static int document_run(struct documents *t, struct pm_dev *d, unsigned first, struct pm_err *e)
+{
+	const struct pm_attention_opts o = {.heads = 2, .kv_heads = 1, .head_dim = 16, .scale = 0.25f};
+	struct pm_tensor *x[DOC_N], *span, *kspan, *y;
+	int32_t spans[2 * ROWS], kspans[2 * ROWS];
+
+	if (pm_graph_new(&t->g, d, e) < 0)
+		return -1;
+	for (int i = 0; i < DOC_N; i++)
+		x[i] = document_input(t, d, i, first, e);
+	for (int i = 0; i < ROWS; i++) {
+		spans[2 * i] = i < SECOND ? 0 : SECOND;
+		spans[2 * i + 1] = i + 1;
+		kspans[2 * i] = i;
+		kspans[2 * i + 1] = i < SECOND ? SECOND : ROWS;
+	}
+	span = pm_tensor(t->g, PM_T_INPUT, PM_I32, ROWS, 2, "span");
+	kspan = pm_tensor(t->g, PM_T_INPUT, PM_I32, ROWS, 2, "kspan");
+	y = pm_attention(t->g, x[DOC_Q], x[DOC_K], x[DOC_V], span, kspan, &o);
+	if (pm_graph_ok(t->g, e) < 0 || !y || !x[DOC_DY])
+		return -1;
+	y->keep = true;
+	pm_grad_seed(y, x[DOC_DY]);
+	if (pm_grad(t->g, false, e) < 0 || pm_plan_new(&t->plan, t->g, e) < 0 || pm_plan_alloc(t->plan, NULL, e) < 0 ||
+	    pm_plan_write(t->plan, span, spans, e) < 0 || pm_plan_write(t->plan, kspan, kspans, e) < 0 || pm_plan_run(t->plan, e) < 0 ||
+	    pm_plan_read(t->plan, y, t->y, e) < 0)
+		return -1;
+	for (int i = 0; i < DOC_DY; i++)
+		if (pm_mem_read(t->grad[i], 0, t->d[i], sizeof (float) * (size_t)(ROWS * width(i)), e) < 0)
+			return -1;
+	return 0;
+}
+
+static void document_free(struct documents *t)
+{
+	pm_plan_free(t->plan);
+	pm_graph_free(t->g);
+	for (int i = 0; i < DOC_N; i++)
+		pm_mem_free(t->mem[i]);
+	for (int i = 0; i < DOC_DY; i++)
+		pm_mem_free(t->grad[i]);
+}
+
+static void compare(struct op_env *env, const char *what, const float *a, const float *b, int64_t cols)
+{
+	const size_t first = (size_t)(SECOND * cols), n = (size_t)((ROWS - SECOND) * cols);
+
+	op_check(env, memcmp(a, b, first * sizeof *a) != 0, "%s of the document that was changed is the same", what);
+	op_check(env, memcmp(a + first, b + first, n * sizeof *a) == 0, "%s of a document changes with the one before it", what);
+}
+
+/* The bits of a document do not depend on what stands in another one. */
+static void test_documents(struct op_env *env)
+{
+	struct documents t[2] = {{0}};
+	struct pm_err e = {0};
+
+	if (document_run(&t[0], env->dev, 1, &e) < 0 || document_run(&t[1], env->dev, 2, &e) < 0) {
+		op_check(env, false, "%s", e.text);
+	} else {
+		compare(env, "y", t[0].y, t[1].y, COLS);
+		compare(env, "dq", t[0].d[DOC_Q], t[1].d[DOC_Q], COLS);
+		compare(env, "dk", t[0].d[DOC_K], t[1].d[DOC_K], KV_COLS);
+		compare(env, "dv", t[0].d[DOC_V], t[1].d[DOC_V], KV_COLS);
+	}
+	document_free(&t[0]);
+	document_free(&t[1]);
+}
+
+const struct op_test op_test_attention = {"attention", OP_TABLE(rows), build, ref, cost, .test = test_documents};
