@@ -61,6 +61,8 @@ bool pm_dev_reference(const struct pm_dev *d);
 /* New memory (content undefined), of any size that fits the device; status 69 where it does not. On CPU devices it is the host's own,
  * starts at a multiple of 128 bytes, and 64 bytes after its end may be read (as garbage): a vector load may pass the end. */
 int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e);
+/* The same, all zeros; big ones cost nothing until they are touched where the device shares the host's memory. */
+int pm_mem_zeros(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e);
 
 /* Memory over bytes of the host, which must stay where they are until pm_mem_free: used in place where the device shares memory
  * (whatever the alignment), copied else. Read-only for kernels. */

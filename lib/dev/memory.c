@@ -35,11 +35,33 @@ static int check_room(const struct pm_dev *d, size_t bytes, struct pm_err *e)
 	return 0;
 }
 
+/* Bytes of the host for m, with room for a whole vector after the last one, so that its tail may be read (never used). Big ones get
+ * pages of their own, which the system gives as zeros when they are first touched. */
+static int take_host(struct pm_mem *m, size_t bytes, struct pm_err *e)
+{
+	void *p = NULL;
+
+	m->npages = bytes >= 2 * HUGE_PAGE && bytes < SIZE_MAX - 2 * HUGE_PAGE ? bytes + HUGE_PAGE + 128 : 0;
+	if (m->npages) {
+		p = mmap(NULL, m->npages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (p != MAP_FAILED) {
+			m->pages = p;
+			m->host = (unsigned char *)(((size_t)p + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+			(void)madvise(m->host, bytes, MADV_HUGEPAGE);
+			return 0;
+		}
+	} else if (bytes < SIZE_MAX - 128 && !posix_memalign(&p, 128, (bytes + 127) / 64 * 64)) {
+		m->host = p;
+		m->owned = true;
+		return 0;
+	}
+	return pm_fail(e, PM_NODEVICE, "out of memory: %.1f MiB wanted", MIB(bytes));
+}
+
 int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e)
 {
 	struct pm_mem *m;
 	cl_int code;
-	void *p;
 
 	if (check_room(d, bytes, e) < 0)
 		return -1;
@@ -47,17 +69,10 @@ int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_er
 	if (!m)
 		return -1;
 	if (d->raw) {
-		bool huge = bytes >= 2 * HUGE_PAGE;
-
-		/* Room for a whole vector after the last byte, so that its tail may be read (never used). */
-		if (bytes > SIZE_MAX - HUGE_PAGE || posix_memalign(&p, huge ? HUGE_PAGE : 128, (bytes + 127) / 64 * 64)) {
+		if (take_host(m, bytes, e) < 0) {
 			free(m);
-			return pm_fail(e, PM_NODEVICE, "out of memory: %.1f MiB wanted", MIB(bytes));
+			return -1;
 		}
-		if (huge)
-			(void)madvise(p, bytes, MADV_HUGEPAGE);
-		m->host = p;
-		m->owned = true;
 	} else {
 		m->cl = clCreateBuffer(d->context, CL_MEM_READ_WRITE, bytes ? bytes : 1, NULL, &code);
 		if (!m->cl) {
@@ -69,6 +84,17 @@ int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_er
 	d->held += bytes;
 	*out = m;
 	return 0;
+}
+
+int pm_mem_zeros(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e)
+{
+	if (pm_mem_new(out, d, bytes, e) < 0)
+		return -1;
+	if ((*out)->pages || pm_mem_zero(*out, 0, bytes, e) == 0)
+		return 0;
+	pm_mem_free(*out);
+	*out = NULL;
+	return -1;
 }
 
 int pm_mem_map(struct pm_mem **out, struct pm_dev *d, const void *p, size_t bytes, struct pm_err *e)
@@ -238,6 +264,8 @@ void pm_mem_free(struct pm_mem *m)
 		clReleaseMemObject(m->cl);
 	if (m->owned)
 		free(m->host);
+	if (m->pages)
+		munmap(m->pages, m->npages);
 	m->dev->held -= m->counted;
 	free(m);
 }

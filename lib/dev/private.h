@@ -93,6 +93,8 @@ struct pm_mem {
 	unsigned char *host;                    /* the bytes, on a raw device */
 	size_t size;
 	bool owned;                             /* host is ours to free */
+	void *pages;                            /* pages of its own, to unmap; NULL: none */
+	size_t npages;                          /* bytes of them */
 	uint64_t counted;                       /* what it added to the device's held bytes */
 };
 

@@ -49,11 +49,9 @@ static int make_cache(struct pm_engine *g, struct pm_err *e)
 	for (i = 0; i < s->layers; i++) {
 		size_t bytes = pm_dtype_bytes(g->kv.type, (uint64_t)(rows * s->layer[i].kv_heads * s->layer[i].head_dim));
 
-		if (pm_mem_new(&g->kv.k[i], g->m->dev, bytes, e) < 0 || pm_mem_new(&g->kv.v[i], g->m->dev, bytes, e) < 0)
+		/* Zeros: attention reads whole tiles and weighs what is not visible with 0, so it must be a number. */
+		if (pm_mem_zeros(&g->kv.k[i], g->m->dev, bytes, e) < 0 || pm_mem_zeros(&g->kv.v[i], g->m->dev, bytes, e) < 0)
 			return pm_ctx(e, "no room for the KV cache (a shorter context, -l, or fewer sequences at a time would help)");
-		/* Attention reads whole tiles and weighs what is not visible with 0: it must be a number. */
-		if (pm_mem_zero(g->kv.k[i], 0, bytes, e) < 0 || pm_mem_zero(g->kv.v[i], 0, bytes, e) < 0)
-			return -1;
 	}
 	return 0;
 }
