@@ -91,7 +91,7 @@ static void compare(struct op_env *env, int vocab, uint64_t seed)
 	};
 	float *logits = malloc((size_t)vocab * ROWS * 4);
 	struct pm_sample_row how[ROWS];
-	int32_t seen[40], ids[ROWS], alone;
+	int32_t seen[40], ids[ROWS], alone = -2;
 	struct pm_mem *m = NULL;
 	struct pm_err e;
 	int i, r, ok;
@@ -153,7 +153,7 @@ static void edges(struct op_env *env)
 
 	for (i = 0; i < 20; i++)
 		low[i] = -3e38f;
-	l[17] = l[40] = l[256] = 5;
+	l[17] = l[33] = l[40] = l[256] = 5;                    /* 17 and 33 share a lane */
 	op_check(env, one(env, l, 300, greedy, &e) == 17, "greedy takes the lowest id of equals, not %d", one(env, l, 300, greedy, &e));
 	op_check(env, one(env, l + 17, 3, greedy, &e) == 0 && one(env, l + 16, 17, greedy, &e) == 1, "greedy in short rows");
 	op_check(env, one(env, low, 20, greedy, &e) == 0, "greedy among the lowest floats");

@@ -536,8 +536,8 @@ static void inputs(void)
 	check(pm_plan_read(plan, y, out, &e) == 0 && out[0] == 0 && out[23] == 69, "inputs are written, results are read");
 	pm_plan_free(plan);
 	x = pm_view_cols(g, pm_view_rows(g, x, 1, 3), 4, 2);
-	check(pm_plan_new(&plan, g, &e) == 0 && pm_plan_alloc(plan, NULL, &e) == 0 && pm_plan_write(plan, x->base, in, &e) == 0 && pm_plan_write(plan, x, part, &e) == 0 &&
-		pm_plan_run(plan, &e) == 0 && pm_plan_read(plan, y, out, &e) == 0 && out[10] == -3 && out[11] == -6 && out[23] == -18 && out[9] == 27,
+	check(pm_plan_new(&plan, g, &e) == 0 && pm_plan_alloc(plan, NULL, &e) == 0 && pm_plan_write(plan, x->base, in, &e) == 0 &&
+		pm_plan_write(plan, x, part, &e) == 0 && pm_plan_run(plan, &e) == 0 && pm_plan_read(plan, y, out, &e) == 0 && out[10] == -3 && out[11] == -6 && out[23] == -18 && out[9] == 27,
 		"a second plan, and an input written through a view");
 	pm_plan_free(plan);
 	pm_graph_free(g);
