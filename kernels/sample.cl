@@ -34,54 +34,40 @@ float reaching(__global const float *w, long v, float t, int mass, __local float
 	return group_sum(sum16(sum) + rest, room);
 }
 
-// The largest weight that at least `want` weights (or, with mass, weights of that sum) reach; `least` where those that reach it are not as
-// many, or where the limit is not `on`.
-float least_kept(__global const float *w, long v, int mass, float want, float least, int on, __local float *room)
-{
-	uint lo = as_uint(fmax(least, 0x1p-126f)), hi = as_uint(1.0f) + 1;
-
-	// work-items take every branch around a barrier together: here a loop, that may have no turn
-	if (!on)
-		hi = lo;
-	while (hi > lo) {
-		uint mid = lo + (hi - lo) / 2;
-		int enough = reaching(w, v, as_float(mid), mass, room) >= want;
-
-		lo = enough ? mid + 1 : lo;
-		hi = enough ? hi : mid;
-	}
-	return on && lo > as_uint(0x1p-126f) ? fmax(least, as_float(lo - 1)) : least;
-}
-
-// The id of the largest value, the lowest of equal ones.
+// The id of the largest value, the lowest of equal ones; -1 where a value is not finite (nothing else has 0 times it unequal to 0).
 int largest(__global const float *x, long v, __local float *room, __local int *ids)
 {
 	long n = get_local_size(0), i = get_local_id(0), c;
-	float16 best = -MAXFLOAT;
+	float16 best = -MAXFLOAT, bad = 0.0f;
 	int16 at = 0x7fffffff;
-	float top;
+	float top, rest = 0.0f;
 	int id = 0x7fffffff, k;
 
 	for (c = i * 16; c + 16 <= v; c += n * 16) {
 		float16 a = vload16(0, x + c);
 		int16 more = a > best;
 
+		bad += 0.0f * a;
 		best = select(best, a, more);
 		at = select(at, (int16)(int)c + (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), more);
 	}
 	top = max16(best);
-	for (; c < v && c < v / 16 * 16 + 16; c++)
+	for (; c < v && c < v / 16 * 16 + 16; c++) {
+		rest += 0.0f * x[c];
 		if (x[c] > top) {
 			top = x[c];
 			id = (int)c;
 		}
+	}
 	at = select((int16)0x7fffffff, at, best == (float16)top);
 	at.lo = min(at.lo, at.hi);
 	at.lo.lo = min(at.lo.lo, at.lo.hi);
 	id = min(id, min(min(at.s0, at.s1), min(at.s2, at.s3)));
 	if (top == -MAXFLOAT)
 		id = (int)(i * 16 < v ? i * 16 : 0x7fffffff);
-	ids[i] = group_max(top, room) == top ? id : 0x7fffffff;
+	if (!(sum16(bad) + rest == 0.0f))
+		top = INFINITY;
+	ids[i] = group_max(top, room) == top ? (isinf(top) ? -1 : id) : 0x7fffffff;
 	barrier(CLK_LOCAL_MEM_FENCE);
 	for (k = 0, id = ids[0]; k < n; k++)
 		id = min(id, ids[k]);
@@ -89,31 +75,14 @@ int largest(__global const float *x, long v, __local float *room, __local int *i
 	return id;
 }
 
-// Whether every value is finite: nothing else has 0 times it equal to 0.
-int all_finite(__global const float *x, long v, __local float *room)
-{
-	long n = get_local_size(0), i = get_local_id(0), c;
-	float16 bad = 0.0f;
-	float rest = 0.0f;
-
-	for (c = i * 16; c + 16 <= v; c += n * 16)
-		bad += 0.0f * vload16(0, x + c);
-	for (; c < v && c < v / 16 * 16 + 16; c++)
-		rest += 0.0f * x[c];
-	return group_sum(sum16(bad) + rest, room) == 0.0f;
-}
-
 // ids[row] = the largest logit's, or -1 where a logit is not finite.
 __kernel void sample_greedy(__global int *ids, __global const float *logits, long v, __local float *room, __local int *some)
 {
 	long row = get_group_id(0);
-	int finite, id;
+	int id = largest(logits + row * v, v, room, some);
 
-	logits += row * v;
-	finite = all_finite(logits, v, room);
-	id = largest(logits, v, room, some);
 	if (get_local_id(0) == 0)
-		ids[row] = finite ? id : -1;
+		ids[row] = id;
 }
 
 // The first id at which the running sum of kept weights passes u times their whole sum. The row is summed in SEGMENTS parts first.
@@ -162,14 +131,12 @@ __kernel void sample_row(__global int *ids, __global float *w, __global const fl
 	long v, __local float *room, __local int *some)
 {
 	long row = get_group_id(0), n = get_local_size(0), i = get_local_id(0), c;
-	float t = as_float(how[row * HOW + TEMPERATURE]), top, kept, p;
-	int id, best, finite;
+	float t = as_float(how[row * HOW + TEMPERATURE]), top, kept = 0.0f;
+	int id, best, pass;
 
 	how += row * HOW;
 	logits += row * v;
 	w += row * v;
-	// no early return: all work-items must come to every barrier
-	finite = all_finite(logits, v, room);
 	for (c = i; c < v; c += n)
 		w[c] = logits[c];
 	barrier(CLK_GLOBAL_MEM_FENCE);
@@ -180,18 +147,32 @@ __kernel void sample_row(__global int *ids, __global float *w, __global const fl
 	}
 	barrier(CLK_GLOBAL_MEM_FENCE);
 	best = largest(w, v, room, some);
-	top = w[min(best, (int)v - 1)];
+	top = w[max(best, 0)];
 	barrier(CLK_GLOBAL_MEM_FENCE);
 	for (c = i * 16; c + 16 <= v; c += n * 16)
 		vstore16(exp_16((vload16(0, w + c) - top) / t), 0, w + c);
 	for (; c < v && c < v / 16 * 16 + 16; c++)
 		w[c] = exp_f((w[c] - top) / t);
 	barrier(CLK_GLOBAL_MEM_FENCE);
-	kept = least_kept(w, v, 0, (float)how[TOP_K], 0.0f, t > 0.0f && (int)how[TOP_K] > 0 && (int)how[TOP_K] < v, room);
-	p = as_float(how[TOP_P]);
-	kept = least_kept(w, v, 1, p * reaching(w, v, kept, 1, room), kept, t > 0.0f && p < 1.0f, room);
+	// Top-k keeps the weights from `kept` on, the largest limit that top_k of them reach; top-p then does so by their sum. All work-items
+	// must come to every barrier together, so what is off is a loop without a turn.
+	for (pass = 0; pass < 2; pass++) {
+		float limit = as_float(how[TOP_P]), want = (float)how[TOP_K];
+		int on = t > 0.0f && (pass ? limit < 1.0f : (int)how[TOP_K] > 0 && (int)how[TOP_K] < v);
+		uint lo = as_uint(fmax(kept, 0x1p-126f)), hi = on ? as_uint(1.0f) + 1 : lo, at = lo, least = lo;
+
+		while (hi > lo) {
+			float have = reaching(w, v, as_float(at), pass, room);
+
+			want = pass && at == least ? limit * have : want;
+			lo = have >= want ? at + 1 : lo;
+			hi = have >= want ? hi : at;
+			at = lo + (hi - lo) / 2;
+		}
+		kept = lo > least ? as_float(lo - 1) : kept;
+	}
 	kept = fmax(kept, fmin(as_float(how[MIN_P]), 1.0f));
 	id = draw(w, v, kept, rng_uniform((ulong)how[SEED + 1] << 32 | how[SEED], how[STREAM], (ulong)how[INDEX + 1] << 32 | how[INDEX]), room);
 	if (i == 0)
-		ids[row] = !finite ? -1 : t > 0.0f ? id : best;
+		ids[row] = t > 0.0f && best >= 0 ? id : best;
 }
