@@ -130,6 +130,25 @@ void pm_added_free(struct pm_added *a)
 	memset(a, 0, sizeof *a);
 }
 
+bool pm_added_by_words(const struct pm_added *a)
+{
+	static const char meta[] = "\xe2\x96\x81";
+	const struct pm_added_token *t;
+	const char *p;
+
+	for (size_t i = 0; i < a->n; i++) {
+		t = a->v + i;
+		if (!t->normalized)
+			continue;
+		if (t->lstrip || t->rstrip || t->single_word)
+			return false;
+		for (p = t->pattern; (p = strstr(p, meta)); p += 3)
+			if (p > t->pattern && (p - t->pattern < 3 || memcmp(p - 3, meta, 3) != 0))
+				return false;
+	}
+	return true;
+}
+
 const struct pm_added_token *pm_added_of(const struct pm_added *a, int32_t id)
 {
 	return id >= 0 && (size_t)id < a->ids && a->of_id[id] >= 0 ? a->v + a->of_id[id] : NULL;

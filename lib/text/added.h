@@ -34,6 +34,9 @@ int pm_added_read(struct pm_added *a, const json_t *list, const struct pm_vocab 
 	int (*normalize)(void *ctx, const char *s, size_t n, struct pm_str *out, struct pm_err *e), void *ctx, struct pm_err *e);
 void pm_added_free(struct pm_added *a);
 
+/* True where none of those looked for in normalized text can reach over a U+2581 that follows another character. */
+bool pm_added_by_words(const struct pm_added *a);
+
 /* By id; NULL: it is no added token. */
 const struct pm_added_token *pm_added_of(const struct pm_added *a, int32_t id);
 

@@ -449,6 +449,13 @@ static int word(const struct bpe *b, const struct pm_view *v, struct pm_worker *
 	return emit(b, v, &x, w, e);
 }
 
+static bool bpe_parts(const void *conf, unsigned char last)
+{
+	const struct bpe *b = conf;
+
+	return b->parts && !b->crosses[last];
+}
+
 static int bpe_encode(const void *conf, const struct pm_view *v, struct pm_worker *w, struct pm_err *e)
 {
 	const struct bpe *b = conf;
@@ -479,5 +486,6 @@ const struct pm_model_type pm_model_bpe = {
 	.members = "vocab merges dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback ignore_merges",
 	.build = bpe_build,
 	.free = bpe_free,
+	.parts = bpe_parts,
 	.encode = bpe_encode,
 };

@@ -11,6 +11,8 @@ struct pm_model_type {
 	 * model says whether it wants them so. */
 	int (*build)(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e);
 	void (*free)(void *conf);
+	/* True where a text may be cut before a U+2581 that follows a character (not U+2581) whose last byte is `last`; NULL: never. */
+	bool (*parts)(const void *conf, unsigned char last);
 	int (*encode)(const void *conf, const struct pm_view *piece, struct pm_worker *w, struct pm_err *e);
 };
 

@@ -247,6 +247,10 @@ NORMALIZER(replace)
 	size_t from, to;
 	int r;
 
+	if (t->re.literal && t->re.n == 1 && !in->map) {
+		*changed = memchr(in->s, t->re.literal[0], in->n) != NULL;
+		return *changed ? pm_edit_replace_byte(in, out, t->re.literal[0], t->s, t->n, e) : 0;
+	}
 	while ((r = pm_pattern_next(&t->re, &w->match, &f, &from, &to, e)) > 0) {
 		*changed = true;
 		if (pm_edit_copy(&ed, from, e) < 0)
@@ -384,4 +388,15 @@ bool pm_normalize_by_lines(const struct pm_parts *ps)
 		if (ps->v[i].type->normalize != nfc)
 			return false;
 	return true;
+}
+
+bool pm_normalize_by_words(const struct pm_parts *ps, size_t *later)
+{
+	const struct text *t;
+
+	*later = ps->n > 1;
+	if (ps->n < 1 || ps->n > 2 || (*later && ps->v[0].type->normalize != prepend) || ps->v[*later].type->normalize != replace)
+		return false;
+	t = ps->v[*later].conf;
+	return t->re.literal && strcmp(t->re.literal, " ") == 0 && strcmp(t->s, "\xe2\x96\x81") == 0;
 }

@@ -103,13 +103,13 @@ void pm_parts_free(struct pm_parts *ps)
 	memset(ps, 0, sizeof *ps);
 }
 
-int pm_normalize(const struct pm_parts *ps, const struct pm_view *in, struct pm_view *out, struct pm_worker *w, struct pm_err *e)
+int pm_normalize(const struct pm_parts *ps, size_t i, const struct pm_view *in, struct pm_view *out, struct pm_worker *w, struct pm_err *e)
 {
 	int use = 0;
 	bool changed;
 
 	*out = *in;
-	for (size_t i = 0; i < ps->n && out->n; i++) {
+	for (; i < ps->n && out->n; i++) {
 		changed = false;
 		if (ps->v[i].type->normalize(ps->v + i, out, w->normal + use, &changed, w, e) < 0)
 			return pm_ctx(e, "normalizer %s", ps->v[i].type->name);

@@ -51,11 +51,15 @@ int pm_part_check(const json_t *o, const char *members, struct pm_err *e);
 int pm_part_str(const char **out, size_t *n, const json_t *o, const char *key, struct pm_err *e);
 int pm_part_bool(bool *out, const json_t *o, const char *key, struct pm_err *e);
 
-/* Runs all normalizers. *out is the result: the view itself, or one of the worker's two buffers. */
-int pm_normalize(const struct pm_parts *ps, const struct pm_view *in, struct pm_view *out, struct pm_worker *w, struct pm_err *e);
+/* Runs the normalizers from number i on. *out is the result: the view itself, or one of the worker's two buffers. */
+int pm_normalize(const struct pm_parts *ps, size_t i, const struct pm_view *in, struct pm_view *out, struct pm_worker *w, struct pm_err *e);
 
 /* True where they treat each line by itself (there are none, or NFC). */
 bool pm_normalize_by_lines(const struct pm_parts *ps);
+
+/* True where all they do is to write U+2581 for every space, and perhaps to put something before the text; what follows a cut
+ * before a space then only needs those from number *later on. */
+bool pm_normalize_by_words(const struct pm_parts *ps, size_t *later);
 
 /* Runs the pre-tokenizers from number i on; what comes out goes to `last`. */
 int pm_pretokenize(const struct pm_parts *ps, size_t i, const struct pm_view *in, struct pm_sink *last, struct pm_worker *w,

@@ -409,3 +409,8 @@ bool pm_pretok_by_lines(const struct pm_parts *ps)
 		return b->regex && !b->prefix;
 	return ps->v[0].type->split == pm_split_run && pm_split_known(ps->v);
 }
+
+bool pm_pretok_only_spaces(const struct pm_parts *ps)
+{
+	return !ps->n || (ps->n == 1 && ps->v[0].type->split == pm_split_run && pm_split_space(ps->v));
+}

@@ -10,8 +10,12 @@
 bool pm_pretok_ends_bytelevel(const struct pm_parts *ps);
 void pm_pretok_raw(struct pm_parts *ps);
 
-/* True where pieces never reach over a line's end that is followed by a character other than a blank, or one space and such. */
+/* True where a text may be cut behind a line's end between two printable ASCII characters, or one with a space and such behind
+ * it: no piece reaches over it, and none ends differently because the text ends there. */
 bool pm_pretok_by_lines(const struct pm_parts *ps);
+
+/* True where texts without a space stay in one piece. */
+bool pm_pretok_only_spaces(const struct pm_parts *ps);
 
 /* Writes a view in byte-level characters. */
 int pm_pretok_bytes(const struct pm_view *in, struct pm_textbuf *out, struct pm_err *e);
@@ -23,6 +27,9 @@ int pm_split_run(const struct pm_part *p, const struct pm_view *in, struct pm_si
 
 /* True where it goes by one of the patterns of match.h. */
 bool pm_split_known(const struct pm_part *p);
+
+/* True where it looks for a space, and keeps what is none. */
+bool pm_split_space(const struct pm_part *p);
 
 /* UnicodeScripts: its own file too. */
 int pm_scripts_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e);

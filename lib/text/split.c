@@ -55,6 +55,13 @@ bool pm_split_known(const struct pm_part *p)
 	return s->match != NULL;
 }
 
+bool pm_split_space(const struct pm_part *p)
+{
+	const struct split *s = p->conf;
+
+	return s->re.literal && s->re.n == 1 && s->re.literal[0] == ' ' && !s->invert;
+}
+
 int pm_split_run(const struct pm_part *p, const struct pm_view *in, struct pm_sink *next, struct pm_worker *w, struct pm_err *e)
 {
 	const struct split *s = p->conf;

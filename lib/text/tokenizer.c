@@ -23,7 +23,9 @@ struct pm_tokenizer {
 	struct pm_post post;
 	struct pm_decoders decoders;
 	struct pm_added added;
-	bool lines;                     /* a long text may be taken in groups of lines */
+	/* A long text may be taken in groups of lines, or of words, of which all but the first need the normalizers from `later` on. */
+	bool lines, words;
+	size_t later;
 	bool *hidden;                   /* by id: decoding with skip_special leaves it out */
 	size_t ids;
 	int32_t bos, eos;
@@ -63,7 +65,7 @@ static int normalized(void *ctx, const char *s, size_t n, struct pm_str *out, st
 
 	if (!w)
 		return -1;
-	r = pm_normalize(&t->normalizers, &in, &v, w, e);
+	r = pm_normalize(&t->normalizers, 0, &in, &v, w, e);
 	if (r == 0)
 		r = pm_str_put(out, v.s, v.n, e);
 	give_back(t, w);
@@ -128,6 +130,8 @@ static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_err 
 		return pm_ctx(e, "added_tokens");
 	t->lines = t->normalizers.n && !t->added.normal.nodes && pm_normalize_by_lines(&t->normalizers)
 		&& pm_pretok_by_lines(&t->pretokenizers);
+	t->words = t->model.type->parts && pm_added_by_words(&t->added) && pm_normalize_by_words(&t->normalizers, &t->later)
+		&& pm_pretok_only_spaces(&t->pretokenizers);
 	return find_hidden(t, e);
 }
 
@@ -283,45 +287,61 @@ static int second(const struct pm_tokenizer *t, const struct pm_view *v, const s
 	return plain(t, v, w, e);
 }
 
-static int normalize(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
+/* A group of the text, from normalizer number i on. */
+static int normalize(const struct pm_tokenizer *t, size_t i, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
 	struct pm_err *e)
 {
 	struct pm_view n;
 
-	if (pm_normalize(&t->normalizers, v, &n, w, e) < 0)
+	if (pm_normalize(&t->normalizers, i, v, &n, w, e) < 0)
 		return -1;
 	return t->added.normal.nodes ? part(t, &t->added.normal, &n, rule, w, second, e) : plain(t, &n, w, e);
 }
 
-/* The end of a group of lines: a line's end that a printable ASCII character follows, or one space and such a character. */
-static size_t group(const struct pm_view *v, size_t i)
+enum { GROUP = 4096 };
+
+static bool printable(char c)
 {
-	enum { GROUP = 4096 };
+	return c > ' ' && c < 0x7f;
+}
+
+/* The end of a group of lines: a line's end between two printable ASCII characters, or one with a space and such behind it. */
+static size_t lines(const struct pm_view *v, size_t i)
+{
 	const char *p;
-	size_t k;
 
 	for (i += GROUP; i < v->n && (p = memchr(v->s + i, '\n', v->n - i)); i++) {
 		i = (size_t)(p - v->s);
-		k = i + 1 < v->n && p[1] == ' ' ? 2 : 1;
-		if (i + k < v->n && p[k] > ' ' && p[k] < 0x7f)
+		if (i + 2 < v->n && (p[1] == ' ' ? printable(p[2]) : printable(p[1]) && printable(p[-1])))
 			return i + 1;
 	}
 	return v->n;
 }
 
-/* Where a part of the text needs normalizing, only its lines pay for that. */
+/* The end of a group of words: where the model may be cut before a space. */
+static size_t words(const struct pm_tokenizer *t, const struct pm_view *v, size_t i)
+{
+	const char *p;
+
+	for (i += GROUP; i < v->n && (p = memchr(v->s + i, ' ', v->n - i)); i++) {
+		i = (size_t)(p - v->s);
+		if (p[-1] != ' ' && memcmp(p - 3, "\xe2\x96\x81", 3) != 0 && t->model.type->parts(t->model.conf, (unsigned char)p[-1]))
+			return i;
+	}
+	return v->n;
+}
+
+/* Groups that give the same as the whole text stay in near caches, and one that needs no normalizing is left as it is. */
 static int first(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
 	struct pm_err *e)
 {
 	struct pm_view p;
 	size_t end;
 
-	if (!t->lines)
-		return normalize(t, v, rule, w, e);
 	for (size_t i = 0; i < v->n; i = end) {
-		end = group(v, i);
+		end = t->lines ? lines(v, i) : t->words ? words(t, v, i) : v->n;
 		p = pm_view_part(v, i, end);
-		if (normalize(t, &p, rule, w, e) < 0)
+		if (normalize(t, i && t->words ? t->later : 0, &p, rule, w, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -152,3 +152,39 @@ int pm_edit_copy(struct pm_edit *ed, size_t to, struct pm_err *e)
 	ed->at = to;
 	return 0;
 }
+
+int pm_edit_replace_byte(const struct pm_view *in, struct pm_textbuf *out, char c, const char *s, size_t n, struct pm_err *e)
+{
+	const char *p = in->s, *end = in->s + in->n;
+	size_t count = 0, k = 0;
+	struct pm_range r, *map;
+	char *to;
+
+	for (; (p = memchr(p, c, (size_t)(end - p))); p++)
+		count++;
+	out->n = 0;
+	if (room(out, in->n + count * n, e) < 0)
+		return -1;
+	to = out->s;
+	map = out->map;
+	for (size_t i = 0; i < in->n; i++) {
+		/* all bytes of a character stand for all of it */
+		if (i == 0 || !continues(in->s[i])) {
+			r.from = in->base + i;
+			for (k = 1; i + k < in->n && continues(in->s[i + k]); k++)
+				;
+			r.to = r.from + k;
+		}
+		if (in->s[i] != c) {
+			*to++ = in->s[i];
+			*map++ = r;
+			continue;
+		}
+		for (size_t j = 0; j < n; j++) {
+			*to++ = s[j];
+			*map++ = r;
+		}
+	}
+	out->n = (size_t)(to - out->s);
+	return 0;
+}

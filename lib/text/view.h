@@ -52,6 +52,9 @@ int pm_edit_put(struct pm_edit *ed, uint32_t c, int change, struct pm_err *e);
 /* The same for a string whose characters are all new. */
 int pm_edit_insert(struct pm_edit *ed, const char *s, size_t n, struct pm_err *e);
 
+/* The whole of an edit that puts a string in place of every byte c (ASCII), from a view that nothing was changed in yet. */
+int pm_edit_replace_byte(const struct pm_view *in, struct pm_textbuf *out, char c, const char *s, size_t n, struct pm_err *e);
+
 /* Copies the bytes up to `to` as they are. */
 int pm_edit_copy(struct pm_edit *ed, size_t to, struct pm_err *e);
 

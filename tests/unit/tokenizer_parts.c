@@ -18,7 +18,7 @@ static bool normalizer(const json_t *config, const json_t *c, struct pm_worker *
 	const json_t *in = json_array_get(c, 0), *want = json_array_get(c, 1);
 	struct pm_view v = {json_string_value(in), json_string_length(in), NULL, 0}, out;
 	struct pm_parts ps = {0};
-	bool ok = pm_parts_read(&ps, config, pm_normalizers, "normalizers", &err) == 0 && pm_normalize(&ps, &v, &out, w, &err) == 0;
+	bool ok = pm_parts_read(&ps, config, pm_normalizers, "normalizers", &err) == 0 && pm_normalize(&ps, 0, &v, &out, w, &err) == 0;
 
 	ok = ok && out.n == json_string_length(want) && memcmp(out.s, json_string_value(want), out.n) == 0;
 	pm_parts_free(&ps);
