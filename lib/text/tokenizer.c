@@ -347,61 +347,92 @@ static int first(const struct pm_tokenizer *t, const struct pm_view *v, const st
 	return 0;
 }
 
-/* What the post-processor puts before or behind the text. */
-static int around(const struct pm_tokenizer *t, bool behind, struct pm_encoding *enc, struct pm_err *e)
+static int append(struct pm_encoding *enc, int32_t id, struct pm_err *e)
 {
-	const struct pm_post_list *l = &t->post.single;
-	bool seen = false;
-
-	for (size_t i = 0; i < l->n; i++) {
-		if (l->v[i].kind != PM_POST_ID) {
-			seen = true;
-			continue;
-		}
-		if (seen != behind)
-			continue;
-		if (pm_encoding_room(enc, 1, e) < 0)
-			return -1;
-		enc->ids[enc->n] = l->v[i].id;
-		enc->from[enc->n] = enc->to[enc->n] = 0;
-		enc->n++;
-	}
+	if (pm_encoding_room(enc, 1, e) < 0)
+		return -1;
+	enc->ids[enc->n] = id;
+	enc->from[enc->n] = enc->to[enc->n] = 0;
+	enc->n++;
 	return 0;
+}
+
+/* One text, without what the post-processor puts around it. */
+static int text_ids(struct pm_tokenizer *t, const char *text, size_t n, const struct pm_encode_opts *o, struct pm_encoding *enc,
+	struct pm_err *e)
+{
+	struct pm_added_rule rule = {o->parse_special, o->literal, o->nliteral};
+	struct pm_view v = {text, n, NULL, 0};
+	struct pm_worker *w = take(t, e);
+	int r;
+
+	if (!w)
+		return -1;
+	w->enc = enc;
+	w->text = text;
+	w->n = n;
+	w->first = enc->n;
+	w->trim = t->post.trim;
+	w->trim_prefix = t->post.trim_prefix;
+	/* most texts give about a token for four bytes; growing by doubling does the rest */
+	r = pm_encoding_room(enc, n / 4 + 8, e);
+	if (r == 0)
+		r = part(t, &t->added.given, &v, &rule, w, first, e);
+	w->enc = NULL;
+	give_back(t, w);
+	return r;
+}
+
+static int check_utf8(const char *text, size_t n, struct pm_err *e)
+{
+	size_t good = pm_utf8_valid(text, n);
+
+	return good == n ? 0 : pm_fail(e, PM_DATA, "byte %zu of the text is not UTF-8", good);
 }
 
 int pm_tokenizer_encode(const struct pm_tokenizer *ct, const char *text, size_t n, const struct pm_encode_opts *o,
 	struct pm_encoding *enc, struct pm_err *e)
 {
 	struct pm_tokenizer *t = (struct pm_tokenizer *)ct;     /* only its list of idle workers changes, under the lock */
-	struct pm_added_rule rule = {o->parse_special, o->literal, o->nliteral};
-	size_t good = pm_utf8_valid(text, n), old = enc->n;
-	struct pm_view v = {text, n, NULL, 0};
-	struct pm_worker *w;
-	int r;
+	const struct pm_post_list *l = &t->post.single;
+	size_t old = enc->n;
+	int r = check_utf8(text, n, e);
 
-	if (good != n)
-		return pm_fail(e, PM_DATA, "byte %zu of the text is not UTF-8", good);
-	w = take(t, e);
-	if (!w)
-		return -1;
-	w->enc = enc;
-	w->text = text;
-	w->n = n;
-	w->trim = t->post.trim;
-	w->trim_prefix = t->post.trim_prefix;
-	r = o->add_special ? around(t, false, enc, e) : 0;
-	w->first = enc->n;
-	/* most texts give about a token for four bytes; growing by doubling does the rest */
-	if (r == 0)
-		r = pm_encoding_room(enc, n / 4 + 8, e);
-	if (r == 0)
-		r = part(t, &t->added.given, &v, &rule, w, first, e);
-	if (r == 0 && o->add_special)
-		r = around(t, true, enc, e);
-	w->enc = NULL;
-	give_back(t, w);
+	for (size_t i = 0; r == 0 && i < l->n; i++) {
+		if (l->v[i].kind == PM_POST_ID)
+			r = o->add_special ? append(enc, l->v[i].id, e) : 0;
+		else if (l->v[i].kind == PM_POST_A)
+			r = text_ids(t, text, n, o, enc, e);
+	}
 	if (r < 0)
 		enc->n = old;
+	return r;
+}
+
+int pm_tokenizer_encode_pair(const struct pm_tokenizer *ct, const char *a, size_t na, const char *b, size_t nb,
+	const struct pm_encode_opts *o, struct pm_encoding *enc, struct pm_err *e)
+{
+	struct pm_tokenizer *t = (struct pm_tokenizer *)ct;
+	const struct pm_post_list *l = &t->post.pair;
+	size_t old = 0;
+	int r = enc->n || o->nliteral ? pm_fail(e, PM_SOFTWARE, "a pair wants an empty encoding and no literal ranges") : 0;
+
+	if (r == 0 && check_utf8(a, na, e) < 0)
+		r = pm_ctx(e, "first of a pair");
+	if (r == 0 && check_utf8(b, nb, e) < 0)
+		r = pm_ctx(e, "second of a pair");
+	for (size_t i = 0; r == 0 && i < l->n; i++) {
+		if (l->v[i].kind == PM_POST_ID)
+			r = o->add_special ? append(enc, l->v[i].id, e) : 0;
+		else
+			r = text_ids(t, l->v[i].kind == PM_POST_A ? a : b, l->v[i].kind == PM_POST_A ? na : nb, o, enc, e);
+		if (r == 0)
+			r = pm_grow(&enc->types, &enc->cap_types, enc->n, sizeof *enc->types, e);
+		for (; r == 0 && old < enc->n; old++)
+			enc->types[old] = l->v[i].type;
+	}
+	if (r < 0)
+		enc->n = 0;
 	return r;
 }
 

@@ -23,7 +23,8 @@ void pm_tokenizer_close(struct pm_tokenizer *t);
 struct pm_encoding {
 	int32_t *ids;
 	size_t *from, *to;              /* byte offsets into the text as given */
-	size_t n, cap_ids, cap_from, cap_to;
+	int32_t *types;                 /* of pm_tokenizer_encode_pair: which part of a pair an id belongs to; else NULL */
+	size_t n, cap_ids, cap_from, cap_to, cap_types;
 };
 void pm_encoding_free(struct pm_encoding *enc);
 
@@ -39,6 +40,11 @@ struct pm_encode_opts {
 /* Appends to *enc. The text must be UTF-8: status 65 naming the byte where it is not. */
 int pm_tokenizer_encode(const struct pm_tokenizer *t, const char *text, size_t n, const struct pm_encode_opts *o,
 	struct pm_encoding *enc, struct pm_err *e);
+
+/* Two texts as the post-processor puts them together; each id's offsets are into the text that it came from. Into an empty
+ * *enc, whose types it fills. The literal ranges are not for pairs: o->nliteral must be 0. */
+int pm_tokenizer_encode_pair(const struct pm_tokenizer *t, const char *a, size_t na, const char *b, size_t nb,
+	const struct pm_encode_opts *o, struct pm_encoding *enc, struct pm_err *e);
 
 /* Appends the text of ids (valid UTF-8: broken sequences become U+FFFD as in the reference). An id outside the vocabulary: 65. */
 int pm_tokenizer_decode(const struct pm_tokenizer *t, const int32_t *ids, size_t n, bool skip_special, struct pm_str *out, struct pm_err *e);

@@ -45,6 +45,7 @@ void pm_encoding_free(struct pm_encoding *enc)
 	free(enc->ids);
 	free(enc->from);
 	free(enc->to);
+	free(enc->types);
 	memset(enc, 0, sizeof *enc);
 }
 

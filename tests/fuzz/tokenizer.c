@@ -59,6 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(e.text[0] != 0);
 	}
 	pm_encoding_free(&enc);
+	o.nliteral = 0;
+	if (pm_tokenizer_encode_pair(t, text, rest / 2, text + rest / 2, rest - rest / 2, &o, &enc, &e) == 0)
+		must(!enc.n || enc.types);
+	pm_encoding_free(&enc);
 	pm_tokenizer_close(t);
 	return 0;
 }

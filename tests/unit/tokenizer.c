@@ -176,6 +176,44 @@ static void rows(struct score *s, const struct pm_tokenizer *t, const char *path
 	pm_str_free(&all);
 }
 
+static bool same_pair(const struct pm_tokenizer *t, const json_t *row)
+{
+	const json_t *a = json_object_get(row, "a"), *b = json_object_get(row, "b"), *types = json_object_get(row, "type_ids");
+	static const struct pm_encode_opts o = {.add_special = true, .parse_special = true};
+	struct pm_encoding enc = {0};
+	bool ok = pm_tokenizer_encode_pair(t, json_string_value(a), json_string_length(a), json_string_value(b), json_string_length(b), &o,
+		&enc, &err) == 0 && same_ids(json_object_get(row, "ids"), &enc);
+
+	for (size_t i = 0; ok && i < enc.n; i++)
+		ok = json_integer_value(json_array_get(types, i)) == enc.types[i];
+	if (!ok)
+		printf("# '%s' and '%s': %zu ids %s\n", json_string_value(a), json_string_value(b), enc.n, err.text);
+	pm_encoding_free(&enc);
+	return ok;
+}
+
+/* pairs.jsonl: two texts as one. */
+static void pairs(const struct pm_tokenizer *t, const char *path, const char *tok)
+{
+	struct pm_str all = {0};
+	size_t right = 0, n = 0;
+	char *line, *end;
+	json_t *row;
+
+	if (!pm_exists(path))
+		return;
+	if (pm_read_file(&all, path, &err) < 0)
+		printf("# %s\n", err.text);
+	for (line = all.data; line && *line; line = end + 1, n++) {
+		end = strchr(line, '\n');
+		row = pm_json_parse(line, (size_t)(end - line), path, &err);
+		right += same_pair(t, row);
+		json_decref(row);
+	}
+	check(n > 1 && right == n, "%s: pairs: %zu of %zu rows", tok, right, n);
+	pm_str_free(&all);
+}
+
 static void golden(const char *tokenizer, const char *path, const char *tok, const char *only)
 {
 	struct pm_tokenizer *t;
@@ -189,6 +227,12 @@ static void golden(const char *tokenizer, const char *path, const char *tok, con
 	for (int q = 0; q < QUESTIONS; q++)
 		if (!only || q != LITERAL)
 			check(s.right[q] > 50 && !s.wrong[q], "%s: %s: %zu of %zu rows", tok, question_names[q], s.right[q], s.right[q] + s.wrong[q]);
+	if (!only) {
+		char file[4096];
+
+		snprintf(file, sizeof file, "%s/pairs.jsonl", tokenizer);
+		pairs(t, file, tok);
+	}
 	pm_tokenizer_close(t);
 }
 
