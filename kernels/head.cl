@@ -79,6 +79,7 @@ void head_slice(SLICE_ARGS)
 	state += state_off + r * STATE;
 	m = v0 ? state[0] : -INFINITY;
 	s = v0 ? state[1] : 0;
+	barrier(CLK_GLOBAL_MEM_FENCE);         /* all have read the state before one writes it */
 	for (int c0 = 0; c0 < cols; c0 += CHUNK) {
 		const int end = min(cols, c0 + CHUNK);
 		float top = -INFINITY, sum = 0;
