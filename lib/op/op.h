@@ -94,8 +94,8 @@ struct pm_tensor *pm_attention(struct pm_graph *g, struct pm_tensor *q, struct p
 
 /* ---- store.c ---- */
 
-/* cache[row[t]] = x[t], converting to the cache's type; row (T, 1) i32, < 0: not stored. A node without outputs: it runs in
- * the order of building. Returns the cache. */
+/* cache[row[t]] = x[t], converting to the cache's type; row (T, 1) i32, < 0: not stored. The node's output is the cache itself; it
+ * runs in the order of building, and is not run again by checkpointing. Returns the cache. */
 struct pm_tensor *pm_store(struct pm_graph *g, struct pm_tensor *cache, struct pm_tensor *x, struct pm_tensor *row);
 
 /* gather.c: y[t] = x[row[t]], row (T, 1) i32. Gradient: x (rows must be distinct). */
