@@ -255,12 +255,60 @@ static void variant(const char *dir, const char *name)
 	golden(path, file, name, name);
 }
 
+/* One text of llama.cpp's vectors against its line of ids. */
+static bool vector(const struct pm_tokenizer *t, const char *text, size_t n, const char *ids)
+{
+	static const struct pm_encode_opts o = {0};
+	struct pm_encoding enc = {0};
+	bool ok = pm_tokenizer_encode(t, text, n, &o, &enc, &err) == 0;
+	char *end = (char *)ids;
+
+	for (size_t i = 0; ok && i < enc.n; i++, ids = end)
+		ok = strtol(ids, &end, 10) == enc.ids[i] && end != ids;
+	ok = ok && !end[strspn(end, " \r")];
+	pm_encoding_free(&enc);
+	return ok;
+}
+
+/* llama.cpp's own test vectors: texts in one file, a line of ids for each in another. */
+static void vectors(const char *dir, const char *tok, const char *name)
+{
+	static const char between[] = "\n__ggml_vocab_test__\n";
+	struct pm_tokenizer *t;
+	struct pm_str in = {0}, out = {0};
+	char path[4096], *text, *end, *line, *newline;
+	size_t right = 0, n = 0;
+
+	snprintf(path, sizeof path, "%s/data/tokenizers/%s", dir, tok);
+	if (pm_tokenizer_open(&t, path, &err) < 0)
+		return;
+	snprintf(path, sizeof path, "%s/data/llama.cpp/vocab/ggml-vocab-%s.gguf.inp", dir, name);
+	check(pm_read_file(&in, path, &err) == 0, "%s", path);
+	memcpy(path + strlen(path) - 3, "out", 3);
+	check(pm_read_file(&out, path, &err) == 0, "%s", path);
+	for (text = in.data, line = out.data; text && line && *line; text = end + sizeof between - 1, line = newline + 1, n++) {
+		end = strstr(text, between);
+		newline = strchr(line, '\n');
+		if (!end || !newline)
+			break;
+		*newline = 0;
+		right += vector(t, text, (size_t)(end - text), line);
+	}
+	check(n > 40 && right == n, "%s: llama.cpp's %s: %zu of %zu", tok, name, right, n);
+	pm_str_free(&in);
+	pm_str_free(&out);
+	pm_tokenizer_close(t);
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const names[] = {
 		"all_minilm", "bert_base_uncased", "chatglm", "cl100k_gpt35", "clip", "cohere", "deepseek_v3", "falcon", "gemma3", "gpt2",
 		"gptoss", "llama2", "llama3_1", "mistral_v01", "nmt", "phi2", "phi3", "qwen3", "roberta_base", "stories260K", "t5_small",
 		"torchtune_tiny_bpe", "whisper_large_v3",
+	}, *const llama_cpp[][2] = {
+		{"gpt2", "gpt-2"}, {"llama2", "llama-spm"}, {"phi3", "phi-3"}, {"falcon", "falcon"}, {"llama3_1", "llama-bpe"},
+		{"bert_base_uncased", "bert-bge"}, {"qwen3", "qwen2"},
 	}, *const variants[] = {
 		"added_flags", "added_lower_norm", "bpe_cont_prefix", "bpe_eow_suffix", "bpe_fuse_unk_false_nobyte", "bpe_fuse_unk_true_nobyte",
 		"bpe_ignore_merges", "bpe_merges_as_pairs", "bpe_metaspace_always_split", "bpe_metaspace_first", "bpe_metaspace_legacy_fields",
@@ -282,5 +330,7 @@ int main(int argc, char **argv)
 		tokenizer(dir, names[i]);
 	for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
 		variant(dir, variants[i]);
+	for (size_t i = 0; i < sizeof llama_cpp / sizeof *llama_cpp; i++)
+		vectors(dir, llama_cpp[i][0], llama_cpp[i][1]);
 	return done();
 }
