@@ -5,7 +5,7 @@
 
 #define PORTABLE_LANES 32
 #define PORTABLE_ROWS 16
-#define STREAMS 24              /* columns are handed out by so many, stored (k, n) by WIDTH (thin_cpu.cl) */
+#define BLOCK 24                /* columns are handed out by so many, stored (k, n) by WIDTH (thin_cpu.cl) */
 #define WIDTH 64
 #define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
 
@@ -13,7 +13,7 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
 	const bool cpu = info->cpu && !pm_dev_reference(d);
-	const int64_t unit = p->b_trans ? STREAMS : WIDTH;
+	const int64_t unit = p->b_trans ? BLOCK : WIDTH;
 	int64_t cols = pm_ceil_div(pm_ceil_div(p->n, unit), (int64_t)info->units * ITEMS_A_UNIT) * unit;
 	const struct pm_kernel *k;
 	struct pm_launch l = {{0}, {0}, 2.0 * (double)p->m * (double)p->n * (double)p->k,

@@ -147,7 +147,14 @@ BENCH(21, thin)
 	l.type = PM_F16;
 	row(b, "thin 1x2048x8192 f16", l, 1, NULL);
 	l.type = PM_BF16;
-	l.rows = 4;
+	l = (struct layers){.rows = 1, .in = 1024, .out = 1024, .count = 48, .type = PM_BF16, .thin = true};
+	row(b, "thin 1x1024x1024 bf16", l, 1, NULL);
+	l.out = 4096;
+	row(b, "thin 1x1024x4096 bf16", l, 1, NULL);
+	l.in = 4096;
+	l.out = 1024;
+	row(b, "thin 1x4096x1024 bf16", l, 1, NULL);
+	l = (struct layers){.rows = 4, .in = 2048, .out = 8192, .count = 16, .type = PM_BF16, .thin = true};
 	row(b, "thin 4x2048x8192 bf16", l, 1, NULL);
 	l.rows = 16;
 	row(b, "thin 16x2048x8192 bf16", l, 1, "f32");
