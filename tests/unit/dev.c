@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "tap.h"
 
-static char top[] = "/tmp/pm-dev-XXXXXX";       /* kernels/, cache/ and share/ of this test */
-static char kernels[64], cache[64], share[64];
+static char top[300];                           /* kernels/, cache/ and share/ of this test */
+static char kernels[320], cache[320], share[320];
 static struct pm_err e;
 static int compiled;
 
@@ -38,7 +38,7 @@ static void put(const char *dir, const char *name, const char *text)
 static void take(const char *name)
 {
 	const char *from = getenv("PM_KERNELS");
-	char a[4096], b[128];
+	char a[4096], b[512];
 
 	snprintf(a, sizeof a, "%s/%s", from ? from : "kernels", name);
 	snprintf(b, sizeof b, "%s/%s", kernels, name);
@@ -278,7 +278,7 @@ static void test_order(struct pm_dev *d)
 
 /* ---- the cache ---- */
 
-static int list_files(const char *ending, char paths[][400], int room)
+static int list_files(const char *ending, char paths[][600], int room)
 {
 	DIR *dir = opendir(cache);
 	struct dirent *f;
@@ -289,7 +289,7 @@ static int list_files(const char *ending, char paths[][400], int room)
 
 		if (len > k && !strcmp(f->d_name + len - k, ending)) {
 			if (n < room)
-				snprintf(paths[n], 400, "%s/%s", cache, f->d_name);
+				snprintf(paths[n], 600, "%s/%s", cache, f->d_name);
 			n++;
 		}
 	}
@@ -351,7 +351,7 @@ static void poison(const char *path, int how)
 static void test_cache(void)
 {
 	static const char *const kinds[] = {"empty", "cut", "damaged", "alien", "very short"};
-	char paths[8][400];
+	char paths[8][600];
 	size_t size;
 	int how;
 
@@ -406,7 +406,7 @@ static int probe(void)
 
 static void test_probe(void)
 {
-	char paths[8][400];
+	char paths[8][600];
 	int all, again;
 
 	put(kernels, "has.cl", "#if !WANT\n#error not there\n#endif\n__kernel void has(void) {}\n");
@@ -456,7 +456,7 @@ static void test_threads(void)
 static void test_tune(void)
 {
 	struct pm_dev *d;
-	char tune[80], text[600];
+	char tune[400], text[600];
 
 	snprintf(tune, sizeof tune, "%s/tune", share);
 	pm_mkdirs(tune, &e);
@@ -540,8 +540,10 @@ static void write_kernels(void)
 
 int main(void)
 {
+	const char *tmp = getenv("TMPDIR");
 	struct pm_dev *d;
 
+	snprintf(top, sizeof top, "%.250s/pm-dev-XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(top)) {
 		printf("Bail out! no directory\n");
 		return 1;

@@ -313,14 +313,18 @@ static void test_function(const char *name, double (*f)(double), float from, flo
 int main(void)
 {
 	const char *from = getenv("PM_KERNELS");
-	char top[] = "/tmp/pm-kernels-XXXXXX", path[4096], to[64];
+	const char *tmp = getenv("TMPDIR");
+	char top[300], path[4096], to[320];
 	const float tiny = 0x1p-12f;
 	struct pm_mem *m;
 	float y;
 	FILE *f;
 
-	if (!mkdtemp(top))
+	snprintf(top, sizeof top, "%.250s/pm-kernels-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (!mkdtemp(top)) {
+		printf("Bail out! no directory\n");
 		return 1;
+	}
 	snprintf(path, sizeof path, "%s/common.cl", from ? from : "kernels");
 	snprintf(to, sizeof to, "%s/common.cl", top);
 	if (pm_copy_file(path, to, &e) < 0) {
