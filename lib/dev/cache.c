@@ -1,6 +1,5 @@
-/* cache.c: program binaries on disk, CACHE/KEY.clbin: a line "pm-clbin 1 <SHA-256 of the rest> <bytes of variants>\n", the
- * variants that were launched before it was saved ("kernel l0 l1 l2 large\n" each), then what the driver gave. The key stands for
- * everything that the binary follows from (program.c), so a file is right or damaged; a damaged one is compiled again. */
+/* cache.c: program binaries on disk, CACHE/KEY.clbin: a line "pm-clbin 2 <SHA-256 of the rest>\n", then what the driver gave. The
+ * key stands for everything that the binary follows from (program.c), so a file is right or damaged; a damaged one is compiled again. */
 #include "dev/private.h"
 
 #include <stdlib.h>
@@ -10,7 +9,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define MAGIC "pm-clbin 1 "
+#define MAGIC "pm-clbin 2 "
+#define HEAD (sizeof MAGIC - 1 + 64 + 1)        /* bytes of the first line */
 
 static char *cache_path(const struct pm_dev *d, const struct pm_program *p, struct pm_err *e)
 {
@@ -20,34 +20,24 @@ static char *cache_path(const struct pm_dev *d, const struct pm_program *p, stru
 	return pm_path(d->cache, name, e);
 }
 
-/* Where the binary starts in a file's bytes, after its variants; 0 unless all of it is as it was written. */
-static size_t check_file(const struct pm_map *m, size_t *variants)
+/* True if all of a file is as it was written. */
+static bool check_file(const struct pm_map *m)
 {
-	const char *text = (const char *)m->data, *line;
-	char hex[PM_SHA256_HEX], head[160] = "";
+	char hex[PM_SHA256_HEX];
 	struct pm_err ignored;
-	size_t at;
 
-	line = m->size ? memchr(text, '\n', m->size < sizeof head ? m->size : sizeof head - 1) : NULL;
-	if (!line || strncmp(text, MAGIC, strlen(MAGIC)) != 0)
-		return 0;
-	at = (size_t)(line - text) + 1;
-	memcpy(head, text, at);
-	if (at < strlen(MAGIC) + 66 || pm_sha256_bytes(hex, m->data + at, m->size - at, &ignored) < 0 ||
-	    strncmp(head + strlen(MAGIC), hex, 64) != 0)
-		return 0;
-	*variants = strtoull(head + strlen(MAGIC) + 64, NULL, 10);
-	return *variants <= m->size - at ? at : 0;
+	return m->size > HEAD && !memcmp(m->data, MAGIC, strlen(MAGIC)) && m->data[HEAD - 1] == '\n' &&
+		pm_sha256_bytes(hex, m->data + HEAD, m->size - HEAD, &ignored) == 0 && !memcmp(m->data + strlen(MAGIC), hex, 64);
 }
 
 int pm_cache_load(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
 {
 	const unsigned char *binary;
-	size_t at, variants, n;
 	struct pm_err ignored;
 	struct pm_map m;
 	cl_int code, status;
 	char *path;
+	size_t n;
 	int r = 1;
 
 	if (!d->cache)
@@ -60,13 +50,12 @@ int pm_cache_load(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
 		return 1;
 	}
 	free(path);
-	at = check_file(&m, &variants);
-	if (at) {
-		binary = m.data + at + variants;
-		n = m.size - at - variants;
+	if (check_file(&m)) {
+		binary = m.data + HEAD;
+		n = m.size - HEAD;
 		p->cl = clCreateProgramWithBinary(d->context, 1, &d->id, &n, &binary, &status, &code);
 		if (p->cl && clBuildProgram(p->cl, 1, &d->id, NULL, NULL, NULL) == CL_SUCCESS) {
-			r = pm_str_put(&p->known, m.data + at, variants, e);
+			r = 0;
 		} else if (p->cl) {
 			clReleaseProgram(p->cl);
 			p->cl = NULL;
@@ -76,22 +65,15 @@ int pm_cache_load(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
 	return r;
 }
 
-static int write_file(const char *path, const struct pm_program *p, const unsigned char *binary, size_t n, struct pm_err *e)
+static int write_file(const char *path, const unsigned char *binary, size_t n, struct pm_err *e)
 {
-	char hex[PM_SHA256_HEX], head[160];
-	struct pm_sha256 h;
+	char hex[PM_SHA256_HEX], head[HEAD + 1];
 	struct pm_out o;
 
-	if (pm_sha256_begin(&h, e) < 0)
+	if (pm_sha256_bytes(hex, binary, n, e) < 0 || pm_out_open(&o, path, e) < 0)
 		return -1;
-	pm_sha256_put(&h, p->known.data, p->known.len);
-	pm_sha256_put(&h, binary, n);
-	pm_sha256_end(&h, hex);
-	snprintf(head, sizeof head, MAGIC "%s %zu\n", hex, p->known.len);
-	if (pm_out_open(&o, path, e) < 0)
-		return -1;
-	if (pm_out_write(&o, head, strlen(head), e) < 0 || pm_out_write(&o, p->known.data, p->known.len, e) < 0 ||
-	    pm_out_write(&o, binary, n, e) < 0) {
+	snprintf(head, sizeof head, MAGIC "%s\n", hex);
+	if (pm_out_write(&o, head, HEAD, e) < 0 || pm_out_write(&o, binary, n, e) < 0) {
 		pm_out_abort(&o);
 		return -1;
 	}
@@ -105,13 +87,13 @@ void pm_cache_save(struct pm_dev *d, const struct pm_program *p)
 	char *path = NULL;
 	size_t n = 0;
 
-	if (clGetProgramInfo(p->cl, CL_PROGRAM_BINARY_SIZES, sizeof n, &n, NULL) != CL_SUCCESS || !n)
+	if (!d->cache || pm_mkdirs(d->cache, &ignored) < 0 ||
+	    clGetProgramInfo(p->cl, CL_PROGRAM_BINARY_SIZES, sizeof n, &n, NULL) != CL_SUCCESS || !n)
 		return;
 	binary = pm_alloc(n, 1, &ignored);
 	path = cache_path(d, p, &ignored);
-	if (binary && path && clGetProgramInfo(p->cl, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS &&
-	    pm_mkdirs(d->cache, &ignored) == 0)
-		write_file(path, p, binary, n, &ignored);
+	if (binary && path && clGetProgramInfo(p->cl, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
+		write_file(path, binary, n, &ignored);
 	free(binary);
 	free(path);
 }

@@ -5,8 +5,7 @@
  *     the device's defines  +  the caller's defines  +  kernels/common.cl  +  the files named by `//! use A B` on the
  *     operation's first line (kernels/A.cl, kernels/B.cl)  +  kernels/OPERATION.cl
  * each behind its own #line, compiled at first use and cached on disk under the SHA-256 of all of that, the options, the
- * device, its driver and its platform. Binaries are saved when the device is closed, after the first launches, since PoCL compiles
- * a kernel only then. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (device compiler's target),
+ * device, its driver and its platform. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (device compiler's target),
  * HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. A device may be used by one thread of the host at a time. */
 #ifndef PM_DEV_DEV_H
 #define PM_DEV_DEV_H
@@ -31,7 +30,7 @@ struct pm_dev_opts {
 	bool reference;                 /* portable kernels only; no instruction sets are probed */
 	bool profile;                   /* time every launch */
 	const char *mask;               /* instruction sets not to use: "amx,vnni,bf16,avx512"; NULL: none. avx512 masks vnni and bf16, too */
-	void (*compiling)(void *arg, const char *operation);   /* before what takes a while: a compilation, saving one; may be NULL */
+	void (*compiling)(void *arg, const char *operation);   /* called before a compilation, which takes a while; may be NULL */
 	void *arg;
 };
 
@@ -52,7 +51,7 @@ int pm_dev_list(struct pm_dev_info **list, size_t *n, struct pm_err *e);
 /* Status 69 where there is no such device. On x86 the first open with a cache (and every one without) probes instruction sets in a
  * child process; that works only while the process has one thread, so without a cache a second open finds none of them. */
 int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_err *e);
-void pm_dev_close(struct pm_dev *d);                                                         /* saves program binaries first */
+void pm_dev_close(struct pm_dev *d);
 const struct pm_dev_info *pm_dev_info(const struct pm_dev *d);
 bool pm_dev_reference(const struct pm_dev *d);
 

@@ -1,8 +1,6 @@
 /* launch.c: kernels on the queue. */
 #include "dev/private.h"
 
-#include <string.h>
-
 static cl_int set_arg(struct pm_kernel *k, cl_uint i, const struct pm_arg *a)
 {
 	cl_mem mem;
@@ -38,7 +36,6 @@ int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, cons
 {
 	struct pm_kernel *k = (struct pm_kernel *)(size_t)kernel;       /* ours; const is for the borrowers */
 	struct pm_dev *d = k->dev;
-	struct pm_variant v = {{1, 1, 1}, 0};
 	cl_event event = NULL;
 	cl_int code;
 	cl_uint i;
@@ -56,11 +53,7 @@ int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, cons
 	for (i = 0; i < 3; i++) {
 		l.local[i] = l.local[i] ? l.local[i] : 1;
 		l.global[i] = l.global[i] ? l.global[i] : 1;
-		v.local[i] = (uint32_t)l.local[i];
-		v.large |= l.global[i] / l.local[i] >= 65535;
 	}
-	if ((k->last >= k->nvariants || memcmp(&k->variants[k->last], &v, sizeof v)) && pm_kernel_variant(k, &v, e) < 0)
-		return -1;
 	code = clEnqueueNDRangeKernel(d->queue, k->cl, 3, NULL, l.global, l.local, 0, NULL, d->profile ? &event : NULL);
 	if (code != CL_SUCCESS)
 		return launch_failed(k, code, &l, e);

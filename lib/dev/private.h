@@ -13,11 +13,6 @@
 
 struct pm_program;
 
-/* A local size for which a driver may have compiled a kernel of its own. PoCL also tells small grids from large ones. */
-struct pm_variant {
-	uint32_t local[3], large;
-};
-
 struct pm_sums {
 	uint64_t calls;
 	double seconds, flops, bytes;
@@ -31,8 +26,6 @@ struct pm_kernel {
 	cl_uint args;
 	struct pm_kernel *next;                 /* in its bucket of the table */
 	uint64_t hash;
-	struct pm_variant *variants;            /* launched, now or before the program's binary was saved */
-	size_t nvariants, cap_variants, last;
 	struct pm_sums sums;                    /* for the profile */
 };
 
@@ -41,8 +34,6 @@ struct pm_program {
 	char *operation, *defines;
 	cl_program cl;
 	char key[65];
-	bool dirty;                             /* its binary is to be saved: compiled here, or more of it was by a first launch */
-	struct pm_str known;                    /* variants that the loaded binary has: "name l0 l1 l2 large\n" */
 };
 
 struct pm_timed {
@@ -104,8 +95,7 @@ int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const
 int pm_cl_fail(struct pm_err *e, cl_int code, const char *fmt, ...) PM_PRINTF(3, 4);   /* "…: CL_OUT_OF_RESOURCES"; -1 */
 
 /* program.c */
-void pm_programs_close(struct pm_dev *d);                       /* saves what is dirty, frees all */
-int pm_kernel_variant(struct pm_kernel *k, const struct pm_variant *v, struct pm_err *e);
+void pm_programs_free(struct pm_dev *d);
 
 /* cache.c: program binaries on disk. Load gives 0, or 1 where there is no good file; failing to save is no error. */
 int pm_cache_load(struct pm_dev *d, struct pm_program *p, struct pm_err *e);

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 
 /* What a cached binary depends on beside the source; raise the number when the composition or the cache's format changes. */
-#define FORMAT "pm kernels 1"
+#define FORMAT "pm kernels 2"
 
 static int read_kernel_file(struct pm_dev *d, const char *name, struct pm_str *text, struct pm_err *e)
 {
@@ -158,7 +158,8 @@ static int build(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
 			r = pm_cl_fail(e, code, "clCreateProgramWithSource");
 		else if ((code = clBuildProgram(p->cl, 1, &d->id, options.data, NULL, NULL)) != CL_SUCCESS)
 			r = build_failed(d, p, code, e);
-		p->dirty = true;
+		else
+			pm_cache_save(d, p);
 	}
 	pm_str_free(&source);
 	pm_str_free(&options);
@@ -169,7 +170,6 @@ static void free_program(struct pm_program *p)
 {
 	if (p->cl)
 		clReleaseProgram(p->cl);
-	pm_str_free(&p->known);
 	free(p->operation);
 	free(p->defines);
 	free(p);
@@ -213,29 +213,8 @@ static void free_kernel(struct pm_kernel *k)
 {
 	if (k->cl)
 		clReleaseKernel(k->cl);
-	free(k->variants);
 	free(k->name);
 	free(k);
-}
-
-/* Takes over the variants that the binary is known to hold. */
-static int know_variants(struct pm_kernel *k, struct pm_err *e)
-{
-	const char *s = k->program->known.data;
-	size_t n = strlen(k->name);
-
-	for (; s && *s; s += *s == '\n') {
-		struct pm_variant v;
-
-		if (!strncmp(s, k->name, n) && s[n] == ' ' &&
-		    sscanf(s + n, "%u %u %u %u", &v.local[0], &v.local[1], &v.local[2], &v.large) == 4) {
-			if (pm_grow(&k->variants, &k->cap_variants, k->nvariants + 1, sizeof *k->variants, e) < 0)
-				return -1;
-			k->variants[k->nvariants++] = v;
-		}
-		s += strcspn(s, "\n");
-	}
-	return 0;
 }
 
 static struct pm_kernel *new_kernel(struct pm_dev *d, const char *operation, const char *name, const char *defines, struct pm_err *e)
@@ -261,8 +240,6 @@ static struct pm_kernel *new_kernel(struct pm_dev *d, const char *operation, con
 		pm_cl_fail(e, code, "clGetKernelInfo %s", name);
 		goto fail;
 	}
-	if (know_variants(k, e) < 0)
-		goto fail;
 	return k;
 fail:
 	free_kernel(k);
@@ -291,61 +268,11 @@ const struct pm_kernel *pm_kernel(struct pm_dev *d, const char *operation, const
 	return k;
 }
 
-int pm_kernel_variant(struct pm_kernel *k, const struct pm_variant *v, struct pm_err *e)
-{
-	size_t i;
-
-	for (i = 0; i < k->nvariants; i++) {
-		if (!memcmp(&k->variants[i], v, sizeof *v)) {
-			k->last = i;
-			return 0;
-		}
-	}
-	if (pm_grow(&k->variants, &k->cap_variants, k->nvariants + 1, sizeof *k->variants, e) < 0)
-		return -1;
-	k->last = k->nvariants;
-	k->variants[k->nvariants++] = *v;
-	k->program->dirty = true;
-	return 0;
-}
-
-/* Every variant of the program's kernels, as lines: those of the file it came from, then those that are new. */
-static int list_variants(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
-{
-	struct pm_str line = {0};
-	struct pm_kernel *k;
-	size_t b, i;
-	int r = 0;
-
-	for (b = 0; b < PM_BUCKETS; b++) {
-		for (k = d->table[b]; k && r == 0; k = k->next) {
-			for (i = 0; k->program == p && i < k->nvariants && r == 0; i++) {
-				const struct pm_variant *v = &k->variants[i];
-
-				pm_str_clear(&line);
-				r = pm_str_printf(&line, e, "%s %u %u %u %u\n", k->name, v->local[0], v->local[1], v->local[2], v->large);
-				if (r == 0 && !(p->known.data && strstr(p->known.data, line.data)))
-					r = pm_str_put(&p->known, line.data, line.len, e);
-			}
-		}
-	}
-	pm_str_free(&line);
-	return r;
-}
-
-void pm_programs_close(struct pm_dev *d)
+void pm_programs_free(struct pm_dev *d)
 {
 	struct pm_program *p;
-	struct pm_err ignored;
 	size_t b;
 
-	for (p = d->programs; p; p = p->next) {
-		if (!p->dirty || !d->cache || list_variants(d, p, &ignored) < 0)
-			continue;
-		if (d->compiling)               /* PoCL compiles each kernel once more for it, for any local size */
-			d->compiling(d->arg, p->operation);
-		pm_cache_save(d, p);
-	}
 	for (b = 0; b < PM_BUCKETS; b++) {
 		while (d->table[b]) {
 			struct pm_kernel *k = d->table[b];

@@ -303,26 +303,12 @@ static int cached_run(const char *defines, size_t local)
 {
 	struct pm_dev *d;
 	float y;
-	int n;
 
 	compiled = 0;
 	d = must_open((struct pm_dev_opts){.cache = cache, .reference = true});
 	y = twice(d, defines, local);
-	n = compiled;                                   /* closing counts, too: it saves */
 	pm_dev_close(d);
-	return y == (defines ? 189 : 126) ? n : -1;
-}
-
-static size_t file_size(const char *path)
-{
-	struct pm_map m = {0};
-	size_t n;
-
-	if (pm_map_open(&m, path, &e) < 0)
-		return 0;
-	n = m.size;
-	pm_map_close(&m);
-	return n;
+	return y == (defines ? 189 : 126) ? compiled : -1;
 }
 
 static void poison(const char *path, int how)
@@ -352,17 +338,13 @@ static void test_cache(void)
 {
 	static const char *const kinds[] = {"empty", "cut", "damaged", "alien", "very short"};
 	char paths[8][600];
-	size_t size;
 	int how;
 
 	pm_remove_tree(cache, &e);
 	check(cached_run(NULL, 1) == 1 && list_files(".clbin", paths, 8) == 1, "a program is compiled once and saved");
-	size = file_size(paths[0]);
 	check(cached_run(NULL, 1) == 0, "and loaded the next time");
 	check(cached_run("-DFACTOR=3", 1) == 1 && list_files(".clbin", paths, 8) == 2, "other defines make another file");
-	list_files(".clbin", paths, 8);
-	check(cached_run(NULL, 16) == 0 && (file_size(paths[0]) > size || file_size(paths[1]) > size), "a new local size is saved, too");
-	check(cached_run(NULL, 16) == 0 && cached_run(NULL, 1) == 0, "both are there afterwards");
+	check(cached_run(NULL, 16) == 0, "a file serves every local size");
 	for (how = 0; how < 5; how++) {
 		list_files(".clbin", paths, 8);
 		poison(paths[0], how);
