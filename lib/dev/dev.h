@@ -6,7 +6,12 @@
  *     operation's first line (kernels/A.cl, kernels/B.cl)  +  kernels/OPERATION.cl
  * each behind its own #line, compiled at first use and cached on disk under the SHA-256 of all of that, the options, the
  * device, its driver and its platform. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (device compiler's target),
- * HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. A device may be used by one thread of the host at a time. */
+ * HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. A device may be used by one thread of the host at a time.
+ *
+ * PoCL (3.1) compiles a kernel at its first launch with each local size, for small and for large grids, and once more for a
+ * binary, which holds only a version for any size. That version is as fast for our kernels, so programs set
+ * POCL_WORK_GROUP_SPECIALIZATION=0 in their environment (lib/cli does), and each kernel is compiled once. Barriers
+ * make that compilation long (a minute was seen): where PM_CPU, give a work-group one item and leave barriers out. */
 #ifndef PM_DEV_DEV_H
 #define PM_DEV_DEV_H
 

@@ -324,11 +324,6 @@ int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_e
 {
 	struct pm_isa isa;
 
-	/* By default PoCL (3.1) compiles a kernel once more at its first launch with each local size, and for a small and a large
-	 * grid, and once for a binary, which holds none of those but a version for any size. That version alone is as fast for
-	 * our kernels, takes half of the time to compile, and is all there when a binary is loaded. The environment is the only
-	 * way to tell PoCL; it is left alone where the user has set it. */
-	setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
 	return pm_isa_probe(&isa, opts, e) < 0 ? -1 : pm_dev_open_plain(out, opts, &isa, e);
 }
 

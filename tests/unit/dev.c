@@ -533,6 +533,7 @@ int main(void)
 	snprintf(kernels, sizeof kernels, "%s/kernels", top);
 	snprintf(cache, sizeof cache, "%s/cache", top);
 	snprintf(share, sizeof share, "%s/share", top);
+	setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
 	pm_mkdirs(kernels, &e);
 	write_kernels();
 	/* These fork, and OpenCL must not be started before. */
