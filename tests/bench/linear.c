@@ -130,6 +130,12 @@ BENCH(20, linear)
 	row(b, "linear 512x2048x2048 rounded to bf16", l, 1, rounded);
 	l.rows = 64;
 	row(b, "linear 64x2048x2048 rounded to bf16", l, 1, rounded);
+	l = (struct layers){.rows = 512, .in = 1024, .out = 4096, .count = 24, .type = PM_BF16, .bf16 = true};
+	row(b, "linear 512x1024x4096 rounded to bf16, 24 layers", l, 1, rounded);
+	l = (struct layers){.rows = 512, .in = 4096, .out = 1024, .count = 24, .type = PM_BF16, .bf16 = true};
+	row(b, "linear 512x4096x1024 rounded to bf16, 24 layers", l, 1, rounded);
+	l = (struct layers){.rows = 512, .in = 1024, .out = 1024, .count = 48, .type = PM_BF16, .bf16 = true};
+	row(b, "linear 512x1024x1024 rounded to bf16, 48 layers", l, 1, rounded);
 	l = (struct layers){.rows = 512, .in = 1024, .out = 32000, .count = 1, .type = PM_BF16, .grad = true, .head = true};
 	row(b, "head 512x1024x32000 with loss and gradient", l, 3, "f32");
 	l.bf16 = true;
