@@ -1,9 +1,8 @@
-//! use rowsum
+//! use rowsum attention_chunks
 /* attention.cl: attention for every device: an item does one query or one key of one head, going through what it sees one by
  * one. lib/op/attention.c has the formulas; kernels/attention_cpu.cl is for CPUs.
  *
- * D, DV: columns of a head in q and k, and in v. TYPE_K, TYPE_V, TYPE_S: storage of k, v and sinks. SOFTCAP: there is a cap.
- * PART: keys of a chunk in decoding. */
+ * D, DV: columns of a head in q and k, and in v. TYPE_K, TYPE_V, TYPE_S: storage of k, v and sinks. SOFTCAP: there is a cap. */
 #ifndef D
 #define D 64
 #define DV 64
@@ -14,9 +13,6 @@
 #endif
 #ifndef TYPE_S
 #define TYPE_S f32
-#endif
-#ifndef PART
-#define PART 256
 #endif
 
 /* The first columns of a row of storage `type` to private memory, times a factor; and their product with such a row. */
@@ -103,18 +99,19 @@ __kernel void attention_fwd(__global float *y, long y_off, long y_ld, __global f
 
 /* ---- decoding: keys in chunks ---- */
 
-/* The chunks of PART keys that a query's span touches, counted from the start of the span's period. Item (worker, kv head, row)
- * does every workers-th of them for the heads of the group. parts (rows, heads, chunks, DV + 2): m, l and the sums of a chunk. */
+/* A share of the chunks of a query, for the heads of a group: in parts (rows, heads, chunks, DV + 2) m, l and the sums of a chunk. An
+ * item: (worker, kv head, row). */
 __kernel void attention_part(__global float *parts, __global const float *q, long q_off, long q_ld,
 	__global const STORAGE(TYPE_K) *k, long k_off, long k_ld, __global const STORAGE(TYPE_V) *v, long v_off, long v_ld,
 	__global const int *span, long span_off, int group, int kv_period, int chunks, float scale, float cap)
 {
 	const int kv_head = get_global_id(1), heads = get_global_size(1) * group;
 	const long row = get_global_id(2);
-	const int from = span[span_off + 2 * row], to = span[span_off + 2 * row + 1], start = from / kv_period * kv_period;
+	const struct chunks all = chunks_seen(span + span_off + 2 * row, kv_period, chunks);
+	const struct chunks mine = chunks_share(all, get_global_id(0), get_global_size(0));
 	float query[D], sum[DV];
 
-	for (int c = (from - start) / PART + (int)get_global_id(0); c < chunks && start + c * PART < to; c += get_global_size(0))
+	for (int c = mine.first; c < mine.end; c++)
 		for (int h = kv_head * group; h < (kv_head + 1) * group; h++) {
 			__global float *out = parts + ((row * heads + h) * chunks + c) * (DV + 2);
 			struct softmax now = {LOWEST, 0};
@@ -123,7 +120,7 @@ __kernel void attention_part(__global float *parts, __global const float *q, lon
 				sum[i] = 0;
 			ROW_IN(query, f32, q + q_off + row * q_ld + h * D, D, scale);
 			now = attend(sum, query, k + k_off + kv_head * D, k_ld, v + v_off + kv_head * DV, v_ld,
-				max(from, start + c * PART), min(to, start + (c + 1) * PART), now, cap);
+				max(mine.from, mine.start + c * PART), min(mine.to, mine.start + (c + 1) * PART), now, cap);
 			out[0] = now.m;
 			out[1] = now.l;
 			for (int i = 0; i < DV; i++)
@@ -137,8 +134,7 @@ __kernel void attention_join(__global float *y, long y_off, long y_ld, __global 
 {
 	const long row = get_global_id(0);
 	const int h = get_global_id(1), heads = get_global_size(1);
-	const int from = span[span_off + 2 * row], to = span[span_off + 2 * row + 1], start = from / kv_period * kv_period;
-	const int first = (from - start) / PART, end = from < to ? min(chunks, (to - start + PART - 1) / PART) : first;
+	const struct chunks seen = chunks_seen(span + span_off + 2 * row, kv_period, chunks);
 	struct softmax all = {LOWEST, 0};
 	float sum[DV];
 
@@ -147,7 +143,7 @@ __kernel void attention_join(__global float *y, long y_off, long y_ld, __global 
 	for (int i = 0; i < DV; i++)
 		sum[i] = 0;
 	parts += (row * heads + h) * chunks * (DV + 2);
-	for (int c = first; c < end; c++) {
+	for (int c = seen.first; c < seen.end; c++) {
 		__global const float *part = parts + (long)c * (DV + 2);
 		const float top = fmax(all.m, part[0]), old = exp_f(all.m - top), new = exp_f(part[0] - top);
 

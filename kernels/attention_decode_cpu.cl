@@ -1,11 +1,11 @@
-//! use rowsum attention_tile
+//! use rowsum attention_tile attention_chunks
 /* attention_decode_cpu.cl: attention of few queries to long caches, for CPUs. lib/op/attention.c has the formulas; kernels/attention.cl
  * has the same for every device, and joins the parts.
  *
- * The lanes are columns, then (of the scores) keys, then columns again. GROUP: query heads of a kv head, PART: keys of a chunk. */
+ * The lanes are columns, then (of the scores) keys, then columns again. GROUP: query heads of a kv head, PART: keys of a chunk.
+ * Measured on 2 cores of a Zen 4: 20 GB/s of a cache in bf16 with 4 heads of 128 on one, 36 with one of 64. */
 #ifndef GROUP
 #define GROUP 1
-#define PART 256
 #endif
 #define BLOCK 16                /* keys at once */
 #define DW ((D + 15) / 16)      /* vectors of a row */
@@ -54,7 +54,8 @@ __kernel WG1 void attention_part_cpu(__global float *parts, __global const float
 {
 	const int kv_head = get_global_id(1), heads = get_global_size(1) * GROUP;
 	const long row = get_global_id(2);
-	const int from = span[span_off + 2 * row], to = span[span_off + 2 * row + 1], start = from / kv_period * kv_period;
+	const struct chunks all = chunks_seen(span + span_off + 2 * row, kv_period, chunks);
+	const struct chunks mine = chunks_share(all, get_global_id(0), get_global_size(0));
 	const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 	float16 query[GROUP * DW], s[GROUP * BLOCKS], sum[GROUP * DVW], store[BLOCK * (DW > DVW ? DW : DVW)];
 	float *rows = (float *)store;
@@ -63,12 +64,12 @@ __kernel WG1 void attention_part_cpu(__global float *parts, __global const float
 	k += k_off + kv_head * D;
 	v += v_off + kv_head * DV;
 	parts += (row * heads + kv_head * GROUP) * chunks * (DV + 2);
-	for (int c = (from - start) / PART + (int)get_global_id(0); c < chunks && start + c * PART < to; c += get_global_size(0)) {
-		const int begin = start + c * PART, end = min(to, begin + PART);
-		const int first = (max(from, begin) - begin) / BLOCK, blocks = (end - begin + BLOCK - 1) / BLOCK;
+	for (int c = mine.first; c < mine.end; c++) {
+		const int begin = mine.start + c * PART, end = min(mine.to, begin + PART);
+		const int first = (max(mine.from, begin) - begin) / BLOCK, blocks = (end - begin + BLOCK - 1) / BLOCK;
 
 		for (int b = first; b < blocks; b++) {
-			const int at = max(begin + b * BLOCK, from), n = min(begin + (b + 1) * BLOCK, end) - at;
+			const int at = max(begin + b * BLOCK, mine.from), n = min(begin + (b + 1) * BLOCK, end) - at;
 			const int16 key = begin + b * BLOCK + lane;
 
 			copy_k(rows + (at - begin) % BLOCK * 16 * DW, k + at * k_ld, k_ld, n, D, 16 * DW);
@@ -91,7 +92,7 @@ __kernel WG1 void attention_part_cpu(__global float *parts, __global const float
 		for (int i = 0; i < GROUP * DVW; i++)
 			sum[i] = 0;
 		for (int b = first; b < blocks; b++) {
-			const int at = max(begin + b * BLOCK, from), n = min(begin + (b + 1) * BLOCK, end) - at;
+			const int at = max(begin + b * BLOCK, mine.from), n = min(begin + (b + 1) * BLOCK, end) - at;
 
 			copy_v(rows, v + at * v_ld, v_ld, n, DV, 16 * DVW);
 			for (int g = 0; g < GROUP; g++)
