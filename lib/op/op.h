@@ -80,7 +80,8 @@ struct pm_attention_opts {
 	float scale, softcap;                           /* s = scale·q·k, then cap·tanh(s/cap) if cap > 0, then the mask */
 	struct pm_tensor *sinks;                        /* (1, heads): one more score a row that has no value; NULL: none */
 	int64_t q_period, kv_period;                    /* rows of one sequence among queries and keys (see graph.h "Bits"): tiles start
-	                                                 * anew at each multiple; 0: all rows are one */
+	                                                 * anew at each multiple; 0: all rows are one. A query sees keys of one
+	                                                 * sequence only: of that with its number, where there are as many */
 	bool decode;                                    /* few queries against long caches: split over keys, no gradient */
 };
 

@@ -30,7 +30,7 @@ static void build(struct op_ctx *c, const void *p)
 {
 	const struct row *r = p;
 	const int64_t group = r->group ? r->group : r->cols;
-	const unsigned grad = r->type == PM_F32 ? OP_GRAD : 0;
+	const unsigned grad = OP_GRAD;
 	struct pm_tensor *x, *w, *b;
 
 	x = op_input(c, &(struct op_in){"x", PM_F32, c->T, r->cols, OP_ROWS | OP_GRAD | (r->view ? OP_VIEW : 0), .mean = r->mean});

@@ -34,7 +34,7 @@ static void build(struct op_ctx *c, const void *p)
 	struct pm_tensor *x, *w;
 
 	x = op_input(c, &(struct op_in){"x", PM_F32, c->T, r->cols, OP_ROWS | OP_GRAD | (r->view ? OP_VIEW : 0), .mean = r->mean});
-	w = r->weight ? op_input(c, &(struct op_in){"w", r->type, 1, group, r->type == PM_F32 ? OP_GRAD : 0, .mean = r->plus_one ? 0 : 1, .scale = 0.5})
+	w = r->weight ? op_input(c, &(struct op_in){"w", r->type, 1, group, OP_GRAD, .mean = r->plus_one ? 0 : 1, .scale = 0.5})
 		: op_none(c);
 	op_output(c, pm_rms_norm(c->g, x, w, r->group, (float)EPS, r->plus_one), OP_ROWS);
 }
