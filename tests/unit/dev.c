@@ -2,8 +2,10 @@
 #include "dev/dev.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -355,6 +357,15 @@ static void test_cache(void)
 	put(kernels, "u.cl", "#ifndef FACTOR\n#define FACTOR 2\n#endif\nfloat factor(void) { return 1.0f * FACTOR; }\n");
 	check(cached_run(NULL, 1) == 1, "a changed source is compiled");
 	check(list_files(".tmp", paths, 8) == 0, "nothing half-written stays");
+	for (how = 0; how < 1000; how++) {
+		const struct timespec long_ago[2] = {{1000000 + how, 0}, {1000000 + how, 0}};
+
+		snprintf(paths[0], sizeof paths[0], "%s/%064d.clbin", cache, how);
+		close(open(paths[0], O_CREAT | O_WRONLY, 0666));
+		utimensat(AT_FDCWD, paths[0], long_ago, 0);
+	}
+	check(cached_run("-DFACTOR=3", 1) == 1 && list_files(".clbin", paths, 8) == 750, "of too many files the longest unused go");
+	check(cached_run("-DFACTOR=3", 1) == 0 && cached_run(NULL, 1) == 0, "and those in use stay");
 	put(top, "file", "");
 	snprintf(paths[0], sizeof paths[0], "%s/file", top);
 	{
