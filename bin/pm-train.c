@@ -22,7 +22,7 @@ struct run {
 	struct pm_adapters *adapters;
 	struct pm_rows *rows, *held_out;
 	struct pm_trainer *trainer;
-	json_t *same, *provenance;
+	json_t *same, *provenance, *made;       /* made: provenance and the command line */
 	struct pm_progress progress;
 };
 
@@ -37,18 +37,20 @@ static void close_run(struct run *r)
 	pm_dev_close(r->dev);
 	json_decref(r->same);
 	json_decref(r->provenance);
+	json_decref(r->made);
 	pm_env_free(&r->env);
 }
 
 static int open_model(struct run *r, struct pm_err *e)
 {
 	enum pm_precision prec = precision_of(&a.dev);
+	enum pm_weights_use use = a.plan ? PM_WEIGHTS_PLAN : PM_WEIGHTS_TRAIN;
 	struct pm_lora_config c = {0};
 	int s;
 
 	if (a.init)
-		return pm_model_init(&r->model, a.init, r->env.share, a.family, r->dev, prec, (uint64_t)a.seed, e);
-	if (pm_model_open(&r->model, a.model, r->env.share, a.family, r->dev, prec, a.full, e) < 0)
+		return pm_model_init(&r->model, a.init, r->env.share, a.family, r->dev, prec, use, (uint64_t)a.seed, e);
+	if (pm_model_open(&r->model, a.model, r->env.share, a.family, r->dev, prec, a.full ? use : PM_WEIGHTS_FROZEN, e) < 0)
 		return -1;
 	if (a.full)
 		return 0;
@@ -76,10 +78,42 @@ static int open_rows(struct run *r, int argc, char **argv, struct pm_err *e)
 	return a.held_out ? pm_rows_open(&r->held_out, held, 1, tmp, r->model->spec->vocab, known ? hash : NULL, e) : 0;
 }
 
+/* A fingerprint of the values that training starts from: names, shapes and the ends of the model's tensors, and the adapter's file. */
+static int start_hash(const struct run *r, char hex[PM_SHA256_HEX], struct pm_err *e)
+{
+	const struct pm_store *s = r->model->store;
+	struct pm_sha256 h;
+	char file[PM_SHA256_HEX] = "";
+	size_t i;
+
+	if (a.adapter) {
+		char *path = pm_path(a.adapter, "adapter_model.safetensors", e);
+		int status = !path ? -1 : pm_exists(path) ? pm_sha256_file(file, path, e) : 0;
+
+		free(path);
+		if (status < 0)
+			return -1;
+	}
+	if (pm_sha256_begin(&h, e) < 0)
+		return -1;
+	pm_sha256_put(&h, file, strlen(file));
+	for (i = 0; s && i < pm_store_count(s); i++) {
+		const struct pm_view *v = pm_store_at(s, i);
+		size_t end = v->bytes < 256 ? v->bytes : 256;
+
+		pm_sha256_put(&h, v->name, strlen(v->name) + 1);
+		pm_sha256_put(&h, v->dim, (size_t)v->nd * sizeof *v->dim);
+		pm_sha256_put(&h, v->data, end);
+		pm_sha256_put(&h, (const char *)v->data + v->bytes - end, end);
+	}
+	pm_sha256_end(&h, hex);
+	return 0;
+}
+
 /* What a resumed run must share with the one it continues: everything that changes a bit of the result. */
 static int describe(struct run *r, struct pm_err *e)
 {
-	char config[PM_SHA256_HEX];
+	char config[PM_SHA256_HEX], start[PM_SHA256_HEX];
 	struct pm_str text = {0};
 
 	if (pm_json_text(&text, r->model->spec->config, e) < 0 || pm_sha256_bytes(config, text.data, text.len, e) < 0) {
@@ -87,10 +121,14 @@ static int describe(struct run *r, struct pm_err *e)
 		return -1;
 	}
 	pm_str_free(&text);
-	r->same = train_description(&a, pm_rows_hash(r->rows), config);
-	r->provenance = provenance_of(&tool);
-	json_object_set_new(r->provenance, "rows_sha256", json_string(pm_rows_hash(r->rows)));
-	json_object_set_new(r->provenance, "config_sha256", json_string(config));
+	if (start_hash(r, start, e) < 0)
+		return -1;
+	r->same = train_description(&a, pm_rows_hash(r->rows), config, start);
+	r->made = provenance_of(&tool);
+	json_object_set_new(r->made, "rows_sha256", json_string(pm_rows_hash(r->rows)));
+	json_object_set_new(r->made, "config_sha256", json_string(config));
+	r->provenance = json_copy(r->made);
+	json_object_del(r->provenance, "command");      /* the same run has the same bytes, however it was asked for or interrupted */
 	if (!r->same)
 		return pm_fail(e, PM_SOFTWARE, "the run's options cannot be written down");
 	return 0;
@@ -125,7 +163,7 @@ static int train(struct run *r, struct pm_err *e)
 {
 	struct pm_str metrics = {0};
 	struct pm_loop l = {.out = a.output, .metrics = a.metrics, .save_every = a.save_every, .eval_every = a.eval_every, .keep = a.keep,
-		.held_out = r->held_out, .resume = a.resume, .type = train_dtype(&a, r->model), .run = r->same, .provenance = r->provenance,
+		.held_out = r->held_out, .resume = a.resume, .type = train_dtype(&a, r->model), .run = r->same, .provenance = r->provenance, .made = r->made,
 		.base = a.model, .stop = pm_signals_got, .clock = pm_clock, .on_step = on_step, .arg = r};
 	int stopped = 0, status = pm_trainer_alloc(r->trainer, e);
 
@@ -169,11 +207,13 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		if (s == 0)
 			s = pm_trainer_new(&r.trainer, r.model, r.adapters, r.rows, &o, e);
 	}
-	if (s == 0 && a.plan)
+	if (s == 0 && a.plan) {
 		print_plan(&r);
-	else if (s == 0 && a.grads)
+		s = pm_trainer_fits(r.trainer, e);
+	}
+	if (s == 0 && a.grads)
 		s = train_write_gradients(r.trainer, a.grads, r.provenance, e);
-	else if (s == 0)
+	else if (s == 0 && !a.plan)
 		s = train(&r, e);
 	if (s >= 0 && a.dev.profile && pm_dev_profile(r.dev, stderr, e) < 0)
 		s = -1;

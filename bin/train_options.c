@@ -1,6 +1,28 @@
 #include "bin/train_options.h"
 
 #include "base/file.h"
+#include "train/state.h"
+
+/* A result is never overwritten; a run that goes on from a checkpoint beside it writes the same again. */
+static int refuse_result(const struct args *a, struct pm_err *e)
+{
+	static const char *const results[] = {"adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json"};
+	char *checkpoint = NULL;
+	size_t i;
+
+	if (a->resume && pm_state_newest(&checkpoint, a->output, e) < 0)
+		return -1;
+	for (i = 0; !checkpoint && i < sizeof results / sizeof *results; i++) {
+		char *p = pm_path(a->output, results[i], e);
+		bool there = p && pm_exists(p);
+
+		free(p);
+		if (there)
+			return pm_fail(e, PM_NOCREATE, "%s: holds a result already (%s)%s", a->output, results[i], a->resume ? " and no checkpoint" : "");
+	}
+	free(checkpoint);
+	return 0;
+}
 
 int train_check_options(const struct pm_tool *t, struct args *a, struct pm_err *e)
 {
@@ -32,19 +54,7 @@ int train_check_options(const struct pm_tool *t, struct args *a, struct pm_err *
 		return -1;
 	if (!a->save_every && pm_opt_refuse(t, "keep", "without --save-every", e) < 0)
 		return -1;
-	if (a->output && !a->plan && !a->resume) {
-		static const char *const results[] = {"adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json"};
-
-		for (i = 0; i < sizeof results / sizeof *results; i++) {
-			char *p = pm_path(a->output, results[i], e);
-			bool there = p && pm_exists(p);
-
-			free(p);
-			if (there)
-				return pm_fail(e, PM_NOCREATE, "%s: holds a result already (%s)", a->output, results[i]);
-		}
-	}
-	return 0;
+	return a->output && !a->plan ? refuse_result(a, e) : 0;
 }
 
 /* "a,b,c" as a NULL-terminated list in the arena. */
@@ -171,24 +181,25 @@ static enum pm_schedule_kind schedule_of(const struct args *a)
 
 int train_step_options(struct pm_train_opts *o, const struct args *a, struct pm_err *e)
 {
-	char *end;
+	char *end, *from;
 
 	*o = (struct pm_train_opts){.batch = a->batch, .accum = a->accum, .epochs = a->epochs, .max_steps = a->steps, .eps = a->eps, .decay = a->decay,
 		.clip = a->clip, .seed = (uint64_t)a->seed, .shuffle = a->shuffle, .checkpoint = a->checkpointing,
 		.schedule = {.kind = schedule_of(a), .lr = a->lr, .warmup = a->warmup}};
 	o->beta1 = strtod(a->betas, &end);
-	if (*end == ',')
-		o->beta2 = strtod(end + 1, &end);
-	if (*end || o->beta1 < 0 || o->beta1 >= 1 || o->beta2 <= 0 || o->beta2 >= 1)
+	from = *end == ',' && end != a->betas ? end + 1 : end;
+	o->beta2 = strtod(from, &end);
+	if (end == from || *end || from == a->betas || o->beta1 < 0 || o->beta1 >= 1 || o->beta2 <= 0 || o->beta2 >= 1)
 		return pm_fail(e, PM_USAGE, "--betas: two numbers from 0 to 1, as 0.9,0.999, were wanted, not '%s'", a->betas);
 	return 0;
 }
 
-json_t *train_description(const struct args *a, const char *rows_hash, const char *config_hash)
+json_t *train_description(const struct args *a, const char *rows_hash, const char *config_hash, const char *start_hash)
 {
 	const char *none = "";
-	json_t *j = json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:I}", "rows", rows_hash, "config", config_hash,
-	    "kind", a->full ? "full" : a->init ? "init" : a->adapter ? a->adapter : "lora", "batch", (json_int_t)a->batch, "accum", (json_int_t)a->accum,
+	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:b,s:I}", "rows", rows_hash, "config", config_hash,
+	    "start", start_hash, "kind", a->full ? "full" : a->init ? "init" : a->adapter ? "adapter" : "lora", "dtype", a->dtype ? a->dtype : none,
+	    "batch", (json_int_t)a->batch, "accum", (json_int_t)a->accum,
 	    "epochs", (json_int_t)a->epochs, "steps", (json_int_t)a->steps, "seed", (json_int_t)a->seed, "shuffle", a->shuffle,
 	    "warmup", (json_int_t)a->warmup);
 	json_t *k = json_pack("{s:f,s:s,s:f,s:s,s:f,s:f,s:s}", "lr", a->lr, "schedule", a->schedule, "weight-decay", a->decay, "betas", a->betas,

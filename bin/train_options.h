@@ -72,7 +72,7 @@ int train_check_options(const struct pm_tool *t, struct args *a, struct pm_err *
 int train_lora_config(struct pm_lora_config *c, const struct args *a, const struct pm_tool *t, struct pm_err *e);
 int train_step_options(struct pm_train_opts *o, const struct args *a, struct pm_err *e);
 /* What the run is, for checkpoints: every option that changes the result, and the hashes of its inputs. */
-json_t *train_description(const struct args *a, const char *rows_hash, const char *config_hash);
+json_t *train_description(const struct args *a, const char *rows_hash, const char *config_hash, const char *start_hash);
 enum pm_dtype train_dtype(const struct args *a, const struct pm_model *m);
 /* --grads: the gradients of the first step under the names of what trains. */
 int train_write_gradients(struct pm_trainer *t, const char *path, const json_t *provenance, struct pm_err *e);

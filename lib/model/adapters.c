@@ -72,6 +72,7 @@ static int add_lora(struct pm_adapters *a, struct pm_peft *const *peft, const do
 {
 	struct pm_adapter_weight *w = &a->weight[a->nweights];
 	int64_t in = first->in, out = first->out, r = 0, at = 0, o, k;
+	bool alone = n == 1 && first->scale * weights[0] != 0;          /* a product times 0 is what an operation takes for unset */
 	size_t i, j;
 	float *fa, *fb, *part;
 	int status = -1;
@@ -96,13 +97,13 @@ static int add_lora(struct pm_adapters *a, struct pm_peft *const *peft, const do
 			pm_to_f32(part, mod->b->data, mod->b->type, (size_t)(out * mod->r));
 			for (o = 0; o < out; o++)
 				for (k = 0; k < mod->r; k++)
-					fb[o * r + at + k] = n == 1 ? part[o * mod->r + k] : s * part[o * mod->r + k];
+					fb[o * r + at + k] = alone ? part[o * mod->r + k] : s * part[o * mod->r + k];
 			at += mod->r;
 		}
 	}
 	a->nweights++;
 	*w = (struct pm_adapter_weight){.target = first->target, .r = r, .in = in, .out = out,
-		.s = n == 1 ? (float)(first->scale * weights[0]) : 1};
+		.s = alone ? (float)(first->scale * weights[0]) : 1};
 	if (upload(&w->a, a->dev, fa, r * in, e) == 0 && upload(&w->b, a->dev, fb, out * r, e) == 0)
 		status = 0;
 done:

@@ -38,14 +38,18 @@ struct pm_model {
 	char *dir;
 };
 
-/* Opens a model directory: spec, store, check, weights on the device (mapped where it shares memory). `train_all`: every weight is a
- * float32 copy of its own that may be changed (full fine-tuning). family may be NULL. */
+/* What becomes of a model's tensors: used as they are stored (mapped where the device shares memory); float32 copies that may be changed, for
+ * training all of them; or that memory left untouched, for a plan. Where the last two, with gradients and moments, do not fit: status 69, before
+ * anything is taken. */
+enum pm_weights_use { PM_WEIGHTS_FROZEN, PM_WEIGHTS_TRAIN, PM_WEIGHTS_PLAN };
+
+/* Opens a model directory: spec, store, check, weights on the device. family may be NULL. */
 int pm_model_open(struct pm_model **out, const char *dir, const char *share, const char *family, struct pm_dev *dev,
-	enum pm_precision prec, bool train_all, struct pm_err *e);
+	enum pm_precision prec, enum pm_weights_use use, struct pm_err *e);
 
 /* A model from config.json alone, weights drawn as transformers initialises them (normal, initializer_range; norms 1; biases 0). */
 int pm_model_init(struct pm_model **out, const char *config, const char *share, const char *family, struct pm_dev *dev,
-	enum pm_precision prec, uint64_t seed, struct pm_err *e);
+	enum pm_precision prec, enum pm_weights_use use, uint64_t seed, struct pm_err *e);
 struct pm_weight *pm_model_weight(const struct pm_model *m, const char *role);   /* NULL: none */
 void pm_model_close(struct pm_model *m);
 
@@ -100,7 +104,7 @@ struct pm_params {
 	size_t n;
 };
 
-/* Lists what trains (the weights of a model opened with train_all, or the adapter's) in the order of the files, makes the memory and
+/* Lists what trains (the weights of a model opened to train, or the adapter's) in the order of the files, makes the memory and
  * tells model and adapters where the gradients go. */
 int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters *a, bool moments, struct pm_err *e);
 int pm_params_zero(struct pm_params *p, bool moments, struct pm_err *e);        /* gradients; and moments */

@@ -219,11 +219,11 @@ int pm_model_save(const struct pm_model *m, const char *dir, enum pm_dtype type,
 	if (text.data)
 		json_object_set_new(meta, "pm", json_string(text.data));
 	if (r == 0)
-		r = write_tensors(dir, it, n, meta, e);
-	if (r == 0)
 		r = write_config(m, dir, type, e);
 	if (r == 0)
 		r = copy_beside(m, dir, e);
+	if (r == 0)                     /* last: where they are, the model is whole */
+		r = write_tensors(dir, it, n, meta, e);
 	json_decref(meta);
 	pm_str_free(&text);
 	free(it);

@@ -31,32 +31,58 @@ static void shape_of(struct pm_weight *w, const struct pm_tensor_spec *t)
 }
 
 /* A float32 copy of its own. */
-static int copy_weight(struct pm_weight *w, const struct pm_view *v, struct pm_dev *dev, struct pm_err *e)
+static int copy_weight(struct pm_weight *w, const struct pm_view *v, struct pm_dev *dev, bool plan, struct pm_err *e)
 {
 	size_t n = (size_t)(w->rows * w->cols);
-	float *f = pm_alloc(n, sizeof *f, e);
+	float *f;
 	int r;
 
+	w->type = PM_F32;
+	if (pm_mem_new(&w->mem, dev, n * sizeof *f, e) < 0)
+		return -1;
+	if (plan)
+		return 0;
+	f = pm_alloc(n, sizeof *f, e);
 	if (!f)
 		return -1;
 	pm_to_f32(f, v->data, v->type, n);
-	w->type = PM_F32;
-	r = pm_mem_new(&w->mem, dev, n * sizeof *f, e);
-	if (r == 0)
-		r = pm_mem_write(w->mem, 0, f, n * sizeof *f, e);
+	r = pm_mem_write(w->mem, 0, f, n * sizeof *f, e);
 	free(f);
 	return r;
 }
 
-static int place_weight(struct pm_model *m, const struct pm_tensor_spec *t, const struct pm_view *v, bool own, struct pm_err *e)
+/* What trains as a whole takes four float32 values a parameter: itself, its gradient and two moments. */
+static int must_fit(const struct pm_model *m, struct pm_err *e)
+{
+	const struct pm_dev_info *info = pm_dev_info(m->dev);
+	double bytes = 0, n;
+	size_t i;
+	int d;
+
+	for (i = 0; i < m->spec->ntensors; i++) {
+		const struct pm_tensor_spec *t = &m->spec->tensor[i];
+
+		if (t->optional || (m->spec->tied && !strcmp(t->role, "text.head")))
+			continue;
+		for (d = 0, n = 16; d < t->nd; d++)
+			n *= (double)t->dim[d];
+		bytes += n;
+	}
+	if (bytes <= (double)info->memory)
+		return 0;
+	return pm_fail(e, PM_NODEVICE, "training every weight needs %.1f GB for weights, gradients and moments alone, the device has %.1f: "
+	    "a smaller model or --lora would help", 1e-9 * bytes, 1e-9 * (double)info->memory);
+}
+
+static int place_weight(struct pm_model *m, const struct pm_tensor_spec *t, const struct pm_view *v, enum pm_weights_use use, struct pm_err *e)
 {
 	struct pm_weight *w = &m->weight[m->nweights];
 
 	shape_of(w, t);
 	w->name = v->name;
 	m->nweights++;
-	if (own)
-		return copy_weight(w, v, m->dev, e);
+	if (use != PM_WEIGHTS_FROZEN)
+		return copy_weight(w, v, m->dev, use == PM_WEIGHTS_PLAN, e);
 	w->type = v->type;
 	return pm_mem_map(&w->mem, m->dev, v->data, v->bytes, e);
 }
@@ -81,7 +107,7 @@ static bool wants_bf16(const struct pm_model *m, enum pm_precision prec)
 }
 
 int pm_model_open(struct pm_model **out, const char *dir, const char *share, const char *family, struct pm_dev *dev,
-	enum pm_precision prec, bool train_all, struct pm_err *e)
+	enum pm_precision prec, enum pm_weights_use use, struct pm_err *e)
 {
 	struct pm_model *m = NULL;
 	size_t i;
@@ -91,7 +117,7 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 		goto fail;
 	if (pm_spec_load(&m->spec, dir, share, family, m->store, e) < 0)
 		goto fail;
-	if (pm_spec_check(m->spec, m->store, e) < 0)
+	if (pm_spec_check(m->spec, m->store, e) < 0 || (use != PM_WEIGHTS_FROZEN && must_fit(m, e) < 0))
 		goto named;
 	m->weight = pm_alloc(m->spec->ntensors, sizeof *m->weight, e);
 	if (!m->weight)
@@ -104,7 +130,7 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 		/* A tied model may hold a copy of the embedding as its head: one parameter, the embedding's. */
 		if (m->spec->tied && !strcmp(t->role, "text.head"))
 			continue;
-		if (v && place_weight(m, t, v, train_all, e) < 0) {
+		if (v && place_weight(m, t, v, use, e) < 0) {
 			pm_ctx(e, "tensor '%s'", v->name);
 			goto named;
 		}
@@ -119,7 +145,7 @@ fail:
 }
 
 /* transformers' _init_weights: matrices normal with initializer_range, norms 1 (0 where 1 + w is used), biases 0. */
-static int draw_weight(struct pm_model *m, size_t i, double range, uint64_t seed, struct pm_err *e)
+static int draw_weight(struct pm_model *m, size_t i, double range, uint64_t seed, bool plan, struct pm_err *e)
 {
 	const struct pm_tensor_spec *t = &m->spec->tensor[i];
 	struct pm_weight *w = &m->weight[m->nweights++];
@@ -132,20 +158,21 @@ static int draw_weight(struct pm_model *m, size_t i, double range, uint64_t seed
 	shape_of(w, t);
 	w->type = PM_F32;
 	n = (size_t)(w->rows * w->cols);
+	r = pm_mem_new(&w->mem, m->dev, n * sizeof *f, e);
+	if (r < 0 || plan)
+		return r;
 	f = pm_alloc(n, sizeof *f, e);
 	if (!f)
 		return -1;
 	for (k = 0; k < n; k++)
 		f[k] = matrix ? (float)range * pm_rng_normal(seed, (uint32_t)i, k) : fill;
-	r = pm_mem_new(&w->mem, m->dev, n * sizeof *f, e);
-	if (r == 0)
-		r = pm_mem_write(w->mem, 0, f, n * sizeof *f, e);
+	r = pm_mem_write(w->mem, 0, f, n * sizeof *f, e);
 	free(f);
 	return r;
 }
 
 int pm_model_init(struct pm_model **out, const char *config, const char *share, const char *family, struct pm_dev *dev,
-	enum pm_precision prec, uint64_t seed, struct pm_err *e)
+	enum pm_precision prec, enum pm_weights_use use, uint64_t seed, struct pm_err *e)
 {
 	struct pm_model *m = NULL;
 	double range = 0.02;
@@ -158,12 +185,16 @@ int pm_model_init(struct pm_model **out, const char *config, const char *share, 
 		pm_ctx(e, "%s", config);
 		goto fail;
 	}
+	if (use != PM_WEIGHTS_FROZEN && must_fit(m, e) < 0) {
+		pm_ctx(e, "%s", config);
+		goto fail;
+	}
 	m->bf16 = prec == PM_PREC_BF16 && !pm_dev_reference(dev);
 	m->weight = pm_alloc(m->spec->ntensors, sizeof *m->weight, e);
 	if (!m->weight)
 		goto fail;
 	for (i = 0; i < m->spec->ntensors; i++)
-		if (!m->spec->tensor[i].optional && draw_weight(m, i, range, seed, e) < 0)
+		if (!m->spec->tensor[i].optional && draw_weight(m, i, range, seed, use == PM_WEIGHTS_PLAN, e) < 0)
 			goto fail;
 	*out = m;
 	return 0;

@@ -519,8 +519,10 @@ int pm_peft_write(const struct pm_peft *p, const char *dir, const char *base, co
 	char *path = pm_path(dir, "adapter_model.safetensors", e);
 	json_t *metadata = make_metadata(provenance, e);
 	struct pm_st_writer *w = NULL;
-	int r = part && path ? pm_st_begin(&w, path, metadata, e) : -1;
+	int r = part && path ? write_config(p, dir, base, e) : -1;
 
+	if (r == 0)
+		r = pm_st_begin(&w, path, metadata, e);
 	if (r == 0) {
 		r = write_parts(w, part, list_parts(part, p), get, arg, e);
 		if (r == 0)
@@ -528,8 +530,6 @@ int pm_peft_write(const struct pm_peft *p, const char *dir, const char *base, co
 		else
 			pm_st_abort(w);
 	}
-	if (r == 0)
-		r = write_config(p, dir, base, e);
 	json_decref(metadata);
 	free(path);
 	free(part);

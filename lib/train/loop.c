@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct metrics {
@@ -16,6 +17,8 @@ struct metrics {
 /* Opens for appending, cut back to `bytes` (−1: to nothing). */
 static int metrics_open(struct metrics *m, const char *path, int64_t bytes, struct pm_err *e)
 {
+	struct stat st;
+
 	*m = (struct metrics){.path = path};
 	if (!path)
 		return 0;
@@ -23,6 +26,8 @@ static int metrics_open(struct metrics *m, const char *path, int64_t bytes, stru
 		m->f = stdout;
 		return 0;
 	}
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))       /* a pipe, a device: nothing to cut */
+		bytes = -1;
 	m->f = fopen(path, bytes < 0 ? "wbe" : "r+be");
 	if (!m->f && bytes >= 0 && errno == ENOENT)
 		m->f = fopen(path, "wbe");
@@ -96,8 +101,10 @@ static int resume(struct pm_trainer *t, const struct pm_loop *l, int64_t *metric
 {
 	struct pm_state s = {.run = l->run};
 	char *dir;
-	int r = pm_state_newest(&dir, l->out, e);
+	int r = pm_state_clean(l->out, e);
 
+	if (r == 0)
+		r = pm_state_newest(&dir, l->out, e);
 	if (r < 0 || !dir)
 		return r;
 	r = pm_state_check(&s, dir, e);
@@ -113,7 +120,11 @@ static int resume(struct pm_trainer *t, const struct pm_loop *l, int64_t *metric
 
 static int finish(struct pm_trainer *t, const struct pm_loop *l, struct pm_err *e)
 {
-	if (pm_mkdirs(l->out, e) < 0)
+	char *path = pm_path(l->out, "provenance.json", e);
+	int r = path && pm_mkdirs(l->out, e) == 0 ? pm_state_write_json(path, l->made, e) : -1;
+
+	free(path);
+	if (r < 0)
 		return -1;
 	if (t->adapters)
 		return pm_adapters_save(t->adapters, l->out, l->base, l->provenance, e);

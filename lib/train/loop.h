@@ -12,6 +12,7 @@ struct pm_loop {
 	bool resume;
 	enum pm_dtype type;                     /* of a model directory */
 	const json_t *run, *provenance;         /* see state.h */
+	const json_t *made;                     /* OUT/provenance.json: how the result was made */
 	const char *base;
 	int (*stop)(void);                      /* asked after every step: non-zero ends the run with a checkpoint */
 	double (*clock)(void);                  /* seconds */

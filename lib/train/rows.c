@@ -11,6 +11,7 @@ struct pm_rows {
 	int64_t *at;
 	size_t n, cap;
 	int64_t length, longest, vocab;
+	double weight;
 	char hash[PM_SHA256_HEX];
 	struct pm_sha256 hashing;
 };
@@ -27,8 +28,10 @@ int pm_rows_add(struct pm_rows *r, const struct pm_record *rec, struct pm_err *e
 {
 	uint32_t whole[2] = {0, (uint32_t)rec->n}, head[2];
 	const uint32_t *bounds = rec->ndocs ? rec->bounds : whole;
-	size_t i, ndocs = rec->ndocs ? rec->ndocs : 1;
+	size_t i, d, ndocs = rec->ndocs ? rec->ndocs : 1;
 
+	if (!rec->n)
+		return pm_fail(e, PM_DATA, "has no tokens");
 	for (i = 0; i < rec->n; i++)
 		if (rec->ids[i] < 0 || rec->ids[i] >= r->vocab)
 			return pm_fail(e, PM_DATA, "token %d does not exist: the model's vocabulary has %lld", rec->ids[i], (long long)r->vocab);
@@ -47,6 +50,9 @@ int pm_rows_add(struct pm_rows *r, const struct pm_record *rec, struct pm_err *e
 		if (spool_put(r, &w, sizeof w, e) < 0)
 			return -1;
 	}
+	for (d = 0; d < ndocs; d++)
+		for (i = bounds[d] + 1; i < bounds[d + 1]; i++)
+			r->weight += (double)pm_record_weight(rec, i);
 	for (i = 0; i < ndocs; i++)
 		if ((int64_t)(bounds[i + 1] - bounds[i]) > r->longest)
 			r->longest = bounds[i + 1] - bounds[i];
@@ -136,6 +142,7 @@ int pm_rows_open(struct pm_rows **out, const char *const *paths, size_t n, const
 int64_t pm_rows_count(const struct pm_rows *r) { return (int64_t)r->n; }
 int64_t pm_rows_length(const struct pm_rows *r) { return r->length; }
 int64_t pm_rows_longest(const struct pm_rows *r) { return r->longest; }
+double pm_rows_weight(const struct pm_rows *r) { return r->weight; }
 const char *pm_rows_hash(const struct pm_rows *r) { return r->hash; }
 
 static int spool_get(struct pm_rows *r, void *p, size_t n, struct pm_err *e)

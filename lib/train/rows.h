@@ -18,6 +18,7 @@ int pm_rows_add(struct pm_rows *r, const struct pm_record *rec, struct pm_err *e
 int64_t pm_rows_count(const struct pm_rows *r);
 int64_t pm_rows_length(const struct pm_rows *r);        /* tokens of the longest row */
 int64_t pm_rows_longest(const struct pm_rows *r);       /* tokens of the longest document */
+double pm_rows_weight(const struct pm_rows *r);         /* of all predictions */
 const char *pm_rows_hash(const struct pm_rows *r);      /* SHA-256 of all rows, for resuming; "" for rows made by hand */
 int pm_rows_get(struct pm_rows *r, int64_t i, struct pm_record *rec, struct pm_err *e);
 void pm_rows_close(struct pm_rows *r);

@@ -48,14 +48,11 @@ static int write_moments(const struct pm_trainer *t, const char *dir, struct pm_
 	return r;
 }
 
-static int write_state(const struct pm_state *s, const char *dir, struct pm_err *e)
+int pm_state_write_json(const char *path, const json_t *v, struct pm_err *e)
 {
-	json_t *j = json_pack("{s:s,s:i,s:I,s:I,s:O}", "pm", "checkpoint", "version", 1, "step", (json_int_t)s->step,
-	    "metrics_bytes", (json_int_t)s->metrics, "run", s->run);
-	char *path = pm_path(dir, "trainer_state.json", e);
 	struct pm_str text = {0};
 	struct pm_out o;
-	int r = j && path ? pm_json_text(&text, j, e) : pm_fail(e, PM_SOFTWARE, "out of memory");
+	int r = pm_json_text(&text, v, e);
 
 	if (r == 0)
 		r = pm_str_puts(&text, "\n", e);
@@ -68,9 +65,19 @@ static int write_state(const struct pm_state *s, const char *dir, struct pm_err 
 		else
 			pm_out_abort(&o);
 	}
+	pm_str_free(&text);
+	return r;
+}
+
+static int write_state(const struct pm_state *s, const char *dir, struct pm_err *e)
+{
+	json_t *j = json_pack("{s:s,s:i,s:I,s:I,s:O}", "pm", "checkpoint", "version", 1, "step", (json_int_t)s->step,
+	    "metrics_bytes", (json_int_t)s->metrics, "run", s->run);
+	char *path = pm_path(dir, "trainer_state.json", e);
+	int r = j && path ? pm_state_write_json(path, j, e) : pm_fail(e, PM_SOFTWARE, "out of memory");
+
 	json_decref(j);
 	free(path);
-	pm_str_free(&text);
 	return r;
 }
 
@@ -125,13 +132,46 @@ static int list_steps(int64_t **steps, size_t *n, const char *out, struct pm_err
 	*steps = NULL;
 	*n = 0;
 	if (!dir)
-		return errno == ENOENT ? 0 : pm_fail_errno(e, PM_IOERR, "%s", out);
+		return errno == ENOENT || errno == ENOTDIR ? 0 : pm_fail_errno(e, PM_IOERR, "%s", out);
 	while (r == 0 && (d = readdir(dir))) {
 		if (step_of(d->d_name) < 0)
 			continue;
 		r = pm_grow(steps, &cap, *n + 1, sizeof **steps, e);
 		if (r == 0)
 			(*steps)[(*n)++] = step_of(d->d_name);
+	}
+	closedir(dir);
+	return r;
+}
+
+/* "NAME.PID.tmp", as what is being written is called. */
+static bool is_temporary(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n < 6 || strcmp(name + n - 4, ".tmp"))
+		return false;
+	for (n -= 4; n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9'; n--)
+		;
+	return n > 1 && name[n - 1] == '.' && strncmp(name + n, ".tmp", 4);
+}
+
+int pm_state_clean(const char *out, struct pm_err *e)
+{
+	struct dirent *d;
+	DIR *dir = opendir(out);
+	int r = 0;
+
+	if (!dir)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : pm_fail_errno(e, PM_IOERR, "%s", out);
+	while (r == 0 && (d = readdir(dir))) {
+		char *path;
+
+		if (!is_temporary(d->d_name))
+			continue;
+		path = pm_path(out, d->d_name, e);
+		r = path ? pm_remove_tree(path, e) : -1;
+		free(path);
 	}
 	closedir(dir);
 	return r;
@@ -181,6 +221,12 @@ int pm_state_prune(const char *out, int64_t keep, struct pm_err *e)
 	return r;
 }
 
+/* A value as the command line had it. */
+static int describe(struct pm_str *out, const json_t *v, struct pm_err *e)
+{
+	return json_is_real(v) ? pm_str_printf(out, e, "%.12g", json_real_value(v)) : pm_json_text(out, v, e);
+}
+
 /* The first key in which two runs differ. */
 static int same_run(const json_t *now, const json_t *then, struct pm_err *e)
 {
@@ -194,7 +240,7 @@ static int same_run(const json_t *now, const json_t *then, struct pm_err *e)
 
 		if (json_equal(v, o))
 			continue;
-		if (pm_json_text(&a, v, e) == 0 && (!o || pm_json_text(&b, o, e) == 0))
+		if (describe(&a, v, e) == 0 && (!o || describe(&b, o, e) == 0))
 			pm_fail(e, PM_DATA, "the run to resume had %s %s, not %s", key, o ? b.data : "unset", a.data);
 		r = -1;
 		break;

@@ -24,6 +24,12 @@ int pm_state_newest(char **dir, const char *out, struct pm_err *e);
 int pm_state_check(struct pm_state *s, const char *dir, struct pm_err *e);
 int pm_state_load(struct pm_trainer *t, const char *dir, struct pm_err *e);
 
+/* Removes what writers that were killed left half written. */
+int pm_state_clean(const char *out, struct pm_err *e);
+
+/* A file of one JSON value. */
+int pm_state_write_json(const char *path, const json_t *v, struct pm_err *e);
+
 /* Removes all but the newest `keep` checkpoints. */
 int pm_state_prune(const char *out, int64_t keep, struct pm_err *e);
 

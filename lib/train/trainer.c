@@ -8,17 +8,21 @@
 
 enum { STREAM_ORDER = 1, STREAM_DROPOUT = 2 };          /* of the seed's random numbers */
 
-static int buffers(struct pm_trainer *t, struct pm_err *e)
+/* What a batch of T tokens is laid into. */
+static int buffers(struct pm_trainer *t, int64_t tokens, struct pm_err *e)
 {
-	size_t T = (size_t)(t->opts.batch * t->length);
+	size_t T = (size_t)tokens;
 
-	t->order = pm_alloc((size_t)pm_rows_count(t->rows), sizeof *t->order, e);
+	pm_batch_free(&t->batch);
+	free(t->target);
+	free(t->weight);
+	free(t->nll);
+	free(t->rng);
 	t->target = pm_alloc(T, sizeof *t->target, e);
 	t->weight = pm_alloc(T, sizeof *t->weight, e);
 	t->nll = pm_alloc(T, sizeof *t->nll, e);
 	t->rng = pm_alloc(2 * T, sizeof *t->rng, e);
-	t->order_epoch = -1;
-	if (!t->order || !t->target || !t->weight || !t->nll || !t->rng)
+	if (!t->target || !t->weight || !t->nll || !t->rng)
 		return -1;
 	return pm_batch_new(&t->batch, (int64_t)T, e);
 }
@@ -46,14 +50,22 @@ int pm_trainer_new(struct pm_trainer **out, struct pm_model *m, struct pm_adapte
 	t->length = (pm_rows_length(rows) + 15) / 16 * 16;
 	t->total = steps_of(pm_rows_count(rows), o);
 	t->opts.schedule.total = t->total;
+	t->order_epoch = -1;
+	t->order = pm_alloc((size_t)pm_rows_count(rows), sizeof *t->order, e);
+	if (!t->order)
+		goto fail;
 	b.T = o->batch * t->length;
 	b.period = t->length;
+	if (pm_rows_weight(rows) <= 0) {
+		pm_fail(e, PM_DATA, "no prediction has a weight: there is nothing to learn");
+		goto fail;
+	}
 	if (m->spec->learned_positions && pm_rows_longest(rows) > m->spec->max_positions) {
 		pm_fail(e, PM_DATA, "a document has %lld tokens, the model learned positions for %lld", (long long)pm_rows_longest(rows),
 		    (long long)m->spec->max_positions);
 		goto fail;
 	}
-	if (buffers(t, e) < 0 || pm_params_new(&t->params, m, a, true, e) < 0 || pm_build(&t->forward, m, &b, e) < 0 ||
+	if (buffers(t, b.T, e) < 0 || pm_params_new(&t->params, m, a, true, e) < 0 || pm_build(&t->forward, m, &b, e) < 0 ||
 	    pm_plan_new(&t->plan, t->forward->graph, e) < 0)
 		goto fail;
 	*out = t;
@@ -70,18 +82,25 @@ void pm_trainer_sizes(const struct pm_trainer *t, struct pm_plan_sizes *s, uint6
 	*params = pm_params_bytes(t->params);
 }
 
-int pm_trainer_alloc(struct pm_trainer *t, struct pm_err *e)
+int pm_trainer_fits(const struct pm_trainer *t, struct pm_err *e)
 {
 	const struct pm_dev_info *info = pm_dev_info(t->model->dev);
 	struct pm_plan_sizes s;
 	uint64_t params, need;
 
 	pm_trainer_sizes(t, &s, &params);
-	need = params + s.temp + s.scratch + s.input + (t->adapters ? 0 : s.weights);
+	need = params + s.temp + s.scratch + s.input + (t->adapters && info->shared ? 0 : s.weights);
 	if (need > info->memory)
-		return pm_fail(e, PM_NODEVICE, "training needs %.1f GB of memory beside the mapped weights, the device has %.1f: a smaller --batch, "
-		    "%sshorter rows (pm-pack -l)%s would help", 1e-9 * (double)need, 1e-9 * (double)info->memory,
+		return pm_fail(e, PM_NODEVICE, "training needs %.1f GB of memory%s, the device has %.1f: a smaller --batch, "
+		    "%sshorter rows (pm-pack -l)%s would help", 1e-9 * (double)need, t->adapters && info->shared ? " beside the mapped weights" : "", 1e-9 * (double)info->memory,
 		    t->opts.checkpoint ? "" : "--gradient-checkpointing, ", t->adapters ? " or a quantised base" : " or --lora");
+	return 0;
+}
+
+int pm_trainer_alloc(struct pm_trainer *t, struct pm_err *e)
+{
+	if (pm_trainer_fits(t, e) < 0)
+		return -1;
 	if (pm_plan_alloc(t->plan, NULL, e) < 0)
 		return pm_ctx(e, "no room for training (a smaller --batch, --gradient-checkpointing or shorter rows would help)");
 	return pm_params_zero(t->params, true, e);
@@ -252,13 +271,23 @@ int pm_trainer_step(struct pm_trainer *t, struct pm_step *s, double (*clock)(voi
 }
 
 /* The same forward without gradients and dropout, in the training plan's memory: the two never run at once. */
-static int eval_plan(struct pm_trainer *t, struct pm_err *e)
+static int eval_plan(struct pm_trainer *t, const struct pm_rows *rows, struct pm_err *e)
 {
 	struct pm_build_opts b = t->forward->opts;
 
-	if (t->eval_plan)
+	if (t->eval_plan && pm_rows_length(rows) <= t->eval_length)
 		return 0;
+	if (t->model->spec->learned_positions && pm_rows_longest(rows) > t->model->spec->max_positions)
+		return pm_fail(e, PM_DATA, "a held-out document has %lld tokens, the model learned positions for %lld", (long long)pm_rows_longest(rows),
+		    (long long)t->model->spec->max_positions);
+	pm_plan_free(t->eval_plan);
+	pm_forward_free(t->eval_forward);
+	t->eval_plan = NULL;
+	t->eval_forward = NULL;
+	t->eval_length = (pm_rows_length(rows) + 15) / 16 * 16;
 	b.mode = PM_EVAL;
+	b.T = t->opts.batch * t->eval_length;
+	b.period = t->eval_length;
 	if (pm_build(&t->eval_forward, t->model, &b, e) < 0 || pm_plan_new(&t->eval_plan, t->eval_forward->graph, e) < 0)
 		return -1;
 	return pm_plan_alloc(t->eval_plan, t->plan, e);
@@ -268,19 +297,25 @@ int pm_trainer_eval(struct pm_trainer *t, struct pm_rows *rows, double *loss, do
 {
 	struct pm_step dummy = {0};
 	double sum = 0;
-	int64_t k, n = pm_rows_count(rows);
+	int64_t k, n = pm_rows_count(rows), length = t->length;
+	int r = 0;
 
 	*weight = 0;
-	if (eval_plan(t, e) < 0)
+	if (eval_plan(t, rows, e) < 0)
 		return -1;
-	if (pm_rows_length(rows) > t->length)
-		return pm_fail(e, PM_DATA, "a held-out row has %lld tokens, rows that are trained %lld", (long long)pm_rows_length(rows), (long long)t->length);
-	for (k = 0; k < n; k += t->opts.batch) {
+	t->length = t->eval_length;
+	if (t->length != length)
+		r = buffers(t, t->opts.batch * t->length, e);
+	for (k = 0; r == 0 && k < n; k += t->opts.batch) {
 		int64_t m = n - k < t->opts.batch ? n - k : t->opts.batch;
 
-		if (lay(t, rows, k, m, false, weight, &dummy, e) < 0 || run_batch(t, t->eval_forward, t->eval_plan, 0, &sum, e) < 0)
-			return -1;
+		r = lay(t, rows, k, m, false, weight, &dummy, e);
+		if (r == 0)
+			r = run_batch(t, t->eval_forward, t->eval_plan, 0, &sum, e);
 	}
+	t->length = length;
+	if (r < 0 || (t->eval_length != length && buffers(t, t->opts.batch * length, e) < 0))
+		return -1;
 	*loss = *weight > 0 ? sum / *weight : 0;
 	return 0;
 }

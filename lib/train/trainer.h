@@ -33,6 +33,7 @@ struct pm_trainer {
 	struct pm_plan *plan;
 	struct pm_forward *eval_forward;        /* made at the first evaluation */
 	struct pm_plan *eval_plan;
+	int64_t eval_length;                    /* tokens of a held-out row, padded */
 	struct pm_train_opts opts;
 	int64_t length;                         /* tokens of a row, padded */
 	int64_t done, total;                    /* steps */
@@ -52,7 +53,10 @@ int pm_trainer_new(struct pm_trainer **out, struct pm_model *m, struct pm_adapte
 /* Bytes: the plan's, and of gradients and moments. */
 void pm_trainer_sizes(const struct pm_trainer *t, struct pm_plan_sizes *s, uint64_t *params);
 
-/* Takes the memory. Status 69 with what is needed, what there is and what would help where it does not fit. */
+/* Whether the device has the memory: status 69 with what is needed, what there is and what would help where it has not. */
+int pm_trainer_fits(const struct pm_trainer *t, struct pm_err *e);
+
+/* Takes the memory, where it fits. */
 int pm_trainer_alloc(struct pm_trainer *t, struct pm_err *e);
 
 /* The gradients of the next step's loss (in params), with nothing updated. */

@@ -207,7 +207,7 @@ BENCH(60, model)
 
 	snprintf(dir, sizeof dir, "%s/pm-bench-model-%ld", tmp && *tmp ? tmp : "/tmp", (long)getpid());
 	make_model(b, dir);
-	bench_must(b, pm_model_open(&m, dir, "share", NULL, b->dev, PM_PREC_AUTO, false, &b->e));
+	bench_must(b, pm_model_open(&m, dir, "share", NULL, b->dev, PM_PREC_AUTO, PM_WEIGHTS_FROZEN, &b->e));
 	infer(b, m);
 	lora(b, m);
 	pm_model_close(m);

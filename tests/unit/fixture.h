@@ -105,7 +105,7 @@ __attribute__((unused)) static struct pm_model *open_model(const struct fixture 
 {
 	struct pm_model *m;
 
-	if (pm_model_open(&m, f->model, "share", NULL, dev, PM_PREC_F32, train_all, &err) == 0)
+	if (pm_model_open(&m, f->model, "share", NULL, dev, PM_PREC_F32, train_all ? PM_WEIGHTS_TRAIN : PM_WEIGHTS_FROZEN, &err) == 0)
 		return m;
 	check(0, "%s: the model opens: %s", f->name, err.text);
 	return NULL;
