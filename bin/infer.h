@@ -31,6 +31,7 @@ struct infer {
 	struct pm_generation gen;
 	struct pm_engine *engine;
 	uint32_t asked;                         /* prompts so far: each draws from a stream of its own */
+	bool warned;                            /* of far positions */
 };
 
 /* A prompt on its way to an answer. */
@@ -42,6 +43,9 @@ struct answer {
 	struct answer *next;
 	bool done, chat;
 };
+
+/* A word, once, where a text is longer than what the model was made for. */
+void infer_positions(struct infer *x, int64_t n);
 
 /* ---- infer_prompt.c: the four kinds of prompts ---- */
 int answer_from_text(struct answer **out, struct infer *x, const char *text, size_t n, struct pm_err *e);       /* continues it; with --chat a user's message */

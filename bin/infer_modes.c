@@ -13,7 +13,7 @@ struct session {
 	int argc, at;
 	char *line;
 	size_t cap;
-	long lineno;
+	long lineno, records;
 	struct answer *first, *last;            /* in the order asked; printed from the front as they are done */
 	size_t printed;                         /* bytes of the front answer's text that are out already */
 	bool stream;
@@ -87,6 +87,7 @@ static int ended(void *arg, struct pm_sequence *s, struct pm_err *e)
 
 	if (answer_finish(s->user, e) < 0)
 		return -1;
+	infer_positions(q->x, (int64_t)s->n);
 	return print_done(q, e);
 }
 
@@ -191,8 +192,12 @@ static struct answer *read_line(struct session *q, struct pm_err *e)
 			pm_fail_errno(e, PM_IOERR, "stdin");
 		return NULL;
 	}
-	j = pm_json_parse(q->line, (size_t)n, "record", e);
-	if (!j || answer_from_record(&w, q->x, j, e) < 0) {
+	if (q->line[n - 1] == '\n')
+		n--;
+	j = pm_json_line(q->line, (size_t)n, "stdin", q->lineno, e);
+	if (j)
+		q->records++;
+	if (j && answer_from_record(&w, q->x, j, e) < 0) {
 		pm_ctx(e, "stdin: line %ld", q->lineno);
 		answer_free(w);
 		w = NULL;
@@ -217,7 +222,7 @@ int infer_lines(struct infer *x, int argc, char **argv, struct pm_err *e)
 	struct session q = {.x = x, .argc = argc, .argv = argv, .at = 1};
 	int r = go(&q, argc > 1 ? next_prompt : next_line, e);
 
-	if (r == 0 && !q.lineno && argc == 1)
+	if (r == 0 && !q.records && argc == 1 && !pm_signals_got())
 		r = pm_fail(e, PM_DATA, "stdin: there are no prompts in it");
 	close_session(&q);
 	return r;

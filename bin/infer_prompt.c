@@ -19,6 +19,13 @@ static int new_answer(struct answer **out, struct infer *x, struct pm_err *e)
 	return x->tok ? pm_detok_new(&w->detok, x->tok, true, e) : 0;
 }
 
+void infer_positions(struct infer *x, int64_t n)
+{
+	if (!x->warned)
+		say_positions(x->tool, x->model->spec, n, x->a->quiet);
+	x->warned |= n > x->model->spec->max_positions;
+}
+
 void answer_free(struct answer *w)
 {
 	if (!w)
@@ -41,6 +48,10 @@ static int keep_ids(struct answer *w, struct infer *x, const int32_t *ids, size_
 	for (i = 0; i < n; i++)
 		if (ids[i] < 0 || ids[i] >= x->model->spec->vocab)
 			return pm_fail(e, PM_DATA, "token %d does not exist: the model's vocabulary has %lld", ids[i], (long long)x->model->spec->vocab);
+	if ((int64_t)n >= pm_engine_context(x->engine))
+		return pm_fail(e, PM_DATA, "a prompt has %zu tokens, the context %lld: no room for an answer (see --length)", n,
+		    (long long)pm_engine_context(x->engine));
+	infer_positions(x, (int64_t)n);
 	if (pm_grow(&w->s.ids, &w->s.cap, n, sizeof *ids, e) < 0)
 		return -1;
 	memcpy(w->s.ids, ids, n * sizeof *ids);

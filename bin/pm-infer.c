@@ -43,7 +43,7 @@ static struct pm_tool tool = {
 	.opts = opts, .nopts = sizeof opts / sizeof *opts,
 };
 
-static int check(struct pm_err *e)
+static int check(int prompts, struct pm_err *e)
 {
 	if (!a.model)
 		return pm_fail(e, PM_USAGE, "-m was wanted: the model to run");
@@ -53,6 +53,10 @@ static int check(struct pm_err *e)
 		return pm_fail(e, PM_USAGE, "--interactive and --json exclude each other");
 	if (a.system && !a.chat && !a.interactive && !a.json && !(isatty(0) && isatty(1)))
 		return pm_fail(e, PM_USAGE, "--system has no effect without --chat");
+	if (a.interactive && prompts)
+		return pm_fail(e, PM_USAGE, "a conversation takes no prompts as arguments");
+	if (!a.chat && !a.interactive && !a.json && !(isatty(0) && isatty(1)) && pm_opt_refuse(&tool, "chat-template", "without --chat", e) < 0)
+		return -1;
 	return a.json ? 0 : pm_opt_refuse(&tool, "batch", "without --json", e);
 }
 
@@ -107,7 +111,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 {
 	struct infer x = {.tool = t, .a = &a};
 	bool talk;
-	int s = check(e);
+	int s = check(argc - 1, e);
 
 	if (s == 0)
 		s = pm_env_get(&x.env, e);
@@ -125,8 +129,6 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		s = open_engine(&x, argc - 1, e);
 	pm_signals_catch();
 	talk = a.interactive || (argc == 1 && !a.json && isatty(0) && isatty(1));
-	if (s == 0 && talk && argc > 1)
-		s = pm_fail(e, PM_USAGE, "a conversation takes no prompts as arguments");
 	if (s == 0)
 		s = talk ? infer_chat(&x, e) : a.json ? infer_lines(&x, argc, argv, e) : infer_prompts(&x, argc, argv, e);
 	if (s == 0 && a.dev.profile)

@@ -32,7 +32,7 @@ static int set_number(struct pm_opt *o, const char *value, struct pm_err *e)
 	if (end == value || *end || errno == ERANGE || !isfinite(d))
 		return bad(o, value, o->kind == PM_OPT_INT ? "a whole number" : "a number", e);
 	if ((o->min < o->max) && (d < o->min || d > o->max)) {
-		snprintf(range, sizeof range, "a number from %.17g to %.17g", o->min, o->max);
+		snprintf(range, sizeof range, "a number from %.12g to %.12g", o->min, o->max);
 		return bad(o, value, range, e);
 	}
 	if (o->kind == PM_OPT_INT)

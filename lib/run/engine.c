@@ -95,6 +95,11 @@ fail:
 	return -1;
 }
 
+int64_t pm_engine_context(const struct pm_engine *g)
+{
+	return g->o.context;
+}
+
 void pm_engine_free(struct pm_engine *g)
 {
 	int64_t i;

@@ -16,6 +16,7 @@ struct pm_engine_opts {
 };
 
 int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct pm_adapters *a, const struct pm_engine_opts *o, struct pm_err *e);
+int64_t pm_engine_context(const struct pm_engine *g);   /* as asked for, or what learned positions allow */
 void pm_engine_free(struct pm_engine *g);
 
 /* One sequence. `ids` grows by what is drawn; the caller owns the struct and its ids. */

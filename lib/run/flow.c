@@ -13,6 +13,14 @@ static size_t tail_of(const char *s, size_t n, const char *word)
 	return k;
 }
 
+/* Either tag: which one can come next is only known when what is before it has been routed. */
+static size_t tail_of_tag(const char *s, size_t n)
+{
+	size_t a = tail_of(s, n, "<think>"), b = tail_of(s, n, "</think>");
+
+	return a > b ? a : b;
+}
+
 static const char *find(const char *s, size_t n, const char *word)
 {
 	size_t k = strlen(word), i;
@@ -64,7 +72,7 @@ static void drop(struct pm_flow *f, size_t n)
 
 int pm_flow_put(struct pm_flow *f, const char *text, size_t n, struct pm_str *out, struct pm_str *thought, struct pm_err *e)
 {
-	const char *first = NULL, *at;
+	const char *first = NULL, *end = NULL, *at;
 	size_t i, keep = 0, k;
 
 	if (f->stopped)
@@ -73,7 +81,10 @@ int pm_flow_put(struct pm_flow *f, const char *text, size_t n, struct pm_str *ou
 		return -1;
 	for (i = 0; i < f->nstop; i++) {
 		at = find(f->held.data, f->held.len, f->stop[i]);
-		first = at && (!first || at < first) ? at : first;
+		if (at && (!first || at + strlen(f->stop[i]) < end || (at + strlen(f->stop[i]) == end && at < first))) {
+			first = at;             /* the one that is complete first, so that it does not matter how the text came */
+			end = at + strlen(f->stop[i]);
+		}
 		k = tail_of(f->held.data, f->held.len, f->stop[i]);
 		keep = k > keep ? k : keep;
 	}
@@ -85,15 +96,9 @@ int pm_flow_put(struct pm_flow *f, const char *text, size_t n, struct pm_str *ou
 		pm_str_clear(&f->held);
 		return 1;
 	}
-	if (f->hide) {
-		k = tail_of(f->held.data, f->held.len, f->thinking ? "</think>" : "<think>");
-		keep = k > keep ? k : keep;
-	}
 	n = f->held.len - keep;
-	if (f->hide && keep) {          /* a tag must not be cut by what is held back for a stop string */
-		k = tail_of(f->held.data, n, f->thinking ? "</think>" : "<think>");
-		n -= k;
-	}
+	if (f->hide)                    /* nor may what is let through end in a part of a tag */
+		n -= tail_of_tag(f->held.data, n);
 	if (route(f, n, out, thought, e) < 0)
 		return -1;
 	drop(f, n);
