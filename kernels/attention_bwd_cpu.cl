@@ -63,8 +63,8 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 	k += k_off + h / group * D;
 	v += v_off + h / group * DV;
 	for (int row = see.from; row < see.to; row = t.next) {
-		t = tile_at(row, see.to, kv_period);
-		if (!any_sees(&see, t))
+		t = tile_at(&see, row, kv_period);
+		if (t.n == 0)
 			continue;
 		copy_rows(k_tile, k + t.at * k_ld, k_ld, t.n, D, DP);
 		copy_rows(v_tile, v + t.at * v_ld, v_ld, t.n, DV, DVP);
@@ -150,7 +150,7 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 	const int kv_head = get_global_id(1), heads = get_global_size(1) * group, sequence = get_global_id(0) / (whole ? 1 : tiles);
 	const int first = sequence * kv_period + (whole ? 0 : (int)get_global_id(0) % tiles * TILE);
 	const int end = min(keys, whole ? (sequence + 1) * kv_period : min(first + TILE, (sequence + 1) * kv_period));
-	float16 kt[D * NV], vt[DV * NV], dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[TILE * NV];
+	float16 kt[D * NV], vt[DV * NV], dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[(TILE + RB) * NV];
 	float16 store_q[NV * DP], store_k[NV * DP], store_dy[NV * DVP];
 	float *q_tile = (float *)store_q, *k_tile = (float *)store_k, *dy_tile = (float *)store_dy;
 
@@ -172,8 +172,8 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 		zero(dvt, DVP * NV);
 		for (int h = kv_head * group; h < (kv_head + 1) * group; h++)
 			for (int row = see.from; row < see.to; row = t.next) {
-				t = tile_at(row, see.to, q_period);
-				if (!any_sees(&see, t))
+				t = tile_at(&see, row, q_period);
+				if (t.n == 0)
 					continue;
 				const int at = t.at % q_period % TILE;
 

@@ -67,8 +67,8 @@ __kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __
 	k += k_off + h / group * D;
 	v += v_off + h / group * DV;
 	for (int row = see.from; row < see.to; row = t.next) {
-		t = tile_at(row, see.to, kv_period);
-		if (!any_sees(&see, t))
+		t = tile_at(&see, row, kv_period);
+		if (t.n == 0)
 			continue;
 		copy_k(tile, k + t.at * k_ld, k_ld, t.n, D, DP);
 		weights(p, m, l, shrink, tile, qt, &see, t, scale, cap);

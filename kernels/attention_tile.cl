@@ -185,27 +185,35 @@ inline void look(struct sight *s, __global const int *span, int n)
 /* A tile of rows: it begins at a multiple of TILE from the start of a period and ends with the period at the latest. */
 struct tile {
 	int next;                       /* where the one after it begins */
-	int at, n;                      /* the part of it that is wanted, from a multiple of RB of the tile on */
+	int at, n;                      /* the rows of it that are seen, from the first to the last; n is 0 where there are none */
 };
 
-inline struct tile tile_at(int row, int to, int period)
+inline int least(int16 v)
+{
+	const int8 a = min(v.lo, v.hi);
+	const int4 b = min(a.lo, a.hi);
+	const int2 c = min(b.lo, b.hi);
+
+	return min(c.x, c.y);
+}
+
+/* Nothing is read outside of what is seen: there a cache may hold anything, and zero times that is not always zero. */
+inline struct tile tile_at(const struct sight *s, int row, int period)
 {
 	const int start = row / period * period, begin = start + (row - start) / TILE * TILE;
+	int16 low = INT_MAX, high = 0;
 	struct tile t;
 
 	t.next = min(begin + TILE, start + period);
-	t.at = begin + (row - begin) / RB * RB;
-	t.n = min(t.next, to) - t.at;
+	UNROLL for (int v = 0; v < NV; v++) {
+		const int16 from = max(s->first[v], (int16)row), to = min(s->end[v], (int16)t.next);
+
+		low = select(low, min(low, from), from < to);
+		high = select(high, max(high, to), from < to);
+	}
+	t.at = least(low);
+	t.n = max(-least(-high) - t.at, 0);
 	return t;
-}
-
-inline int any_sees(const struct sight *s, struct tile t)
-{
-	int16 sees = 0;
-
-	UNROLL for (int v = 0; v < NV; v++)
-		sees |= max(s->first[v], (int16)t.at) < min(s->end[v], (int16)(t.at + t.n));
-	return any(sees);
 }
 
 /* The score of a product of query and key. */

@@ -6,7 +6,9 @@
 
 #include "base/rng.h"
 
-enum mask { CAUSAL, WINDOW, DOCUMENTS, CHUNKS, IMAGES, SPARSE };
+enum mask { CAUSAL, WINDOW, DOCUMENTS, CHUNKS, IMAGES, SPARSE, SLOTS };
+
+#define CONTEXT 100             /* keys of a slot */
 
 struct row {
 	struct op_case c;
@@ -37,6 +39,7 @@ static const struct row rows[] = {
 	{{"documents, heads of 256", .T = 50}, 2, 1, 256, 256, .mask = DOCUMENTS, .forward = true},
 	{{"more keys than queries, f16", .T = 40, .period = 20}, 4, 2, 64, 64, .keys = 177, .type = PM_F16, .view = true},
 	{{"more keys than queries, bf16, windows", .T = 50}, 4, 1, 40, 24, .keys = 400, .type = PM_BF16, .mask = WINDOW},
+	{{"slots of a cache, garbage behind what was written", .T = 50}, 2, 1, 64, 64, .keys = 4 * CONTEXT, .mask = SLOTS},
 	{{"decoding, 1 key", .T = 1, .period = 1}, 1, 1, 64, 64, .decode = true},
 	{{"decoding, 3 sequences, bf16", .T = 3, .period = 1}, 4, 2, 64, 64, .keys = 777, .type = PM_BF16, .decode = true},
 	{{"decoding, f32, view, sinks", .T = 2, .period = 1}, 6, 2, 80, 80, .keys = 600, .view = true, .sinks = true, .decode = true},
@@ -90,6 +93,10 @@ static void sees(const struct row *r, int64_t i, int64_t *from, int64_t *to)
 			if (at >= images[d][0] && at < images[d][1])
 				*to = images[d][1];
 		break;
+	case SLOTS:
+		*from = i % 3 * CONTEXT;
+		*to = *from + 3 + i;
+		break;
 	case SPARSE:
 		if (i % 3 == 1)
 			*from = *to = i % 2 ? 0 : 5;
@@ -133,19 +140,36 @@ static void key_spans(double *v, int64_t n, int64_t cols, const void *p)
 	}
 }
 
+/* Keys or values of a cache: numbers where a query sees them, else NaN. */
+static void slots(double *v, int64_t n, int64_t cols, const void *p)
+{
+	const struct row *r = p;
+
+	for (int64_t k = 0; k < n; k++) {
+		bool seen = false;
+
+		for (int64_t i = 0, from, to; i < r->c.T; i++) {
+			sees(r, i, &from, &to);
+			seen = seen || (k >= from && k < to);
+		}
+		for (int64_t c = 0; c < cols; c++)
+			v[k * cols + c] = seen ? pm_rng_normal(5, (uint32_t)c, (uint64_t)k) : NAN;
+	}
+}
+
 static void build(struct op_ctx *c, const void *p)
 {
 	const struct row *r = p;
 	const int64_t period = period_of(r), all = r->c.T / period * keys_of(r), S = c->T / period * keys_of(r);
-	const bool grad = !r->decode && !r->forward && r->type == PM_F32;
+	const bool grad = !r->decode && !r->forward && r->mask != SLOTS && r->type == PM_F32;
 	const unsigned flags = OP_ROWS | (r->view ? OP_VIEW : 0) | (grad ? OP_GRAD : 0);
 	struct pm_attention_opts o = {.heads = r->heads, .kv_heads = r->kv_heads, .head_dim = r->head_dim, .v_dim = r->v_dim,
-		.scale = (float)(1.5 / sqrt(r->head_dim)), .softcap = (float)r->softcap, .q_period = period, .kv_period = keys_of(r), .decode = r->decode};
+		.scale = (float)(1.5 / sqrt(r->head_dim)), .softcap = (float)r->softcap, .q_period = period, .kv_period = r->mask == SLOTS ? CONTEXT : keys_of(r), .decode = r->decode};
 	struct pm_tensor *q, *k, *v, *span, *kspan;
 
 	q = op_input(c, &(struct op_in){"q", PM_F32, c->T, r->heads * r->head_dim, flags, .mean = 0});
-	k = op_input(c, &(struct op_in){"k", r->type, S, r->kv_heads * r->head_dim, flags, .mean = 0});
-	v = op_input(c, &(struct op_in){"v", r->type, S, r->kv_heads * r->v_dim, flags, .mean = 0});
+	k = op_input(c, &(struct op_in){"k", r->type, S, r->kv_heads * r->head_dim, flags, .mean = 0, .fill = r->mask == SLOTS ? slots : NULL});
+	v = op_input(c, &(struct op_in){"v", r->type, S, r->kv_heads * r->v_dim, flags, .mean = 0, .fill = r->mask == SLOTS ? slots : NULL});
 	span = op_input(c, &(struct op_in){"span", PM_I32, c->T, 2, OP_ROWS | OP_INDEX, .fill = spans, .of = all});
 	kspan = grad ? op_input(c, &(struct op_in){"kspan", PM_I32, S, 2, OP_ROWS | OP_INDEX, .fill = key_spans, .of = r->c.T}) : op_none(c);
 	o.sinks = r->sinks ? op_input(c, &(struct op_in){"sinks", PM_F32, 1, r->heads, grad ? OP_GRAD : 0, .mean = 0.5}) : op_none(c);
