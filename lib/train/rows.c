@@ -162,6 +162,7 @@ int pm_rows_get(struct pm_rows *r, int64_t i, struct pm_record *rec, struct pm_e
 		return -1;
 	rec->kind = PM_REC_ROW;
 	rec->has_weights = true;
+	rec->has_weights = true;
 	rec->n = head[0];
 	rec->ndocs = head[1];
 	if (pm_grow(&rec->ids, &rec->cap, rec->n, sizeof *rec->ids, e) < 0 ||

@@ -266,12 +266,12 @@ int pm_state_check(struct pm_state *s, const char *dir, struct pm_err *e)
 	return r;
 }
 
-static int load_one(struct pm_mem *to, const struct pm_store *s, const char *name, int64_t count, struct pm_err *e)
+static int load_one(struct pm_mem *to, const struct pm_store *s, const char *dir, const char *name, int64_t count, struct pm_err *e)
 {
 	const struct pm_view *v = pm_store_find(s, name);
 
 	if (!v || v->type != PM_F32 || v->bytes != (size_t)count * sizeof (float))
-		return pm_fail(e, PM_DATA, "tensor '%s': %lld float32 values were wanted", name, (long long)count);
+		return pm_fail(e, PM_DATA, "%s: tensor '%s': %lld float32 values were wanted", dir, name, (long long)count);
 	return pm_mem_write(to, 0, v->data, v->bytes, e);
 }
 
@@ -287,19 +287,17 @@ int pm_state_load(struct pm_trainer *t, const char *dir, struct pm_err *e)
 	for (i = 0; r == 0 && i < t->params->n; i++) {
 		const struct pm_param *p = &t->params->param[i];
 
-		r = load_one(p->p, sv, p->name, p->count, e);
+		r = load_one(p->p, sv, dir, p->name, p->count, e);
 		pm_str_clear(&name);
 		if (r == 0)
 			r = pm_str_printf(&name, e, "m.%s", p->name);
 		if (r == 0)
-			r = load_one(p->m, sm, name.data, p->count, e);
+			r = load_one(p->m, sm, dir, name.data, p->count, e);
 		if (r == 0) {
 			name.data[0] = 'v';
-			r = load_one(p->v, sm, name.data, p->count, e);
+			r = load_one(p->v, sm, dir, name.data, p->count, e);
 		}
 	}
-	if (r < 0)
-		pm_ctx(e, "%s", dir);
 	pm_store_close(sv);
 	pm_store_close(sm);
 	pm_str_free(&name);
