@@ -23,7 +23,8 @@ generate() {    # KIND N [SEED]
 	[ "$(sort -u held | wc -l)" -eq 200 ]
 	[ -z "$(comm -12 asked held)" ]
 	generate text 3000 | jq -r .text >text
-	# "What is a b c backwards?" and "Backwards, a b c is c b a."
+	[ -z "$(sort -u text | comm -12 - held)" ]
+	# "What is a b c backwards?" is answered by "Backwards, a b c is c b a."
 	sed -n 's/^What is \(.*\) backwards?/Backwards, \1 is /p; s/^What is \(.*\) in order?/In order, \1 is /p' held >scenes
 	[ -s scenes ]
 	! grep -qFf scenes text
@@ -31,17 +32,27 @@ generate() {    # KIND N [SEED]
 
 @test "examples: every answer of the generator is right" {
 	generate chats 2000 | jq -r '.messages | range(0; length; 2) as $i | [.[$i].content, .[$i + 1].content] | @tsv' >qa
-	awk -F '\t' '
-		{ n = split($1, w, /[ ?.,]+/) }
-		$1 ~ / plus / { want = w[3] + w[5] }
-		$1 ~ / backwards\?/ { want = ""; for (i = n - 2; i > 2; i--) want = want (want == "" ? "" : " ") w[i] }
-		$1 ~ / in order\?/ { want = ""; for (d = 1; d < 10; d++) for (i = 3; i <= n - 3; i++) if (w[i] == d) want = want (want == "" ? "" : " ") d }
-		$1 ~ /^Which is larger/ { want = w[4] > w[6] ? w[4] : w[6] }
-		$1 ~ /colour of/ { for (i = 1; i < n; i++) if (w[i] == w[n - 1] && w[i + 1] == "is") want = w[i + 2] }
-		$1 ~ /owner of/ { for (i = 2; i < n; i++) if (w[i] == w[n - 1] && w[i - 1] == "the" && w[i - 2] == "has") want = w[i - 3] }
-		$1 ~ /opposite/ { if (w[6] in other && other[w[6]] != $2) { print "two opposites of " w[6]; bad = 1 } other[w[6]] = $2; next }
-		want "" != $2 "" { print NR ": " $0 " (wanted " want ")"; bad = 1 }
-		END { for (o in other) if (other[o] in other && other[other[o]] != o) { print o; bad = 1 } exit bad }' qa
+	awk -F "\t" '
+		{ n = split($1, w, /[ ?.,]+/); want = "" }
+		$1 ~ / plus / { want = w[3] " plus " w[5] " is " w[3] + w[5] "." }
+		$1 ~ / backwards\?/ {
+			for (i = n - 2; i > 2; i--) want = want " " w[i]
+			s = $1; sub(/^What is/, "Backwards,", s); sub(/ backwards\?/, " is", s); want = s want "."
+		}
+		$1 ~ / in order\?/ {
+			for (d = 1; d < 10; d++) for (i = 3; i <= n - 3; i++) if (w[i] == d) want = want " " d
+			s = $1; sub(/^What is/, "In order,", s); sub(/ in order\?/, " is", s); want = s want "."
+		}
+		$1 ~ /^Which is larger/ { want = "Of " w[4] " and " w[6] ", " (w[4] > w[6] ? w[4] : w[6]) " is larger." }
+		$1 ~ /after [0-9]/ { want = "After " w[4] " comes " w[4] + 1 "." }
+		$1 ~ /opposite/ {
+			split($2, a, /[ .]/)
+			if (w[6] in other && other[w[6]] != a[6]) { print "two opposites of " w[6]; bad = 1 }
+			other[w[6]] = a[6]
+		}
+		want == "" { rest++; next }
+		want != $2 { print NR ": " $0 " (wanted " want ")"; bad = 1 }
+		END { for (o in other) if (other[o] in other && other[other[o]] != o) { print o; bad = 1 } exit bad || rest > NR / 2 }' qa
 }
 
 @test "examples: finetune.mk makes an adapter and a report of any model and chats" {
