@@ -1,7 +1,7 @@
 # bpe.awk: learns the merges of a byte-level BPE tokenizer from ASCII text, and prints it as tokenizer.json: 256 bytes, then merges
 # up to `vocab` less the special tokens, which come last. examples/model/tokenizer.json was made by
 #	(awk -v kind=text -v n=2000 -f examples/generate.awk; awk -v kind=chats -v n=2000 -f examples/generate.awk) |
-#		jq -r '.text // (.messages[] | .role, .content)' | awk -v vocab=512 -f examples/bpe.awk
+#		jq -r '.text // (.messages[] | .role, .content)' | awk -v vocab=640 -f examples/bpe.awk
 function utf8(c) { return c < 128 ? sprintf("%c", c) : sprintf("%c%c", 192 + int(c / 64), 128 + c % 64) }
 function quote(s) { return s == "\"" || s == "\\" ? "\\" s : s }
 function json(s,    i, out) {                    # a token; only whole single bytes can be '"' or '\'

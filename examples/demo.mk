@@ -9,8 +9,8 @@ SHELL := bash
 
 OUT ?= build/demo
 SEED ?= 1
-TEXTS ?= 8000
-CHATS ?= 3000
+TEXTS ?= 15000
+CHATS ?= 4000
 here := $(dir $(lastword $(MAKEFILE_LIST)))
 ifdef BIN
 export PATH := $(BIN):$(PATH)
@@ -18,7 +18,7 @@ endif
 
 demo: $(OUT)/model/model.safetensors $(OUT)/chats.jsonl $(OUT)/test.jsonl
 	@$(MAKE) --no-print-directory -f $(here)finetune.mk MODEL=$(OUT)/model DATA=$(OUT)/chats.jsonl TEST=$(OUT)/test.jsonl OUT=$(OUT)/tune \
-		LENGTH=256 BATCH=4 LR=3e-3 RANK=16 EPOCHS=1 NEW=20 SEED=$(SEED)
+		LENGTH=256 BATCH=4 LR=2e-3 RANK=16 EPOCHS=2 NEW=20 SEED=$(SEED)
 	@echo; echo "one of them:"; head -1 $(OUT)/tune/prompts.jsonl | jq -r ".messages[-1].content"
 	@echo "before: $$(head -1 $(OUT)/tune/before.jsonl | jq -r .text)"
 	@echo "after:  $$(head -1 $(OUT)/tune/after.jsonl | jq -r .text)"
@@ -28,13 +28,13 @@ $(OUT)/%.jsonl:
 	awk -v kind=$* -v n=$($*) -v seed=$(SEED) -f $(here)generate.awk >$@
 text := $(TEXTS)
 chats := $(CHATS)
-test := 200
+test := 100
 
 $(OUT)/text.blocks: $(OUT)/text.jsonl
 	pm-tokenize -m $(here)model --eos $< | pm-pack -l 256 -s $(SEED) >$@
 
 $(OUT)/model/model.safetensors: $(OUT)/text.blocks
-	pm-train --init $(here)model/config.json --dtype f32 --lr 3e-3 --warmup 50 --schedule cosine --weight-decay 0.01 --betas 0.9,0.98 --batch 8 \
+	pm-train --init $(here)model/config.json --dtype f32 --lr 2e-3 --warmup 100 --schedule cosine --weight-decay 0.01 --betas 0.9,0.98 --batch 4 \
 		--epochs 1 --seed $(SEED) --metrics $(OUT)/metrics.jsonl -o $(OUT)/model $<
 	bash $(here)plot.sh "loss of the training from nothing" $(OUT)/loss.png $(OUT)/metrics.jsonl
 

@@ -2,7 +2,7 @@
 # usage: awk -v kind=text|chats|test -v n=LINES [-v seed=N] -f examples/generate.awk
 #   text    records {"text": ...}: lines that state something, and questions followed by such a line
 #   chats   records {"messages": [...]}: questions and their answers, one to three a chat
-#   test    records {"messages": [...]}: one question each, none of which is asked in any of the chats or texts; where the
+#   test    records {"messages": [...]}: one question each, at most 35 in 100 of one kind, none of which is asked in any of the chats or texts; where the
 #           answer follows from the question alone (orders, words backwards) it is stated in no text either
 function rnd(n) {                        # 0 .. n-1; Park and Miller's generator, exact in doubles
 	state = (16807 * state) % 2147483647
@@ -55,7 +55,7 @@ function draw(what,    a, b, n, i, s, t) {
 		question = "What comes after " s "?"
 		answer = "After " s " comes " t "."
 	} else if (what == "backwards") {
-		n = 2 + rnd(3)
+		n = 2 + rnd(2)
 		for (i = 1; i <= n; i++) { a = letter[1 + rnd(letters)]; s = s " " a; t = " " a t }
 		question = "What is" s " backwards?"
 		answer = "Backwards," s " is" t "."
@@ -82,7 +82,7 @@ BEGIN {
 		if (kind == "text") {
 			s = ""
 			for (i = 3 + rnd(18); i > 0; i--) {
-				asks = rnd(3) == 0
+				asks = rnd(4) > 0
 				do draw(kindname[1 + rnd(kinds)]); while (held(question) && (asks || !recall))
 				s = s (s == "" ? "" : "\\n") (asks ? question "\\n" : "") answer
 			}
@@ -97,10 +97,10 @@ BEGIN {
 			print "{\"messages\":[" s "]}"
 			line++
 		} else {
-			draw(kindname[1 + rnd(kinds)])
+			draw(what = kindname[1 + rnd(kinds)])
 			if (++tries > 10000 + 100 * n) exit     # no more questions are held out
-			if (held(question) && !(question in seen)) {
-				seen[question]
+			if (held(question) && !(question in seen) && of[what] < n * 0.35) {
+				seen[question]; of[what]++
 				print "{\"messages\":[" exchange() "]}"
 				line++
 			}

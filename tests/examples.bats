@@ -18,9 +18,9 @@ generate() {    # KIND N [SEED]
 
 @test "examples: no question of the test is in any chat, and what follows from a question alone is in no text" {
 	generate chats 3000 | jq -r '.messages[] | select(.role == "user").content' | sort -u >asked
-	generate test 200 | jq -r '.messages[] | select(.role == "user").content' | sort >held
-	[ "$(wc -l <held)" -eq 200 ]
-	[ "$(sort -u held | wc -l)" -eq 200 ]
+	generate test 100 | jq -r '.messages[] | select(.role == "user").content' | sort >held
+	[ "$(wc -l <held)" -eq 100 ]
+	[ "$(sort -u held | wc -l)" -eq 100 ]
 	[ -z "$(comm -12 asked held)" ]
 	generate text 3000 | jq -r .text >text
 	[ -z "$(sort -u text | comm -12 - held)" ]
@@ -83,7 +83,7 @@ generate() {    # KIND N [SEED]
 
 @test "examples: the demo runs on a very small scale" {
 	make -s -f "$PM_TOP/examples/demo.mk" BIN="$PM_BIN" OUT="$PWD/demo" TEXTS=40 CHATS=30 >log 2>err || { cat err; false; }
-	grep -q '^after fine-tuning: [0-9]* of 200 ' log
+	grep -q '^after fine-tuning: [0-9]* of 100 ' log
 	[ -s demo/loss.png ]
 	[ -s demo/tune/loss.png ]
 }
