@@ -19,9 +19,8 @@ endif
 demo: $(OUT)/model/model.safetensors $(OUT)/chats.jsonl $(OUT)/test.jsonl
 	@$(MAKE) --no-print-directory -f $(here)finetune.mk MODEL=$(OUT)/model DATA=$(OUT)/chats.jsonl TEST=$(OUT)/test.jsonl OUT=$(OUT)/tune \
 		LENGTH=256 BATCH=4 LR=2e-3 RANK=16 EPOCHS=1 NEW=20 SEED=$(SEED)
-	@echo; echo "one of them:"; head -1 $(OUT)/tune/prompts.jsonl | jq -r ".messages[-1].content"
-	@echo "before: $$(head -1 $(OUT)/tune/before.jsonl | jq -r .text)"
-	@echo "after:  $$(head -1 $(OUT)/tune/after.jsonl | jq -r .text)"
+	@jq -rn --slurpfile p $(OUT)/tune/prompts.jsonl --slurpfile b $(OUT)/tune/before.jsonl --slurpfile a $(OUT)/tune/after.jsonl \
+		'range(20; 23) | "\n\($$p[.].messages[-1].content)\n  before: \($$b[.].text | split("\n")[0])\n  after:  \($$a[.].text)"'
 
 $(OUT)/%.jsonl:
 	@mkdir -p $(OUT)
