@@ -17,6 +17,7 @@ struct session {
 	struct answer *first, *last;            /* in the order asked; printed from the front as they are done */
 	size_t printed;                         /* bytes of the front answer's text that are out already */
 	bool stream;
+	struct pm_err refused;                  /* why no more prompts are taken; those before it are answered first */
 };
 
 static int print(const char *s, size_t n, struct pm_err *e)
@@ -119,6 +120,15 @@ static void print_stats(const struct infer *x, const struct pm_engine_stats *s)
 	    (long long)s->decode_tokens, s->decode_seconds > 0 ? (double)s->decode_steps / s->decode_seconds : 0, 1e3 * s->first_seconds, mb());
 }
 
+/* A prompt that will not do ends the run, after the answers to those before it. */
+static struct pm_sequence *refuse(struct session *q, struct pm_err *e)
+{
+	q->refused = *e;
+	e->status = PM_DONE;
+	e->text[0] = 0;
+	return NULL;
+}
+
 static int go(struct session *q, struct pm_sequence *(*next)(void *, struct pm_err *), struct pm_err *e)
 {
 	struct pm_engine_calls c = {.next = next, .drawn = drawn, .ended = ended, .stop = pm_signals_got, .clock = pm_clock, .arg = q};
@@ -127,6 +137,10 @@ static int go(struct session *q, struct pm_sequence *(*next)(void *, struct pm_e
 
 	if (r == 0)
 		print_stats(q->x, &s);
+	if (r == 0 && q->refused.status != PM_DONE && !pm_signals_got()) {
+		*e = q->refused;
+		r = -1;
+	}
 	return r;
 }
 
@@ -160,7 +174,7 @@ static struct pm_sequence *next_prompt(void *arg, struct pm_err *e)
 	q->at++;
 	if (r < 0) {
 		answer_free(w);
-		return NULL;
+		return refuse(q, e);
 	}
 	append(q, w);
 	return &w->s;
@@ -188,7 +202,7 @@ static struct answer *read_line(struct session *q, struct pm_err *e)
 		q->lineno++;
 	} while (n > 0 && strspn(q->line, " \t\r\n") == (size_t)n);
 	if (n <= 0) {
-		if (ferror(stdin))
+		if (ferror(stdin) && !pm_signals_got())
 			pm_fail_errno(e, PM_IOERR, "stdin");
 		return NULL;
 	}
@@ -212,7 +226,7 @@ static struct pm_sequence *next_line(void *arg, struct pm_err *e)
 	struct answer *w = read_line(q, e);
 
 	if (!w)
-		return NULL;
+		return e->status != PM_DONE ? refuse(q, e) : NULL;
 	append(q, w);
 	return &w->s;
 }

@@ -204,6 +204,7 @@ base() {
 	refused "stdin: there are no prompts in it" '\n\n' -m "$t" --json
 	refused "stdin: the prompt is empty" '' -m "$t"
 	refused 'stdin: line 2: a prompt was wanted' '{"prompt":"a"}\n{"promt":1}\n' -m "$t" --json
+	[ "$(wc -l <out)" -eq 1 ]       # what came before it is answered
 	refused 'stdin: line 2, column' '{"prompt":"a"}\n{"prompt":1\n' -m "$t" --json
 	refused 'stdin: line 1, column' '{"prompt":"a\xff"}\n' -m "$t" --json
 	refused 'not UTF-8' 'a\xff' -m "$t"
@@ -225,4 +226,34 @@ base() {
 	fails_with 64 "unknown option '--bogus'" pm-infer --bogus
 	needs_device
 	fails_with 66 "nowhere" pm-infer -q -m nowhere x
+}
+
+@test "pm-infer: a signal ends it with what was said until then" {
+	needs_device
+	pm-infer -q -m "$(tiny)" -n 30000 -l 30000 --ignore-eos hello >out 2>said 3>&- &
+	pid=$!
+	for _ in $(seq 500); do
+		[ -s out ] && break
+		sleep 0.02
+	done
+	kill -TERM $pid
+	status=0
+	wait $pid || status=$?
+	[ "$status" -eq 143 ] && [ -s out ] && [ ! -s said ]
+	# also where it waits for someone to speak
+	mkfifo speech
+	pm-infer -q -m "$(tiny)" -i <speech >out 2>said 3>&- &
+	pid=$!
+	exec 5>speech
+	echo hello >&5
+	for _ in $(seq 500); do
+		[ -s out ] && break
+		sleep 0.02
+	done
+	sleep 0.3
+	kill -TERM $pid
+	status=0
+	wait $pid || status=$?
+	exec 5>&-
+	[ "$status" -eq 143 ] && [ ! -s said ]
 }
