@@ -18,6 +18,7 @@ OPTEST := $(if $(OP_OBJ),$B/tests/optest)
 OPS := $(patsubst tests/op/%.c,%,$(shell grep -l "^const struct op_test " tests/op/*.c))
 OP_RUNS := $(OPS:%="$B/tests/optest %")
 BENCH_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/*.c))
+FUZZ := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))
 BATS := $(wildcard tests/*.bats)
 MAN := $(wildcard man/*.[1-9])
 comma := ,
@@ -48,6 +49,9 @@ $(TOOLS): $B/bin/pm-%: $B/bin/pm-%.o $$(addprefix $B/,$$(addsuffix .o,$$(basenam
 
 $(UNIT): %: %.o $B/libpm.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(FUZZ): %: %.o $B/libpm.a
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $B/tests/optest: $(OP_OBJ) $B/libpm.a $(wildcard tests/op/.)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OP_OBJ) $B/libpm.a $(LIBS)
@@ -81,13 +85,20 @@ lint:
 		--suppress=missingIncludeSystem --suppress=preprocessorErrorDirective "-Djson_object_foreach(o$(comma)k$(comma)v)=for (k = __FILE__; v = o;)" "-Djson_array_foreach(o$(comma)k$(comma)v)=for (k = 0; v = o;)" \
 		lib $(if $(TOOLS),bin))
 	! mandoc -Tlint -Wstyle $(MAN) | grep -v "referenced manual not found"
-	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run $(wildcard tests/*.bash tests/bench/run examples/*.sh))
+	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds $(wildcard tests/*.bash tests/bench/run examples/*.sh))
 
 lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark
 
 ##: unit tests under the address and undefined behaviour sanitizers
 sanitize:
 	ASAN_OPTIONS=allocator_may_return_null=1 $(MAKE) B=$B-sanitize CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' check-unit
+
+##: feed the parsers mutated files under the sanitizers (clang), each for FUZZ_SECONDS (20); T=NAME for one of them
+fuzz: all
+	$(MAKE) B=$B-fuzz CC=clang LDFLAGS= CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' fuzz-build
+	PM_BUILD=$B-fuzz PM_TOOLS=$B/bin bash tests/fuzz/run $(T)
+
+fuzz-build: $(FUZZ)
 
 ##: train a small model from nothing, fine-tune it and let it answer; needs no network
 demo: all
@@ -123,7 +134,7 @@ dist:
 
 ##: remove what was built
 clean:
-	rm -rf $B $B-sanitize pm-$(VERSION).tar.gz
+	rm -rf $B $B-sanitize $B-fuzz pm-$(VERSION).tar.gz
 
 ##: this list
 help:
@@ -131,6 +142,6 @@ help:
 	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR BASHCOMPDIR ZSHCOMPDIR DESTDIR B"
 
 FORCE:
-.PHONY: all check check-unit check-op check-tools lint lint-build sanitize demo bench install install-files uninstall dist clean help FORCE
+.PHONY: all check check-unit check-op check-tools lint lint-build sanitize fuzz fuzz-build demo bench install install-files uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

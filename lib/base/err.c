@@ -5,6 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One line, whatever names from a file are in it: what is no character to look at becomes a question mark. */
+static void one_line(struct pm_err *e)
+{
+	char *p;
+
+	for (p = e->text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+}
+
 int pm_fail(struct pm_err *e, enum pm_status status, const char *fmt, ...)
 {
 	va_list ap;
@@ -13,6 +23,7 @@ int pm_fail(struct pm_err *e, enum pm_status status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->text, sizeof e->text, fmt, ap);
 	va_end(ap);
+	one_line(e);
 	return -1;
 }
 
@@ -28,6 +39,7 @@ int pm_fail_errno(struct pm_err *e, enum pm_status status, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->text);
 	snprintf(e->text + n, sizeof e->text - n, ": %s", strerror(err));
+	one_line(e);
 	return -1;
 }
 
@@ -43,5 +55,6 @@ int pm_ctx(struct pm_err *e, const char *fmt, ...)
 	va_end(ap);
 	n = strlen(e->text);
 	snprintf(e->text + n, sizeof e->text - n, ": %s", old);
+	one_line(e);
 	return -1;
 }

@@ -30,7 +30,7 @@ struct pm_err {
 
 #define PM_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
-/* Sets the message and returns -1. A message that does not fit is cut. */
+/* Sets the message and returns -1. A message that does not fit is cut; control characters in it become question marks. */
 int pm_fail(struct pm_err *e, enum pm_status status, const char *fmt, ...) PM_PRINTF(3, 4);
 
 /* The same for a failed system call: appends ": " and the words of errno; the status follows from errno

@@ -15,7 +15,7 @@ int pm_map_open(struct pm_map *m, const char *path, struct pm_err *e)
 {
 	struct stat st;
 	void *p = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);       /* a pipe without a writer would keep us waiting */
 
 	memset(m, 0, sizeof *m);
 	if (fd < 0)

@@ -95,6 +95,17 @@ static int collect(json_t *list, jv v, const char *name, struct pm_err *e)
 	return 0;
 }
 
+/* jq takes less than JSON may be: values 256 deep, and 2^31 bytes of text. v, consumed, is what its reader gave. */
+static int not_taken(jv v, const char *name, struct pm_err *e)
+{
+	jv msg = jv_invalid_get_msg(v);
+	const char *why = jv_get_kind(msg) == JV_KIND_STRING ? jv_string_value(msg) : "too long", *rest = strstr(why, " (while parsing");
+
+	pm_fail(e, PM_DATA, "%s: jq cannot read its input: %.*s", name, rest ? (int)(rest - why) : 200, why);
+	jv_free(msg);
+	return -1;
+}
+
 int pm_jq_run(struct pm_jq *q, const json_t *in, json_t **out, struct pm_err *e)
 {
 	json_t *list = json_array();
@@ -103,9 +114,8 @@ int pm_jq_run(struct pm_jq *q, const json_t *in, json_t **out, struct pm_err *e)
 
 	*out = NULL;
 	if (!list || !jv_is_valid(v)) {
-		jv_free(v);
 		json_decref(list);
-		return pm_fail(e, PM_SOFTWARE, "%s: its input cannot be passed to jq", q->name);
+		return not_taken(v, q->name, e);
 	}
 	jq_start(q->jq, v, 0);
 	while (r == 0 && jv_is_valid(v = jq_next(q->jq))) {

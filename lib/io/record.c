@@ -88,6 +88,9 @@ static int check(const struct pm_record *r, struct pm_err *e)
 	for (i = 0; r->has_weights && i < r->n; i++)
 		if (!isfinite(r->weights[i]) || r->weights[i] < 0)
 			return pm_fail(e, PM_DATA, "token %zu: a weight of %g, 0 or above was wanted", i, (double)r->weights[i]);
+	if (r->group < -1 || r->line < -1)
+		return pm_fail(e, PM_DATA, "a %s of %lld, 0 or above was wanted (-1: none)", r->group < -1 ? "group" : "line",
+		    (long long)(r->group < -1 ? r->group : r->line));
 	if (r->kind != PM_REC_ROW)
 		return 0;
 	if (!r->ndocs || r->bounds[0] != 0 || r->bounds[r->ndocs] > r->n)
@@ -97,6 +100,8 @@ static int check(const struct pm_record *r, struct pm_err *e)
 			return pm_fail(e, PM_DATA, "its bounds do not rise: %u, then %u", r->bounds[i], r->bounds[i + 1]);
 		if (r->has_docs && !pm_record_kind_name(r->doc_kinds[i]))
 			return pm_fail(e, PM_DATA, "document %zu is of unknown kind %u", i, r->doc_kinds[i]);
+		if (r->has_docs && r->doc_groups[i] < -1)
+			return pm_fail(e, PM_DATA, "document %zu is of group %lld, 0 or above was wanted (-1: none)", i, (long long)r->doc_groups[i]);
 	}
 	return 0;
 }
@@ -144,11 +149,13 @@ static int take_section(struct pm_record *r, uint32_t tag, const unsigned char *
 		}
 		break;
 	case PM_TAG_KINDS:
-		memcpy(r->doc_kinds, p, n);
+		if (n)
+			memcpy(r->doc_kinds, p, n);
 		r->has_docs = true;
 		break;
 	case PM_TAG_GROUPS:
-		memcpy(r->doc_groups, p, n);
+		if (n)
+			memcpy(r->doc_groups, p, n);
 		r->has_docs = true;
 		break;
 	case PM_TAG_SOURCE:

@@ -71,6 +71,8 @@ static int take_header(struct pm_stream *s, json_t *h, bool first, struct pm_err
 		return -1;
 	if (pm_json_str(&hash, s->header, "tokenizer", e) < 0 || pm_json_int(&s->vocab, s->header, "vocab", e) < 0)
 		return pm_ctx(e, "%s: header", path_of(s));
+	if (json_is_number(json_object_get(s->header, "vocab")) && s->vocab < 1)
+		return pm_fail(e, PM_DATA, "%s: its header says a vocabulary of %lld", path_of(s), (long long)s->vocab);
 	if (blocks) {
 		int64_t length = 0;
 

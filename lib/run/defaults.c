@@ -4,6 +4,8 @@
 
 #include "base/file.h"
 
+#define MAX_STOP 1000          /* end tokens of one file: each is held against all others */
+
 int pm_generation_add_stop(struct pm_generation *g, int32_t id, struct pm_err *e)
 {
 	size_t i;
@@ -19,24 +21,31 @@ int pm_generation_add_stop(struct pm_generation *g, int32_t id, struct pm_err *e
 	return 0;
 }
 
+/* An end token; −1 is none, as some files write it. */
+static int add_id(struct pm_generation *g, const json_t *v, struct pm_err *e)
+{
+	int64_t id;
+
+	if (pm_json_to_int(&id, v) < 0 || id < -1 || id > INT32_MAX)
+		return pm_fail(e, PM_DATA, "'eos_token_id': a token's id or a list of them was wanted");
+	return pm_generation_add_stop(g, (int32_t)id, e);
+}
+
 /* "eos_token_id": 2, or [1, 106]. */
 static int add_eos(struct pm_generation *g, const json_t *o, struct pm_err *e)
 {
 	const json_t *v = json_object_get(o, "eos_token_id"), *x;
-	int64_t id;
 	size_t i;
 
 	if (!v || json_is_null(v))
 		return 0;
 	if (!json_is_array(v))
-		return pm_json_to_int(&id, v) < 0 ? pm_fail(e, PM_DATA, "'eos_token_id': an integer or a list of them was wanted")
-		                                  : pm_generation_add_stop(g, (int32_t)id, e);
-	json_array_foreach(v, i, x) {
-		if (pm_json_to_int(&id, x) < 0)
-			return pm_fail(e, PM_DATA, "'eos_token_id': integers were wanted");
-		if (pm_generation_add_stop(g, (int32_t)id, e) < 0)
+		return add_id(g, v, e);
+	if (json_array_size(v) > MAX_STOP)
+		return pm_fail(e, PM_DATA, "'eos_token_id': %zu end tokens, at most %d were wanted", json_array_size(v), MAX_STOP);
+	json_array_foreach(v, i, x)
+		if (add_id(g, x, e) < 0)
 			return -1;
-	}
 	return 0;
 }
 

@@ -230,23 +230,27 @@ static int find_tensors(struct pm_peft *p, struct pm_err *e)
 	return r;
 }
 
-/* The untouched matrix that PEFT stores beside the adapter of an embedding or a head. */
-static bool is_base_layer(const struct pm_peft *p, const char *name)
-{
-	char base[600];
-	size_t i;
-
-	for (i = 0; i < p->nmodules; i++) {
-		snprintf(base, sizeof base, "base_model.model.%s.base_layer.weight", p->module[i].target->module);
-		if (p->module[i].kind == PM_ADAPT_LORA && !strcmp(name, base))
-			return true;
-	}
-	return false;
-}
-
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The untouched matrix that PEFT stores beside the adapter of an embedding or a head: MODULE.base_layer.weight, where the sorted names
+ * have that module's A. */
+static bool is_base_layer(const char *const *names, size_t n, const char *name)
+{
+	static const char end[] = "base_layer.weight";
+	size_t len = strlen(name), stem = len - (sizeof end - 1);
+	char a[600];
+	const char *key = a;
+
+	if (len < sizeof end || len >= sizeof a || strcmp(name + stem, end))
+		return false;
+	snprintf(a, sizeof a, "%.*slora_A.weight", (int)stem, name);
+	if (bsearch(&key, names, n, sizeof *names, by_name))
+		return true;
+	snprintf(a, sizeof a, "%.*slora_embedding_A", (int)stem, name);
+	return bsearch(&key, names, n, sizeof *names, by_name) != NULL;
 }
 
 /* Every tensor of the file is one of a module's. */
@@ -266,7 +270,7 @@ static int check_extra(const struct pm_peft *p, struct pm_err *e)
 		qsort(names, n, sizeof *names, by_name);
 	for (i = 0; r == 0 && i < pm_safetensors_count(p->file); i++) {
 		name = pm_safetensors_at(p->file, i)->name;
-		if (bsearch(&name, names, n, sizeof *names, by_name) || is_base_layer(p, name))
+		if (bsearch(&name, names, n, sizeof *names, by_name) || is_base_layer(names, n, name))
 			continue;
 		if (++more <= NAMED)
 			r = pm_str_printf(&extra, e, "%s'%.200s'", more > 1 ? ", " : "", name);

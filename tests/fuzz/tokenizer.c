@@ -1,20 +1,9 @@
-/* A libFuzzer target: the input up to the first 0 byte is a tokenizer.json, what follows is text. Whatever opens must encode any
- * UTF-8, decode what it gave, and stream the same; whatever does not open must say why.
- * clang -g -O1 -fsanitize=fuzzer,address,undefined -Ilib, with the sources of lib/base and lib/text and the usual libraries. */
-#include <stdlib.h>
-#include <string.h>
-
+/* A tokenizer.json (up to the first 0 byte), and text (what follows it). Whatever opens must encode any
+ * UTF-8, decode what it gave, and stream the same. */
+#include "fuzz.h"
 #include "text/tokenizer.h"
 #include "text/tokens.h"
 #include "text/unicode.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(int ok)
-{
-	if (!ok)
-		abort();
-}
 
 static void check_stream(const struct pm_tokenizer *t, const struct pm_encoding *enc, bool skip)
 {
@@ -35,34 +24,31 @@ static void check_stream(const struct pm_tokenizer *t, const struct pm_encoding 
 	pm_str_free(&whole);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static int parse_tokenizer(const uint8_t *data, size_t size, struct pm_err *e)
 {
-	const uint8_t *zero = memchr(data, 0, size);
-	size_t n = zero ? (size_t)(zero - data) : size, rest = zero ? size - n - 1 : 0;
-	const char *text = zero ? (const char *)zero + 1 : "";
-	struct pm_range literal = {rest / 3, rest / 2};
+	struct two in = split(data, size);
+	struct pm_range literal = {in.nb / 3, in.nb / 2};
 	struct pm_encode_opts o = {.add_special = true, .parse_special = true, .literal = &literal, .nliteral = 1};
 	struct pm_encoding enc = {0};
 	struct pm_tokenizer *t;
-	struct pm_err e = {.text = ""};
+	int r;
 
-	if (pm_tokens_read(&t, (const char *)data, n, "fuzz", &e) < 0) {
-		must(e.text[0] != 0);
-		return 0;
-	}
-	if (pm_tokenizer_encode(t, text, rest, &o, &enc, &e) == 0) {
+	if (pm_tokens_read(&t, in.a, in.na, "fuzz", e) < 0)
+		return -1;
+	r = pm_tokenizer_encode(t, in.b, in.nb, &o, &enc, e);
+	if (r == 0) {
 		for (size_t i = 0; i < enc.n; i++)
-			must(enc.from[i] <= enc.to[i] && enc.to[i] <= rest);
+			must(enc.from[i] <= enc.to[i] && enc.to[i] <= in.nb);
 		check_stream(t, &enc, false);
 		check_stream(t, &enc, true);
-	} else {
-		must(e.text[0] != 0);
 	}
 	pm_encoding_free(&enc);
 	o.nliteral = 0;
-	if (pm_tokenizer_encode_pair(t, text, rest / 2, text + rest / 2, rest - rest / 2, &o, &enc, &e) == 0)
+	if (r == 0 && pm_tokenizer_encode_pair(t, in.b, in.nb / 2, in.b + in.nb / 2, in.nb - in.nb / 2, &o, &enc, e) == 0)
 		must(!enc.n || enc.types);
 	pm_encoding_free(&enc);
 	pm_tokenizer_close(t);
-	return 0;
+	return r;
 }
+
+FUZZ(parse_tokenizer)

@@ -1,0 +1,58 @@
+/* A data set: its records, and what every format makes of each. The first error of reading is the result; what follows it is
+ * read all the same. */
+#include "fuzz.h"
+#include "text/records.h"
+
+/* Compiled once: jq takes a tenth of a second for it. */
+static struct pm_format *format_of(size_t i)
+{
+	static const char *const names[] = {"alpaca", "kto", "messages", "preference", "prompt_completion", "reasoning", "sharegpt", "text"};
+	static struct pm_format *formats[sizeof names / sizeof *names];
+	struct pm_err e;
+
+	if (i == sizeof names / sizeof *names)
+		return NULL;
+	must(formats[i] || pm_format_new(&formats[i], "share", names[i], NULL, &e) == 0);
+	return formats[i];
+}
+
+static void every_format(const json_t *record)
+{
+	struct pm_format *f;
+	struct pm_err e;
+	json_t *list;
+	size_t i;
+	int r;
+
+	for (i = 0; (f = format_of(i)); i++) {
+		r = pm_format_apply(f, record, &list, &e);
+		must_say(r, &e);
+		if (r == 0)
+			json_decref(list);
+	}
+}
+
+static int parse_records(const uint8_t *data, size_t size, struct pm_err *e)
+{
+	struct pm_records *r = NULL;
+	struct pm_err other;
+	int64_t line;
+	json_t *v;
+	int k, result = 0;
+
+	must(pm_records_open(&r, fuzz_file("one.jsonl", data, size), e) == 0);
+	while ((k = pm_records_next(r, &v, &line, &other)) != 0) {
+		if (k > 0)
+			every_format(v);
+		json_decref(v);
+		must_say(k, &other);
+		if (k < 0 && result == 0) {
+			result = -1;
+			*e = other;
+		}
+	}
+	pm_records_close(r);
+	return result;
+}
+
+FUZZ(parse_records)
