@@ -1,5 +1,5 @@
-/* model.c: bench rows of a whole model: a random llama of 443 M parameters in bfloat16 (24 layers, width 1024, 32000 tokens), made in a
- * temporary directory. Reading a prompt, decoding, and a LoRA step (rank 16, all linear layers, a row of 512 tokens). */
+/* model.c: bench rows of whole models: random llamas of 0.44 and 1.1 B parameters in bfloat16, made in a temporary directory (2.2 GB).
+ * Reading a prompt, decoding, and for the smaller one a LoRA step (rank 16, all linear layers, a row of 512 tokens). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +13,13 @@
 #include "run/engine.h"
 #include "train/trainer.h"
 
-static const char config[] = "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":1024,\"intermediate_size\":4096,"
-	"\"num_hidden_layers\":24,\"num_attention_heads\":16,\"num_key_value_heads\":8,\"head_dim\":64,\"vocab_size\":32000,"
-	"\"max_position_embeddings\":4096,\"rms_norm_eps\":1e-05,\"rope_theta\":10000.0,\"tie_word_embeddings\":false,\"hidden_act\":\"silu\","
-	"\"torch_dtype\":\"bfloat16\"}\n";
+#define CONFIG(hidden, inner, layers, heads, kv) \
+	"{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":" hidden ",\"intermediate_size\":" inner "," \
+	"\"num_hidden_layers\":" layers ",\"num_attention_heads\":" heads ",\"num_key_value_heads\":" kv ",\"head_dim\":64," \
+	"\"vocab_size\":32000,\"max_position_embeddings\":4096,\"rms_norm_eps\":1e-05,\"rope_theta\":10000.0," \
+	"\"tie_word_embeddings\":false,\"hidden_act\":\"silu\",\"torch_dtype\":\"bfloat16\"}\n"
+
+static const char small[] = CONFIG("1024", "4096", "24", "16", "8"), large[] = CONFIG("2048", "5632", "22", "32", "4");
 
 static double clock_now(void)
 {
@@ -46,7 +49,7 @@ static void put_random(struct bench *b, struct pm_st_writer *w, uint64_t n, uint
 	}
 }
 
-static void make_model(struct bench *b, const char *dir)
+static void make_model(struct bench *b, const char *dir, const char *config)
 {
 	struct pm_st_writer *w;
 	struct pm_spec *s;
@@ -58,7 +61,7 @@ static void make_model(struct bench *b, const char *dir)
 	bench_must(b, pm_mkdirs(dir, &b->e));
 	snprintf(path, sizeof path, "%s/config.json", dir);
 	bench_must(b, pm_out_open(&o, path, &b->e));
-	bench_must(b, pm_out_write(&o, config, sizeof config - 1, &b->e));
+	bench_must(b, pm_out_write(&o, config, strlen(config), &b->e));
 	bench_must(b, pm_out_close(&o, &b->e));
 	bench_must(b, pm_spec_load(&s, dir, "share", NULL, NULL, &b->e));
 	snprintf(path, sizeof path, "%s/model.safetensors", dir);
@@ -125,12 +128,13 @@ static int ended(void *arg, struct pm_sequence *s, struct pm_err *e)
 	return drawn(arg, s, 0, e);
 }
 
-static void infer(struct bench *b, struct pm_model *m)
+static void infer(struct bench *b, struct pm_model *m, const char *name)
 {
 	struct pm_engine_opts eo = {.slots = 1, .context = PROMPT + ANSWER};
 	struct pm_engine_calls c = {.next = next, .drawn = drawn, .ended = ended, .clock = clock_now};
 	struct pm_engine *g;
 	double bytes = 0, read[3], decode[3];
+	char what[64];
 	size_t i;
 	int run, k;
 
@@ -154,9 +158,12 @@ static void infer(struct bench *b, struct pm_model *m)
 		read[run] = st.prefill_seconds;
 		decode[run] = st.decode_seconds / (ANSWER - 1);
 	}
-	bench_row(b, "0.44 B bf16: a prompt of 512, tokens", of_three(read), PROMPT * 1e9, "tok/s", NULL);
-	bench_row(b, "0.44 B bf16: decode, tokens", of_three(decode), 1e9, "tok/s", NULL);
-	bench_row(b, "0.44 B bf16: decode, weights read", of_three(decode), bytes, "GB/s", "dram");
+	snprintf(what, sizeof what, "%s bf16: a prompt of 512, tokens", name);
+	bench_row(b, what, of_three(read), PROMPT * 1e9, "tok/s", NULL);
+	snprintf(what, sizeof what, "%s bf16: decode, tokens", name);
+	bench_row(b, what, of_three(decode), 1e9, "tok/s", NULL);
+	snprintf(what, sizeof what, "%s bf16: decode, weights read", name);
+	bench_row(b, what, of_three(decode), bytes, "GB/s", "dram");
 	pm_engine_free(g);
 }
 
@@ -199,17 +206,24 @@ static void lora(struct bench *b, struct pm_model *m)
 	pm_adapters_free(a);
 }
 
-BENCH(60, model)
+static void measure(struct bench *b, const char *name, const char *config, bool train)
 {
 	const char *tmp = getenv("TMPDIR");
 	struct pm_model *m;
 	char dir[500];
 
 	snprintf(dir, sizeof dir, "%s/pm-bench-model-%ld", tmp && *tmp ? tmp : "/tmp", (long)getpid());
-	make_model(b, dir);
-	bench_must(b, pm_model_open(&m, dir, "share", NULL, b->dev, PM_PREC_AUTO, PM_WEIGHTS_FROZEN, &b->e));
-	infer(b, m);
-	lora(b, m);
+	make_model(b, dir, config);
+	bench_must(b, pm_model_open(&m, dir, "share", NULL, b->dev, PM_PREC_AUTO, false, &b->e));
+	infer(b, m, name);
+	if (train)
+		lora(b, m);
 	pm_model_close(m);
 	bench_must(b, pm_remove_tree(dir, &b->e));
+}
+
+BENCH(60, model)
+{
+	measure(b, "0.44 B", small, true);
+	measure(b, "1.1 B", large, false);
 }
