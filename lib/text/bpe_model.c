@@ -467,7 +467,7 @@ static int bpe_encode(const void *conf, const struct pm_view *v, struct pm_worke
 		return -1;
 	if (!b->parts)
 		return word(b, v, w, e);
-	while (i < v->n && (q = memchr(v->s + i, meta[0], v->n - i))) {
+	while (i < v->n && (q = memchr(v->s + i, (unsigned char)meta[0], v->n - i))) {
 		i = (size_t)(q - v->s);
 		if (i + 3 <= v->n && memcmp(q, meta, 3) == 0 && !b->crosses[(unsigned char)q[-1]] && memcmp(q - 3, meta, 3) != 0) {
 			p = pm_view_part(v, from, i);

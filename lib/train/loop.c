@@ -100,7 +100,7 @@ static int save(struct pm_trainer *t, const struct pm_loop *l, struct metrics *m
 static int resume(struct pm_trainer *t, const struct pm_loop *l, int64_t *metrics, struct pm_err *e)
 {
 	struct pm_state s = {.run = l->run};
-	char *dir;
+	char *dir = NULL;
 	int r = pm_state_clean(l->out, e);
 
 	if (r == 0)
