@@ -28,7 +28,10 @@ __attribute__((unused)) static void must_say(int r, const struct pm_err *e)
 
 	if (r >= 0)
 		return;
-	must(e->text[0] && (e->status == PM_DATA || e->status == PM_NOINPUT));
+	if (!e->text[0] || (e->status != PM_DATA && e->status != PM_NOINPUT)) {
+		fprintf(stderr, "status %d: %s\n", (int)e->status, e->text);
+		abort();
+	}
 	for (p = e->text; *p; p++)
 		must((unsigned char)*p >= ' ');
 }

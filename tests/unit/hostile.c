@@ -157,6 +157,7 @@ int main(void)
 {
 	size_t i;
 
+	setvbuf(stdout, NULL, _IOLBF, 0);      /* so that a crash shows where */
 	for (i = 0; i < sizeof parsers / sizeof *parsers; i++)
 		corpus(&parsers[i]);
 	large();
