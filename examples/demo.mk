@@ -10,7 +10,7 @@ SHELL := bash
 OUT ?= build/demo
 SEED ?= 1
 TEXTS ?= 15000
-CHATS ?= 3000
+CHATS ?= 4000
 here := $(dir $(lastword $(MAKEFILE_LIST)))
 ifdef BIN
 export PATH := $(BIN):$(PATH)
@@ -18,7 +18,7 @@ endif
 
 demo: $(OUT)/model/model.safetensors $(OUT)/chats.jsonl $(OUT)/test.jsonl
 	@$(MAKE) --no-print-directory -f $(here)finetune.mk MODEL=$(OUT)/model DATA=$(OUT)/chats.jsonl TEST=$(OUT)/test.jsonl OUT=$(OUT)/tune \
-		LENGTH=256 BATCH=4 LR=2e-3 RANK=16 EPOCHS=1 NEW=20 SEED=$(SEED)
+		LENGTH=256 BATCH=4 LR=2e-3 RANK=16 EPOCHS=2 NEW=20 SEED=$(SEED)
 	@jq -rn --slurpfile p $(OUT)/tune/prompts.jsonl --slurpfile b $(OUT)/tune/before.jsonl --slurpfile a $(OUT)/tune/after.jsonl \
 		'range(20; 23) | "\n\($$p[.].messages[-1].content)\n  before: \($$b[.].text | split("\n")[0])\n  after:  \($$a[.].text)"'
 
