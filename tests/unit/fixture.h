@@ -75,6 +75,7 @@ __attribute__((unused)) static void fixture_close(struct fixture *f)
 	free(f->dir);
 	free(f->model);
 	json_decref(f->golden);
+	memset(f, 0, sizeof *f);
 }
 
 /* Calls run for every case of a family's folder (in name order). */
@@ -99,6 +100,36 @@ __attribute__((unused)) static int each_case(const char *family, void (*run)(str
 		free(list);
 	free(dir);
 	return found;
+}
+
+/* Folders of cases (or one that is a case itself) with what is done for each of theirs. Closed by {NULL}. */
+struct cases {
+	const char *folder;
+	void (*run)(struct fixture *f);
+};
+
+/* The main of a golden program: all folders, or the one named; PM_TEST_REFERENCE=1: by the plain kernels. */
+__attribute__((unused)) static int run_cases(const struct cases *list, int argc, char **argv)
+{
+	struct fixture f;
+	int found = 0;
+
+	if (open_dev(getenv("PM_TEST_REFERENCE") != NULL)) {
+		for (; list->folder; list++) {
+			if (argc > 1 && strcmp(argv[1], list->folder))
+				continue;
+			if (fixture_open(&f, list->folder) == 0) {
+				list->run(&f);
+				found++;
+			} else {
+				found += each_case(list->folder, list->run);
+			}
+			fixture_close(&f);
+		}
+	}
+	check(found > 0, "%d cases", found);
+	pm_dev_close(dev);
+	return done();
 }
 
 __attribute__((unused)) static struct pm_model *open_model(const struct fixture *f, bool train_all)

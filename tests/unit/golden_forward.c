@@ -2,8 +2,6 @@
 #include "fixture.h"
 #include "train/evaluate.h"
 
-static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gpt2", NULL};
-
 
 static char *temp_file(const char *name)
 {
@@ -127,15 +125,10 @@ static void one_case(struct fixture *f)
 
 int main(int argc, char **argv)
 {
-	size_t i;
-	int found = 0;
+	static const struct cases list[] = {
+		{"llama", one_case}, {"mistral", one_case}, {"qwen2", one_case}, {"qwen3", one_case}, {"gemma", one_case},
+		{"gemma2", one_case}, {"gemma3", one_case}, {"gpt2", one_case}, {NULL, NULL},
+	};
 
-	if (open_dev(getenv("PM_TEST_REFERENCE") != NULL)) {
-		for (i = 0; families[i]; i++)
-			if (argc < 2 || !strcmp(argv[1], families[i]))
-				found += each_case(families[i], one_case);
-	}
-	check(found > 0, "%d cases", found);
-	pm_dev_close(dev);
-	return done();
+	return run_cases(list, argc, argv);
 }

@@ -128,22 +128,11 @@ static void one_case(struct fixture *f)
 
 int main(int argc, char **argv)
 {
-	static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gpt2", "medium", NULL};
-	struct fixture f;
-	int found = 0;
-	size_t i;
+	static const struct cases list[] = {
+		{"llama", one_case}, {"mistral", one_case}, {"qwen2", one_case}, {"qwen3", one_case}, {"gemma", one_case},
+		{"gemma2", one_case}, {"gemma3", one_case}, {"gpt2", one_case}, {"medium", one_case}, {"stories260k", one_case},
+		{NULL, NULL},
+	};
 
-	if (open_dev(getenv("PM_TEST_REFERENCE") != NULL)) {
-		for (i = 0; families[i]; i++)
-			if (argc < 2 || !strcmp(argv[1], families[i]))
-				found += each_case(families[i], one_case);
-		if ((argc < 2 || !strcmp(argv[1], "stories260k")) && fixture_open(&f, "stories260k") == 0) {
-			one_case(&f);
-			fixture_close(&f);
-			found++;
-		}
-	}
-	check(found > 0, "%d cases", found);
-	pm_dev_close(dev);
-	return done();
+	return run_cases(list, argc, argv);
 }

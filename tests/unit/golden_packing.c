@@ -124,18 +124,12 @@ static void one_case(struct fixture *f)
 	leaks(f);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	static const char *const families[] = {"mistral", "qwen2", "qwen3", "gemma2", "gpt2", NULL};
-	int found = 0;
-	size_t i;
+	static const struct cases list[] = {
+		{"packing", one_case}, {"mistral", leaks}, {"qwen2", leaks}, {"qwen3", leaks}, {"gemma2", leaks}, {"gpt2", leaks},
+		{NULL, NULL},
+	};
 
-	if (open_dev(getenv("PM_TEST_REFERENCE") != NULL)) {
-		found = each_case("packing", one_case);
-		for (i = 0; families[i]; i++)
-			each_case(families[i], leaks);
-	}
-	check(found > 0, "%d cases", found);
-	pm_dev_close(dev);
-	return done();
+	return run_cases(list, argc, argv);
 }
