@@ -1,4 +1,5 @@
 /* infer_modes.c: prompts one after the other, JSON lines in batches, or a conversation. */
+#include <poll.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -302,6 +303,17 @@ static void begin_talk(struct talk *t, const struct infer *x)
 		json_array_append_new(t->messages, json_pack("{s:s,s:s}", "role", "system", "content", x->a->system));
 }
 
+/* Waits for a line or a signal: one that comes just before the reading begins, or in another thread, would not end it. */
+static bool someone_speaks(void)
+{
+	struct pollfd p = {.fd = 0, .events = POLLIN};
+
+	while (!pm_signals_got())
+		if (poll(&p, 1, 200) > 0)
+			return true;
+	return false;
+}
+
 int infer_chat(struct infer *x, struct pm_err *e)
 {
 	struct talk t = {.q = {.x = x, .stream = true}};
@@ -310,12 +322,13 @@ int infer_chat(struct infer *x, struct pm_err *e)
 	int r = 0;
 
 	begin_talk(&t, x);
+	setvbuf(stdin, NULL, _IONBF, 0);                /* what is read is what poll knows of */
 	if (prompt)
 		fprintf(stderr, "/new begins anew, /bye or end of file ends\n");
 	while (r == 0 && !pm_signals_got()) {
 		if (prompt)
 			fprintf(stderr, "> ");
-		n = getline(&t.q.line, &t.q.cap, stdin);
+		n = someone_speaks() ? getline(&t.q.line, &t.q.cap, stdin) : -1;
 		if (n <= 0 || !strcmp(t.q.line, "/bye\n"))
 			break;
 		if (t.q.line[n - 1] == '\n')
