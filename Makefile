@@ -90,7 +90,7 @@ lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark
 
 ##: unit tests under the address and undefined behaviour sanitizers
 sanitize:
-	ASAN_OPTIONS=allocator_may_return_null=1 $(MAKE) B=$B-sanitize CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' check-unit
+	ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 $(MAKE) B=$B-sanitize CFLAGS='-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' check-unit
 
 ##: feed the parsers mutated files under the sanitizers (clang), each for FUZZ_SECONDS (20); T=NAME for one of them
 fuzz: all

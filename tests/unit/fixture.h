@@ -89,10 +89,12 @@ __attribute__((unused)) static int each_case(const char *family, void (*run)(str
 		struct fixture f;
 
 		snprintf(name, sizeof name, "%s/%s", family, list[i]->d_name);
-		if (list[i]->d_name[0] != '.' && fixture_open(&f, name) == 0) {
-			run(&f);
+		if (list[i]->d_name[0] != '.') {
+			if (fixture_open(&f, name) == 0) {
+				run(&f);
+				found++;
+			}
 			fixture_close(&f);
-			found++;
 		}
 		free(list[i]);
 	}
