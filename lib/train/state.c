@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PREFIX "checkpoint-"
 
@@ -199,7 +200,7 @@ int pm_state_newest(char **dir, const char *out, struct pm_err *e)
 
 int pm_state_prune(const char *out, int64_t keep, struct pm_err *e)
 {
-	struct pm_str path = {0};
+	struct pm_str path = {0}, gone = {0};
 	int64_t *steps;
 	size_t n, i, j;
 	int r = list_steps(&steps, &n, out, e);
@@ -212,12 +213,19 @@ int pm_state_prune(const char *out, int64_t keep, struct pm_err *e)
 		if (newer < keep)
 			continue;
 		pm_str_clear(&path);
+		pm_str_clear(&gone);
 		r = pm_str_printf(&path, e, "%s/" PREFIX "%lld", out, (long long)steps[i]);
 		if (r == 0)
-			r = pm_remove_tree(path.data, e);
+			r = pm_str_printf(&gone, e, "%s.%ld.tmp", path.data, (long)getpid());
+		/* Under another name first: whoever is killed half-way leaves no half of a checkpoint that looks whole. */
+		if (r == 0 && rename(path.data, gone.data) < 0)
+			r = pm_fail_errno(e, PM_IOERR, "%s: cannot remove", path.data);
+		if (r == 0)
+			r = pm_remove_tree(gone.data, e);
 	}
 	free(steps);
 	pm_str_free(&path);
+	pm_str_free(&gone);
 	return r;
 }
 
