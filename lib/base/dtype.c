@@ -18,6 +18,33 @@ static const struct pm_dtype_info table[PM_DTYPES] = {
 	[PM_BOOL] = {"bool", "BOOL", -1, 1, 1},
 	[PM_F8_E4M3] = {"f8_e4m3", "F8_E4M3", -1, 1, 1},
 	[PM_F8_E5M2] = {"f8_e5m2", "F8_E5M2", -1, 1, 1},
+	[PM_Q4_0] = {"q4_0", NULL, 2, 32, 18},
+	[PM_Q4_1] = {"q4_1", NULL, 3, 32, 20},
+	[PM_Q5_0] = {"q5_0", NULL, 6, 32, 22},
+	[PM_Q5_1] = {"q5_1", NULL, 7, 32, 24},
+	[PM_Q8_0] = {"q8_0", NULL, 8, 32, 34},
+	[PM_Q8_1] = {"q8_1", NULL, 9, 32, 36},
+	[PM_Q2_K] = {"q2_k", NULL, 10, 256, 84},
+	[PM_Q3_K] = {"q3_k", NULL, 11, 256, 110},
+	[PM_Q4_K] = {"q4_k", NULL, 12, 256, 144},
+	[PM_Q5_K] = {"q5_k", NULL, 13, 256, 176},
+	[PM_Q6_K] = {"q6_k", NULL, 14, 256, 210},
+	[PM_Q8_K] = {"q8_k", NULL, 15, 256, 292},
+	[PM_IQ1_S] = {"iq1_s", NULL, 19, 256, 50},
+	[PM_IQ1_M] = {"iq1_m", NULL, 29, 256, 56},
+	[PM_IQ2_XXS] = {"iq2_xxs", NULL, 16, 256, 66},
+	[PM_IQ2_XS] = {"iq2_xs", NULL, 17, 256, 74},
+	[PM_IQ2_S] = {"iq2_s", NULL, 22, 256, 82},
+	[PM_IQ3_XXS] = {"iq3_xxs", NULL, 18, 256, 98},
+	[PM_IQ3_S] = {"iq3_s", NULL, 21, 256, 110},
+	[PM_IQ4_NL] = {"iq4_nl", NULL, 20, 32, 18},
+	[PM_IQ4_XS] = {"iq4_xs", NULL, 23, 256, 136},
+	[PM_TQ1_0] = {"tq1_0", NULL, 34, 256, 54},
+	[PM_TQ2_0] = {"tq2_0", NULL, 35, 256, 66},
+	[PM_MXFP4] = {"mxfp4", NULL, 39, 32, 17},
+	[PM_NVFP4] = {"nvfp4", NULL, 40, 64, 36},
+	[PM_Q1_0] = {"q1_0", NULL, 41, 128, 18},
+	[PM_Q2_0] = {"q2_0", NULL, 42, 64, 18},
 };
 
 const struct pm_dtype_info *pm_dtype(enum pm_dtype t)
@@ -43,6 +70,21 @@ enum pm_dtype pm_dtype_by_safetensors(const char *name)
 		if (table[i].safetensors && !strcmp(name, table[i].safetensors))
 			return (enum pm_dtype)i;
 	return PM_DTYPE_NONE;
+}
+
+enum pm_dtype pm_dtype_by_gguf(int64_t number)
+{
+	int i;
+
+	for (i = 0; i < PM_DTYPES; i++)
+		if (number >= 0 && number == table[i].gguf)
+			return (enum pm_dtype)i;
+	return PM_DTYPE_NONE;
+}
+
+bool pm_dtype_plain(enum pm_dtype t)
+{
+	return table[t].block == 1;
 }
 
 size_t pm_dtype_bytes(enum pm_dtype t, uint64_t n)

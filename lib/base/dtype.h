@@ -2,12 +2,18 @@
 #ifndef PM_BASE_DTYPE_H
 #define PM_BASE_DTYPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum pm_dtype {
 	PM_F32, PM_F16, PM_BF16, PM_F64, PM_I8, PM_U8, PM_I16, PM_U16, PM_I32, PM_U32, PM_I64, PM_U64, PM_BOOL,
 	PM_F8_E4M3, PM_F8_E5M2,
+	/* Blocks of ggml (layouts: lib/quant/quant.h). A row is a whole number of blocks. */
+	PM_Q4_0, PM_Q4_1, PM_Q5_0, PM_Q5_1, PM_Q8_0, PM_Q8_1,
+	PM_Q2_K, PM_Q3_K, PM_Q4_K, PM_Q5_K, PM_Q6_K, PM_Q8_K,
+	PM_IQ1_S, PM_IQ1_M, PM_IQ2_XXS, PM_IQ2_XS, PM_IQ2_S, PM_IQ3_XXS, PM_IQ3_S, PM_IQ4_NL, PM_IQ4_XS,
+	PM_TQ1_0, PM_TQ2_0, PM_MXFP4, PM_NVFP4, PM_Q1_0, PM_Q2_0,
 	PM_DTYPES,
 	PM_DTYPE_NONE = -1,
 };
@@ -22,6 +28,9 @@ struct pm_dtype_info {
 const struct pm_dtype_info *pm_dtype(enum pm_dtype t);
 enum pm_dtype pm_dtype_by_name(const char *name);               /* PM_DTYPE_NONE where unknown */
 enum pm_dtype pm_dtype_by_safetensors(const char *name);
+enum pm_dtype pm_dtype_by_gguf(int64_t number);
+/* Whether values lie one by one (f32, i8, …), not in blocks. */
+bool pm_dtype_plain(enum pm_dtype t);
 
 /* Bytes of n elements (n a multiple of the block); SIZE_MAX if that overflows. */
 size_t pm_dtype_bytes(enum pm_dtype t, uint64_t n);

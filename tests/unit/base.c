@@ -212,8 +212,11 @@ static void types(void)
 
 		ok &= t->name && t->bytes > 0 && t->block > 0 && pm_dtype_by_name(t->name) == (enum pm_dtype)i;
 		ok &= !t->safetensors || pm_dtype_by_safetensors(t->safetensors) == (enum pm_dtype)i;
+		ok &= t->gguf < 0 || pm_dtype_by_gguf(t->gguf) == (enum pm_dtype)i;
+		ok &= pm_dtype_plain((enum pm_dtype)i) == (t->block == 1);
 	}
 	check(ok, "the table finds each type by its names");
+	check(pm_dtype_by_gguf(-1) == PM_DTYPE_NONE && pm_dtype_by_gguf(4) == PM_DTYPE_NONE, "and by no number that is not its own");
 	check(pm_dtype_by_name("F32") == PM_DTYPE_NONE && pm_dtype_by_safetensors("f32") == PM_DTYPE_NONE, "and no other name");
 	check(pm_dtype_bytes(PM_F64, 3) == 24 && pm_dtype_bytes(PM_F64, UINT64_MAX / 4) == SIZE_MAX, "bytes, and their overflow");
 	for (k = 0, ok = 1; k < 4; k++) {
