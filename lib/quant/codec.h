@@ -1,0 +1,71 @@
+/* codec.h: what the files of lib/quant share: the codecs by type, and bytes to numbers. Private to the room.
+ *
+ * Little-endian, like the formats. An f16 scale is rounded to nearest even when it is stored. */
+#ifndef PM_QUANT_CODEC_H
+#define PM_QUANT_CODEC_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "quant/quant.h"
+
+#define PM_QK 256               /* values of a block of the K and I types */
+
+/* out: n blocks' values. */
+typedef void pm_decode_fn(float *out, const uint8_t *in, size_t n);
+
+pm_decode_fn pm_dec_q4_0, pm_dec_q4_1, pm_dec_q5_0, pm_dec_q5_1, pm_dec_q8_0, pm_dec_q8_1;
+pm_decode_fn pm_dec_q2_k, pm_dec_q3_k, pm_dec_q4_k, pm_dec_q5_k, pm_dec_q6_k, pm_dec_q8_k;
+pm_decode_fn pm_dec_iq1_s, pm_dec_iq1_m, pm_dec_iq2_xxs, pm_dec_iq2_xs, pm_dec_iq2_s, pm_dec_iq3_xxs, pm_dec_iq3_s, pm_dec_iq4_nl, pm_dec_iq4_xs;
+pm_decode_fn pm_dec_tq1_0, pm_dec_tq2_0, pm_dec_q1_0, pm_dec_q2_0, pm_dec_mxfp4, pm_dec_nvfp4;
+
+static inline uint16_t pm_get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t pm_get32(const uint8_t *p)
+{
+	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static inline void pm_put16(uint8_t *p, unsigned v)
+{
+	p[0] = (uint8_t)v;
+	p[1] = (uint8_t)(v >> 8);
+}
+
+static inline void pm_put32(uint8_t *p, uint32_t v)
+{
+	pm_put16(p, v);
+	pm_put16(p + 2, v >> 16);
+}
+
+static inline float pm_half(const uint8_t *p)
+{
+	return pm_f16_to_f32(pm_get16(p));
+}
+
+/* Scale and minimum of sub-block j (0 to 7) of Q4_K and Q5_K, six bits each. */
+static inline void pm_scale_min(const uint8_t *s, int j, unsigned *sc, unsigned *mn)
+{
+	if (j < 4) {
+		*sc = s[j] & 63u;
+		*mn = s[j + 4] & 63u;
+	} else {
+		*sc = (s[j + 4] & 15u) | (s[j - 4] >> 6 & 3u) << 4;
+		*mn = (s[j + 4] >> 4 & 15u) | (s[j] >> 6 & 3u) << 4;
+	}
+}
+
+/* The same of Q3_K (0 to 15), with its 32 taken off. */
+static inline int pm_scale_q3(const uint8_t *s, int j)
+{
+	return ((s[j % 8] >> (j < 8 ? 0 : 4) & 15) | (s[8 + j % 4] >> 2 * (j / 4) & 3) << 4) - 32;
+}
+
+extern const int8_t pm_values_iq4[16];          /* levels of IQ4_NL and IQ4_XS */
+extern const int8_t pm_values_e2m1[16];         /* twice the values of FP4 E2M1 */
+
+#endif

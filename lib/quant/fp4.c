@@ -1,0 +1,58 @@
+/* MXFP4 and NVFP4: E2M1 codes; a power of two for each 32, or an E4M3 scale without sign for each 16. The table has twice the values of E2M1, so the
+ * scales are halved. */
+#include "quant/codec.h"
+
+const int8_t pm_values_e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/* 2^(e − 128). */
+static float mx_scale(unsigned e)
+{
+	uint32_t u = e < 2 ? 0x00200000u << e : (e - 1) << 23;
+	float f;
+
+	memcpy(&f, &u, sizeof f);
+	return f;
+}
+
+/* Half of E4M3 without sign: 0x7f, its NaN, counts as 0. */
+static float nv_scale(unsigned b)
+{
+	int x = (int)(b >> 3 & 15), m = (int)(b & 7);
+
+	if (b == 0x7f)
+		return 0;
+	return x ? ldexpf(1.0f + (float)m / 8, x - 8) : (float)m * 0x1p-10f;
+}
+
+void pm_dec_mxfp4(float *out, const uint8_t *in, size_t n)
+{
+	size_t i;
+	int j;
+
+	for (i = 0; i < n; i++, in += 17, out += 32) {
+		float d = mx_scale(in[0]);
+
+		for (j = 0; j < 16; j++) {
+			out[j] = (float)pm_values_e2m1[in[1 + j] & 15] * d;
+			out[j + 16] = (float)pm_values_e2m1[in[1 + j] >> 4] * d;
+		}
+	}
+}
+
+void pm_dec_nvfp4(float *out, const uint8_t *in, size_t n)
+{
+	size_t i;
+	int s, j;
+
+	for (i = 0; i < n; i++, in += 36) {
+		for (s = 0; s < 4; s++, out += 16) {
+			const uint8_t *q = in + 4 + 8 * s;
+			float d = nv_scale(in[s]);
+
+			for (j = 0; j < 8; j++) {
+				out[j] = (float)pm_values_e2m1[q[j] & 15] * d;
+				out[j + 8] = (float)pm_values_e2m1[q[j] >> 4] * d;
+			}
+		}
+	}
+}

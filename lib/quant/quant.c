@@ -1,0 +1,48 @@
+/* The codecs by type, and the plain types. */
+#include "quant/codec.h"
+
+static pm_decode_fn *const decoder[PM_DTYPES] = {
+	[PM_Q4_0] = pm_dec_q4_0, [PM_Q4_1] = pm_dec_q4_1, [PM_Q5_0] = pm_dec_q5_0, [PM_Q5_1] = pm_dec_q5_1,
+	[PM_Q8_0] = pm_dec_q8_0, [PM_Q8_1] = pm_dec_q8_1,
+	[PM_Q2_K] = pm_dec_q2_k, [PM_Q3_K] = pm_dec_q3_k, [PM_Q4_K] = pm_dec_q4_k, [PM_Q5_K] = pm_dec_q5_k,
+	[PM_Q6_K] = pm_dec_q6_k, [PM_Q8_K] = pm_dec_q8_k,
+	[PM_IQ1_S] = pm_dec_iq1_s, [PM_IQ1_M] = pm_dec_iq1_m,
+	[PM_IQ2_XXS] = pm_dec_iq2_xxs, [PM_IQ2_XS] = pm_dec_iq2_xs, [PM_IQ2_S] = pm_dec_iq2_s,
+	[PM_IQ3_XXS] = pm_dec_iq3_xxs, [PM_IQ3_S] = pm_dec_iq3_s, [PM_IQ4_NL] = pm_dec_iq4_nl, [PM_IQ4_XS] = pm_dec_iq4_xs,
+	[PM_TQ1_0] = pm_dec_tq1_0, [PM_TQ2_0] = pm_dec_tq2_0, [PM_MXFP4] = pm_dec_mxfp4, [PM_NVFP4] = pm_dec_nvfp4,
+	[PM_Q1_0] = pm_dec_q1_0, [PM_Q2_0] = pm_dec_q2_0,
+};
+
+/* FP8: E4M3 as OCP has it (no infinities, 0x7f is NaN), E5M2 as the upper half of an f16. */
+static float e4m3(uint8_t b)
+{
+	int x = b >> 3 & 15, m = b & 7;
+	float f = x ? ldexpf(1.0f + (float)m / 8, x - 7) : (float)m * 0x1p-9f;
+
+	if (x == 15 && m == 7)
+		f = NAN;
+	return b & 0x80 ? -f : f;
+}
+
+#define EACH(T, value) do { for (i = 0; i < n; i++) { T x; memcpy(&x, p + i * sizeof x, sizeof x); out[i] = (value); } } while (0)
+
+void pm_quant_to_f32(float *out, const void *in, enum pm_dtype from, size_t n)
+{
+	const uint8_t *p = in;
+	size_t i;
+
+	switch (from) {
+	case PM_F32: case PM_F16: case PM_BF16: case PM_F64: pm_to_f32(out, in, from, n); return;
+	case PM_I8: EACH(int8_t, (float)x); return;
+	case PM_U8: case PM_BOOL: EACH(uint8_t, (float)x); return;
+	case PM_I16: EACH(int16_t, (float)x); return;
+	case PM_U16: EACH(uint16_t, (float)x); return;
+	case PM_I32: EACH(int32_t, (float)x); return;
+	case PM_U32: EACH(uint32_t, (float)x); return;
+	case PM_I64: EACH(int64_t, (float)x); return;
+	case PM_U64: EACH(uint64_t, (float)x); return;
+	case PM_F8_E4M3: EACH(uint8_t, e4m3(x)); return;
+	case PM_F8_E5M2: EACH(uint8_t, pm_f16_to_f32((uint16_t)(x << 8))); return;
+	default: decoder[from](out, p, n / (size_t)pm_dtype(from)->block); return;
+	}
+}
