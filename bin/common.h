@@ -8,7 +8,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "bin/names.h"
 #include "cli/opt.h"
 #include "cli/tool.h"
 #include "dev/dev.h"
@@ -38,9 +37,15 @@ static inline enum pm_precision precision_of(const struct pm_opt_device *o)
 	return o->reference || !strcmp(o->precision, "f32") ? PM_PREC_F32 : !strcmp(o->precision, "bf16") ? PM_PREC_BF16 : PM_PREC_AUTO;
 }
 
-/* -a DIR or -a DIR=W (or a name in the cache), as often as given; none gives NULL. A directory whose name ends in "=number" can be given as DIR=number=1. */
-static inline int open_adapters(struct pm_adapters **out, const struct pm_model *m, const struct pm_opt_list *l, struct pm_env *env,
-	struct pm_err *e)
+/* How weights are held, where that is not as they are stored. */
+static inline void say_weights(const struct pm_tool *t, const struct pm_model *m, bool quiet)
+{
+	if (!quiet && m->notice)
+		pm_say(t, "%s", m->notice);
+}
+
+/* -a DIR or -a DIR=W, as often as given; none gives NULL. A directory whose name ends in "=number" can be given as DIR=number=1. */
+static inline int open_adapters(struct pm_adapters **out, const struct pm_model *m, const struct pm_opt_list *l, struct pm_err *e)
 {
 	double *w = pm_alloc(l->n, sizeof *w, e);
 	const char **dir = pm_alloc(l->n, sizeof *dir, e);
@@ -57,11 +62,13 @@ static inline int open_adapters(struct pm_adapters **out, const struct pm_model 
 			w[i] = 1;
 			eq = NULL;
 		}
-		dir[i] = pm_arena_printf(&env->names, e, "%.*s", eq ? (int)(eq - l->v[i]) : (int)strlen(l->v[i]), l->v[i]);
-		r = dir[i] ? local_name(&dir[i], env, e) : -1;
+		dir[i] = pm_strndup(l->v[i], eq ? (size_t)(eq - l->v[i]) : strlen(l->v[i]), e);
+		r = dir[i] ? 0 : -1;
 	}
 	if (r == 0 && l->n)
 		r = pm_adapters_open(out, m, l->n, dir, w, e);
+	for (i = 0; dir && i < l->n; i++)
+		free((char *)(size_t)dir[i]);
 	free(dir);
 	free(w);
 	return r;

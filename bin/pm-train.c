@@ -20,7 +20,6 @@ struct run {
 	struct pm_dev *dev;
 	struct pm_model *model;
 	struct pm_adapters *adapters;
-	const char *base;
 	struct pm_rows *rows, *held_out;
 	struct pm_trainer *trainer;
 	json_t *same, *provenance, *made;       /* made: provenance and the command line */
@@ -53,6 +52,7 @@ static int open_model(struct run *r, struct pm_err *e)
 		return pm_model_init(&r->model, a.init, r->env.share, a.family, r->dev, prec, use, (uint64_t)a.seed, e);
 	if (pm_model_open(&r->model, a.model, r->env.share, a.family, r->dev, prec, a.full ? use : PM_WEIGHTS_FROZEN, e) < 0)
 		return -1;
+	say_weights(&tool, r->model, a.quiet);
 	if (a.full)
 		return 0;
 	if (a.adapter)
@@ -165,7 +165,7 @@ static int train(struct run *r, struct pm_err *e)
 	struct pm_str metrics = {0};
 	struct pm_loop l = {.out = a.output, .metrics = a.metrics, .save_every = a.save_every, .eval_every = a.eval_every, .keep = a.keep,
 		.held_out = r->held_out, .resume = a.resume, .type = train_dtype(&a, r->model), .run = r->same, .provenance = r->provenance, .made = r->made,
-		.base = r->base, .stop = pm_signals_got, .clock = pm_clock, .on_step = on_step, .arg = r};
+		.base = a.model, .stop = pm_signals_got, .clock = pm_clock, .on_step = on_step, .arg = r};
 	int stopped = 0, status = pm_trainer_alloc(r->trainer, e);
 
 	if (status == 0 && !a.metrics) {
@@ -193,13 +193,6 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 
 	if (s == 0)
 		s = pm_env_get(&r.env, e);
-	r.base = a.model;               /* as it was called: a name says more to others than where it lies here */
-	if (s == 0)
-		s = local_name(&a.model, &r.env, e);
-	if (s == 0)
-		s = local_name(&a.adapter, &r.env, e);
-	if (s == 0)
-		s = local_name(&a.init, &r.env, e);
 	if (s == 0)
 		s = open_device(&r.dev, &a.dev, &r.env, &a.quiet, e);
 	if (s == 0)

@@ -1,3 +1,4 @@
+//! use quant
 // embed.cl: y[t] = scale W[id] + s B A[:, id], and the gradients of W (V, D), A (r, V) and B (D, r). An id outside the table
 // gives zeros. Gradients walk the tokens in their order, each work-item with elements of its own, so that the order of every sum is
 // the tokens' order, however a batch is split. lib/op/embed.c

@@ -1,4 +1,4 @@
-//! use gemm_bias
+//! use quant gemm_bias
 /* gemm.cl: the product of lib/op/gemm.h, portable: a work-group of 8 x 8 items computes TILE x TILE of C from tiles of A and B
  * in local memory, an item 4 x 4. The order of summation is that of gemm_tile.cl: chains over blocks of KC k that begin anew
  * at each period, added one after the other. */
@@ -22,7 +22,6 @@ void gemm(__global float *c, long c_off, long ldc, __global const float *a, long
 	float4 s[4], t[4];
 
 	a += a_off;
-	b += b_off;
 	c += c_off;
 	for (int i = 0; i < 4; i++) {
 		const int row = m0 + y * 4 + i, col = n0 + x * 4;
@@ -47,7 +46,7 @@ void gemm(__global float *c, long c_off, long ldc, __global const float *a, long
 				ta[ak * TILE + am] = ak >= depth || m0 + am >= m ? 0 :
 					alpha * (a_trans ? a[(kk + ak) * lda + m0 + am] : a[(m0 + am) * lda + kk + ak]);
 				tb[bk * TILE + bn] = bk >= depth || n0 + bn >= n ? 0 :
-					b_trans ? LOAD(TYPE_B, b, (n0 + bn) * ldb + kk + bk) : LOAD(TYPE_B, b, (kk + bk) * ldb + n0 + bn);
+					LOAD(TYPE_B, b, b_off + (b_trans ? (n0 + bn) * ldb + kk + bk : (kk + bk) * ldb + n0 + bn));
 			}
 			barrier(CLK_LOCAL_MEM_FENCE);
 			for (int d = 0; d < DEPTH; d++) {

@@ -1,11 +1,23 @@
-//! use gemm_bias gemm_tile gemm_pairs
+//! use quant gemm_bias gemm_tile gemm_pairs
 /* gemm_bf16.cl: the product of lib/op/gemm.h for CPUs with instructions on pairs of bfloat16, summed in float32 (see
  * gemm_tile.cl, gemm_pairs.cl, gemm_bf16_pack.cl). Operands are rounded to bfloat16. Two variants:
  *   vdpbf16ps: the tile of B is [pair][NR]; MR 8, NV 3, KG 2. Twice the rate of float32 on a Zen 4; on Intel's CPUs half of it.
  *   AMX (with -DAMX): tiles of 16 x 16 words, 2 x 2 tiles of sums; MR 32, NV 2, KG 32. */
 
-/* A square of B as words, r[pair], 16 columns each: of 32 k and 16 columns there are n x cols, zeros else. */
-inline void square(uint16 *r, __global const tb *b, long ldb, int n, int cols)
+/* 32 values of B from element `at` on, as words. */
+#if IS_BLOCK(TYPE_B)
+inline uint16 words_b(__global const tb *b, long at)
+{
+	const float16 x = LOAD16(TYPE_B, b, at), y = LOAD16(TYPE_B, b, at + 16);
+
+	return words((float16)(x.even, y.even), (float16)(x.odd, y.odd));
+}
+#else
+#define words_b(b, at) CAT(words_, TYPE_B)((b) + (at))
+#endif
+
+/* The square of B at element `at` as words, r[pair], 16 columns each: of 32 k and 16 columns there are n x cols, zeros else. */
+inline void square(uint16 *r, __global const tb *b, long at, long ldb, int n, int cols)
 {
 	float e[32 * 16];
 	const bool all = n >= 32 && cols >= 16;
@@ -14,32 +26,32 @@ inline void square(uint16 *r, __global const tb *b, long ldb, int n, int cols)
 		for (int i = 0; i < 32; i++)
 			for (int j = 0; j < 16; j++) {
 #ifdef B_TRANS
-				e[j * 32 + i] = i < n && j < cols ? LOAD(TYPE_B, b, j * ldb + i) : 0;
+				e[j * 32 + i] = i < n && j < cols ? LOAD(TYPE_B, b, at + j * ldb + i) : 0;
 #else
-				e[i * 16 + j] = i < n && j < cols ? LOAD(TYPE_B, b, i * ldb + j) : 0;
+				e[i * 16 + j] = i < n && j < cols ? LOAD(TYPE_B, b, at + i * ldb + j) : 0;
 #endif
 			}
 #ifdef B_TRANS
 	UNROLL for (int j = 0; j < 16; j++)
-		r[j] = all ? CAT(words_, TYPE_B)(b + j * ldb) : words_f32(e + j * 32);
+		r[j] = all ? words_b(b, at + j * ldb) : words_f32(e + j * 32);
 	turn_words(r);
 #else
 	UNROLL for (int j = 0; j < 16; j++)
-		r[j] = all ? words(LOAD16(TYPE_B, b, 2 * j * ldb), LOAD16(TYPE_B, b, (2 * j + 1) * ldb)) :
+		r[j] = all ? words(LOAD16(TYPE_B, b, at + 2 * j * ldb), LOAD16(TYPE_B, b, at + (2 * j + 1) * ldb)) :
 			words(vload16(2 * j, e), vload16(2 * j + 1, e));
 #endif
 }
 
-/* A block of B, kc x cols, as words into the tile; KC is a multiple of 32. */
-inline void widen(uint16 *t, __global const tb *b, long ldb, int cols, int kc)
+/* The block of B at element `at`, kc x cols, as words into the tile; KC is a multiple of 32. */
+inline void widen(uint16 *t, __global const tb *b, long at, long ldb, int cols, int kc)
 {
 	for (int v = 0; v < NV; v++, cols -= 16)
 		for (int i = 0; i < kc; i += 32) {
 			uint16 r[16];
 #ifdef B_TRANS
-			square(r, b + v * 16 * ldb + i, ldb, kc - i, cols);
+			square(r, b, at + v * 16 * ldb + i, ldb, kc - i, cols);
 #else
-			square(r, b + i * ldb + v * 16, ldb, kc - i, cols);
+			square(r, b, at + i * ldb + v * 16, ldb, kc - i, cols);
 #endif
 			UNROLL for (int j = 0; j < 16; j++)
 				t[(i / 2 + j) * NV + v] = r[j];
@@ -148,7 +160,6 @@ __kernel WG1 void gemm(__global float *restrict c, long c_off, long ldc, __globa
 	vf s[MR * NV];
 
 	a += a_off;
-	b += b_off;
 	c += c_off + n0;
 	if (finish)
 		begin_finish(&f, bias, bias_off, bias_type, scale, add, add_off, ld_add, n0, cols);
@@ -156,9 +167,9 @@ __kernel WG1 void gemm(__global float *restrict c, long c_off, long ldc, __globa
 	for (int k0 = 0, kc; k0 < k; k0 += kc, acc = 1) {
 		kc = min(min(KC, k - k0), period - k0 % period);
 #ifdef B_TRANS
-		widen(t, b + n0 * ldb + k0, ldb, cols, kc);
+		widen(t, b, b_off + n0 * ldb + k0, ldb, cols, kc);
 #else
-		widen(t, b + k0 * ldb + n0, ldb, cols, kc);
+		widen(t, b, b_off + k0 * ldb + n0, ldb, cols, kc);
 #endif
 		for (int p = p0; p < p1; p++) {
 			const bool dead = is_dead(live, live_off, p, m);

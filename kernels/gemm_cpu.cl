@@ -1,37 +1,37 @@
-//! use gemm_bias gemm_tile
+//! use quant gemm_bias gemm_tile
 /* gemm_cpu.cl: the product of lib/op/gemm.h for CPUs, in float32 (see gemm_tile.cl). Packed A is [panel][k][MR].
  * Measured on 2 cores of a Zen 4, 512 x 2048 x 2048: 209 GFLOP/s of 234. */
 
-/* The first rows x n values of a square of B, rows of memory in rows; zeros else. */
-inline void some_b(vf *r, __global const tb *b, long ldb, int rows, int n)
+/* The first rows x n values of the square of B at element `at`, rows of memory in rows; zeros else. */
+inline void some_b(vf *r, __global const tb *b, long at, long ldb, int rows, int n)
 {
 	float e[VL * VL];
 
 	for (int j = 0; j < VL; j++)
 		for (int i = 0; i < VL; i++)
-			e[j * VL + i] = j < rows && i < n ? LOAD(TYPE_B, b, j * ldb + i) : 0;
+			e[j * VL + i] = j < rows && i < n ? LOAD(TYPE_B, b, at + j * ldb + i) : 0;
 	UNROLL for (int j = 0; j < VL; j++)
 		r[j] = VLOAD(f32, e, j * VL);
 }
 
-/* A block of B, kc x cols, widened into the tile; KC is a multiple of VL. */
-inline void widen(vf *t, __global const tb *b, long ldb, int cols, int kc)
+/* The block of B at element `at`, kc x cols, widened into the tile; KC is a multiple of VL. */
+inline void widen(vf *t, __global const tb *b, long at, long ldb, int cols, int kc)
 {
 	for (int v = 0; v < NV; v++, cols -= VL)
 		for (int i = 0; i < kc; i += VL) {
 			vf r[VL];
 #ifdef B_TRANS
-			__global const tb *p = b + v * VL * ldb + i;
+			const long p = at + v * VL * ldb + i;
 			const int rows = cols, n = kc - i;
 #else
-			__global const tb *p = b + i * ldb + v * VL;
+			const long p = at + i * ldb + v * VL;
 			const int rows = kc - i, n = cols;
 #endif
 			if (rows >= VL && n >= VL)
 				UNROLL for (int j = 0; j < VL; j++)
-					r[j] = VLOAD(TYPE_B, p, j * ldb);
+					r[j] = VLOAD(TYPE_B, b, p + j * ldb);
 			else
-				some_b(r, p, ldb, rows, n);
+				some_b(r, b, p, ldb, rows, n);
 #ifdef B_TRANS
 			turn(r);
 #endif
@@ -74,16 +74,15 @@ __kernel WG1 void gemm(__global float *restrict c, long c_off, long ldc, __globa
 	vf t[KC * NV], s[MR * NV];
 
 	a += a_off;
-	b += b_off;
 	c += c_off + n0;
 	if (finish)
 		begin_finish(&f, bias, bias_off, bias_type, scale, add, add_off, ld_add, n0, cols);
 	for (int k0 = 0, kc; k0 < k; k0 += kc, acc = 1) {
 		kc = min(min(KC, k - k0), period - k0 % period);
 #ifdef B_TRANS
-		widen(t, b + n0 * ldb + k0, ldb, cols, kc);
+		widen(t, b, b_off + n0 * ldb + k0, ldb, cols, kc);
 #else
-		widen(t, b + k0 * ldb + n0, ldb, cols, kc);
+		widen(t, b, b_off + k0 * ldb + n0, ldb, cols, kc);
 #endif
 		for (int p = p0; p < p1; p++) {
 			const bool dead = is_dead(live, live_off, p, m);

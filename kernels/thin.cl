@@ -1,4 +1,4 @@
-//! use gemm_bias
+//! use quant gemm_bias
 /* thin.cl: the products of few rows of lib/op/gemm.h, portable. */
 #ifndef TYPE_B
 #define TYPE_B f32
@@ -34,11 +34,10 @@ void thin(__global float *c, long c_off, long ldc, __global const float *a, long
 	float sum[ROWS];
 
 	a += a_off + m0 * lda;
-	b += b_off + col * ldb;
 	for (int r = 0; r < ROWS; r++)
 		sum[r] = 0;
 	for (int i = lane; i < k; i += LANES) {
-		float w = LOAD(TYPE_B, b, i);
+		float w = LOAD(TYPE_B, b, b_off + col * ldb + i);
 		for (int r = 0; r < ROWS; r++)
 			if (m0 + r < m)
 				sum[r] = fma(w, a[r * lda + i], sum[r]);
@@ -64,11 +63,10 @@ void thin_stored(__global float *c, long c_off, long ldc, __global const float *
 	if (col >= n)
 		return;
 	a += a_off + m0 * lda;
-	b += b_off + col;
 	for (int r = 0; r < ROWS; r++)
 		sum[r] = 0;
 	for (int i = 0; i < k; i++) {
-		float w = LOAD(TYPE_B, b, i * ldb);
+		float w = LOAD(TYPE_B, b, b_off + i * ldb + col);
 		for (int r = 0; r < ROWS; r++)
 			if (m0 + r < m)
 				sum[r] = fma(w, a[r * lda + i], sum[r]);

@@ -1,4 +1,4 @@
-//! use gemm_bias
+//! use quant gemm_bias
 /* thin_cpu.cl: the products of few rows of lib/op/gemm.h for CPUs: the rate of memory is what counts. A work-item takes some
  * columns of the result. Rows of A go in groups of 4, 2 and 1, each with 6 or 8 rows of B side by side, since memory
  * gives more to several streams than to one; the rows that go together lie far apart, so that each stream is a long walk (rows
@@ -31,12 +31,12 @@ inline float16 some_a(__global const float *p, int n)
 	return vload16(0, v);
 }
 
-inline float16 some_b(__global const tb *p, int n)
+inline float16 some_b(__global const tb *b, long at, int n)
 {
 	float v[16];
 
 	for (int i = 0; i < 16; i++)
-		v[i] = i < n ? LOAD(TYPE_B, p, i) : 0;
+		v[i] = i < n ? LOAD(TYPE_B, b, at + i) : 0;
 	return vload16(0, v);
 }
 
@@ -86,7 +86,7 @@ inline void dots_##ROWS(__global float *c, long ldc, __global const float *a, lo
 		p[r] = a + (m0 + r) * lda; \
 	UNROLL for (int j = 0; j < COLS; j++) { \
 		col[j] = walk_col(walk, n0 + j); \
-		q[j] = b + min(col[j], walk.end - 1) * ldb; \
+		q[j] = AT(TYPE_B, b, min(col[j], walk.end - 1) * ldb); \
 	} \
 	UNROLL for (int r = 0; r < ROWS; r++) \
 		UNROLL for (int j = 0; j < COLS; j++) \
@@ -104,7 +104,7 @@ inline void dots_##ROWS(__global float *c, long ldc, __global const float *a, lo
 	if (i < k) { \
 		float16 w[COLS]; \
 		UNROLL for (int j = 0; j < COLS; j++) \
-			w[j] = some_b(q[j] + i, k - i); \
+			w[j] = some_b(q[j], i, k - i); \
 		UNROLL for (int r = 0; r < ROWS; r++) { \
 			float16 v = some_a(p[r] + i, k - i); \
 			UNROLL for (int j = 0; j < COLS; j++) \
@@ -132,7 +132,7 @@ __kernel WG1 void thin(__global float *c, long c_off, long ldc, __global const f
 	const struct walk walk = {from, end, (end - from + STREAMS - 1) / STREAMS};
 
 	a += a_off;
-	b += b_off;
+	b = AT(TYPE_B, b, b_off);
 	c += c_off;
 	for (int n0 = 0; n0 < STREAMS * walk.step; n0 += BLOCK) {
 		const int n1 = min(STREAMS * walk.step, n0 + BLOCK);
@@ -152,14 +152,13 @@ __kernel WG1 void thin(__global float *c, long c_off, long ldc, __global const f
 /* ROWS rows of A with the WIDTH columns of B from column n0 that a work-item has: one chain over k for each. */
 #define WIDTH 64
 #define SUMS(ROWS) \
-inline void sums_##ROWS(__global float *c, long ldc, __global const float *a, long lda, __global const tb *b, long ldb, \
+inline void sums_##ROWS(__global float *c, long ldc, __global const float *a, long lda, __global const tb *b, long b_off, long ldb, \
 	int m0, int n0, int n, int k, const struct rest *f) \
 { \
 	const int cols = min(n - n0, WIDTH); \
 	float16 s[ROWS][WIDTH / 16]; \
 	float v[WIDTH]; \
 	a += m0 * lda; \
-	b += n0; \
 	UNROLL for (int r = 0; r < ROWS; r++) \
 		UNROLL for (int j = 0; j < WIDTH / 16; j++) \
 			s[r][j] = 0; \
@@ -167,10 +166,10 @@ inline void sums_##ROWS(__global float *c, long ldc, __global const float *a, lo
 		float16 w[WIDTH / 16]; \
 		if (cols == WIDTH) { \
 			UNROLL for (int j = 0; j < WIDTH / 16; j++) \
-				w[j] = LOAD16(TYPE_B, b, i * ldb + j * 16); \
+				w[j] = LOAD16(TYPE_B, b, b_off + i * ldb + n0 + j * 16); \
 		} else { \
 			for (int j = 0; j < WIDTH; j++) \
-				v[j] = j < cols ? LOAD(TYPE_B, b, i * ldb + j) : 0; \
+				v[j] = j < cols ? LOAD(TYPE_B, b, b_off + i * ldb + n0 + j) : 0; \
 			UNROLL for (int j = 0; j < WIDTH / 16; j++) \
 				w[j] = vload16(j, v); \
 		} \
@@ -201,8 +200,8 @@ __kernel WG1 void thin_stored(__global float *c, long c_off, long ldc, __global 
 	for (int n0 = from; n0 < end; n0 += WIDTH) {
 		int m0 = 0;
 		for (; m0 + 4 <= m; m0 += 4)
-			sums_4(c + c_off, ldc, a + a_off, lda, b + b_off, ldb, m0, n0, n, k, &f);
+			sums_4(c + c_off, ldc, a + a_off, lda, b, b_off, ldb, m0, n0, n, k, &f);
 		for (; m0 < m; m0++)
-			sums_1(c + c_off, ldc, a + a_off, lda, b + b_off, ldb, m0, n0, n, k, &f);
+			sums_1(c + c_off, ldc, a + a_off, lda, b, b_off, ldb, m0, n0, n, k, &f);
 	}
 }

@@ -81,6 +81,75 @@ const char *pm_tool_version(void)
 	return PM_VERSION;
 }
 
+/* The directory above build/bin where this program lies, if it is a checkout's; NULL otherwise. */
+static char *checkout(struct pm_err *e)
+{
+	char exe[4096];
+	struct pm_str s = {0};
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+	int up;
+
+	if (n <= 0)
+		return NULL;
+	exe[n] = 0;
+	for (up = 0; up < 3; up++) {
+		char *slash = strrchr(exe, '/');
+
+		if (!slash)
+			return NULL;
+		*slash = 0;
+	}
+	if (pm_str_printf(&s, e, "%s/kernels/common.cl", exe) < 0 || !pm_exists(s.data)) {
+		pm_str_free(&s);
+		return NULL;
+	}
+	pm_str_free(&s);
+	return pm_strdup(exe, e);
+}
+
+static char *cache_dir(struct pm_err *e)
+{
+	const char *own = getenv("PM_CACHE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+	if (own)
+		return *own ? pm_strdup(own, e) : NULL;
+	if (xdg && *xdg)
+		return pm_path(xdg, "pm", e);
+	return home && *home ? pm_path(home, ".cache/pm", e) : NULL;
+}
+
+int pm_env_get(struct pm_env *env, struct pm_err *e)
+{
+	const char *share = getenv("PM_SHARE");
+	char *top = NULL;
+
+	memset(env, 0, sizeof *env);
+	if (share && *share) {
+		env->share = pm_strdup(share, e);
+		env->kernels = pm_path(share, "kernels", e);
+	} else if ((top = checkout(e))) {
+		env->share = pm_path(top, "share", e);
+		env->kernels = pm_path(top, "kernels", e);
+	} else {
+		env->share = pm_strdup(PM_SHAREDIR, e);
+		env->kernels = pm_path(PM_SHAREDIR, "kernels", e);
+	}
+	free(top);
+	env->cache = cache_dir(e);
+	if (env->share && env->kernels)
+		return 0;
+	pm_env_free(env);
+	return -1;
+}
+
+void pm_env_free(struct pm_env *env)
+{
+	free(env->kernels);
+	free(env->share);
+	free(env->cache);
+	memset(env, 0, sizeof *env);
+}
+
 void pm_say(const struct pm_tool *t, const char *fmt, ...)
 {
 	va_list ap;

@@ -154,6 +154,8 @@ static struct pm_tensor *weight_grad(struct pm_graph *g, struct pm_tensor *w)
 {
 	if (!w->grad)
 		return pm_graph_fail(g, "weight '%s' trains, but was given no gradient", w->name);
+	if (!pm_dtype_plain(w->type))
+		return pm_graph_fail(g, "weight '%s' trains, but its values lie in blocks (%s), which have no gradient", w->name, pm_dtype(w->type)->name);
 	if (w->grad->rows != w->rows || w->grad->cols != w->cols || w->grad->type != PM_F32)
 		return pm_graph_fail(g, "the gradient of '%s' is no f32 (%lld, %lld)", w->name, (long long)w->rows, (long long)w->cols);
 	return w->grad;

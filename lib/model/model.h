@@ -35,10 +35,13 @@ struct pm_model {
 	struct pm_weight *weight;               /* one a tensor of the spec that is present */
 	size_t nweights;
 	bool bf16;                              /* what --precision came to */
+	bool exact;                             /* --precision f32 or --reference: nothing is rounded */
 	char *dir;
+	char *notice;                           /* what the user should be told of how the weights are held; NULL: nothing */
 };
 
-/* What becomes of a model's tensors: used as they are stored (mapped where the device shares memory); float32 copies that may be changed, for
+/* What becomes of a model's tensors: used as they are stored (mapped where the device shares memory), blocks too where operations
+ * take them (pm_op_takes) and else as f16, or float32 where --precision or --reference asks for that; float32 copies that may be changed, for
  * training all of them; or that memory left untouched, for a plan. Where the last two, with gradients and moments, do not fit: status 69, before
  * anything is taken. */
 enum pm_weights_use { PM_WEIGHTS_FROZEN, PM_WEIGHTS_TRAIN, PM_WEIGHTS_PLAN };

@@ -4,7 +4,11 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "base/str.h"
 #include "model/model.h"
+#include "quant/quant.h"
+
+#define AT_ONCE ((size_t)1 << 20)       /* values that are converted at a time, a multiple of every block */
 
 static int new_model(struct pm_model **out, const char *dir, struct pm_dev *dev, struct pm_err *e)
 {
@@ -30,25 +34,38 @@ static void shape_of(struct pm_weight *w, const struct pm_tensor_spec *t)
 		w->rows *= t->dim[i];
 }
 
-/* A float32 copy of its own. */
-static int copy_weight(struct pm_weight *w, const struct pm_view *v, struct pm_dev *dev, bool plan, struct pm_err *e)
+/* A copy of its own, of another type. */
+static int copy_weight(struct pm_weight *w, const struct pm_view *v, enum pm_dtype type, struct pm_dev *dev, bool plan, struct pm_err *e)
 {
-	size_t n = (size_t)(w->rows * w->cols);
-	float *f;
+	const size_t n = (size_t)(w->rows * w->cols), block = (size_t)pm_dtype(v->type)->block, bytes = pm_dtype_bytes(type, 1);
+	const size_t step = (n < AT_ONCE ? n : AT_ONCE) / block * block;
+	float *f = plan ? NULL : pm_alloc(step, sizeof *f, e);
+	void *raw = f ? pm_alloc(step, bytes, e) : NULL;
+	size_t i, k;
 	int r;
 
-	w->type = PM_F32;
-	if (pm_mem_new(&w->mem, dev, n * sizeof *f, e) < 0)
-		return -1;
-	if (plan)
-		return 0;
-	f = pm_alloc(n, sizeof *f, e);
-	if (!f)
-		return -1;
-	pm_to_f32(f, v->data, v->type, n);
-	r = pm_mem_write(w->mem, 0, f, n * sizeof *f, e);
+	w->type = type;
+	r = !plan && !raw ? -1 : pm_mem_new(&w->mem, dev, n * bytes, e);
+	for (i = 0; r == 0 && !plan && i < n; i += k) {
+		k = n - i < step ? n - i : step;
+		pm_quant_to_f32(f, v->data + pm_dtype_bytes(v->type, i), v->type, k);
+		pm_from_f32(raw, type, f, k);
+		r = pm_mem_write(w->mem, i * bytes, raw, k * bytes, e);
+	}
 	free(f);
+	free(raw);
 	return r;
+}
+
+/* The type that a tensor is held in where nothing trains it. Sums and vectors want plain floats; of values in blocks that no kernel reads
+ * f16 keeps more than bf16 does. */
+static enum pm_dtype held_as(const struct pm_model *m, const struct pm_tensor_spec *t, enum pm_dtype stored)
+{
+	const bool matrix = !strcmp(t->use, "linear") || !strcmp(t->use, "embed");
+
+	if (stored == PM_F32 || stored == PM_F16 || stored == PM_BF16 || (matrix && pm_op_takes(stored)))
+		return stored;
+	return matrix && !m->exact && !pm_dtype_plain(stored) ? PM_F16 : PM_F32;
 }
 
 /* What trains as a whole takes four float32 values a parameter: itself, its gradient and two moments. */
@@ -82,9 +99,40 @@ static int place_weight(struct pm_model *m, const struct pm_tensor_spec *t, cons
 	w->name = v->name;
 	m->nweights++;
 	if (use != PM_WEIGHTS_FROZEN)
-		return copy_weight(w, v, m->dev, use == PM_WEIGHTS_PLAN, e);
-	w->type = v->type;
+		return copy_weight(w, v, PM_F32, m->dev, use == PM_WEIGHTS_PLAN, e);
+	w->type = held_as(m, t, v->type);
+	if (w->type != v->type)
+		return copy_weight(w, v, w->type, m->dev, false, e);
 	return pm_mem_map(&w->mem, m->dev, v->data, v->bytes, e);
+}
+
+/* Says what became of tensors that are not used as they are stored, in one line. */
+static int notice_copies(struct pm_model *m, struct pm_err *e)
+{
+	const struct pm_view *v;
+	struct pm_str s = {0};
+	size_t i, n = 0;
+	double bytes = 0;
+	int t, r = 0;
+	bool seen[PM_DTYPES] = {false};
+
+	for (i = 0; i < m->nweights; i++) {
+		v = pm_spec_view(m->spec, m->weight[i].spec, m->store);
+		if (!v || pm_dtype_plain(v->type) || v->type == m->weight[i].type)
+			continue;
+		seen[v->type] = true;
+		bytes += (double)pm_mem_size(m->weight[i].mem);
+		n++;
+	}
+	for (t = 0; r == 0 && t < PM_DTYPES; t++)
+		if (seen[t])
+			r = pm_str_printf(&s, e, "%s%s", s.len ? ", " : "", pm_dtype((enum pm_dtype)t)->name);
+	if (r == 0 && n)
+		r = pm_str_printf(&s, e, ": blocks that no kernel reads; %zu tensor%s took %.1f MB as floats", n, n > 1 ? "s" : "", 1e-6 * bytes);
+	m->notice = r == 0 ? s.data : NULL;
+	if (r < 0)
+		pm_str_free(&s);
+	return r;
 }
 
 /* auto: float32 for a model that is stored in it, else what the device does best. */
@@ -123,6 +171,7 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 	if (!m->weight)
 		goto fail;
 	m->bf16 = wants_bf16(m, prec);
+	m->exact = prec == PM_PREC_F32 || pm_dev_reference(m->dev);
 	for (i = 0; i < m->spec->ntensors; i++) {
 		const struct pm_tensor_spec *t = &m->spec->tensor[i];
 		const struct pm_view *v = pm_spec_view(m->spec, t, m->store);
@@ -135,6 +184,8 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 			goto named;
 		}
 	}
+	if (use == PM_WEIGHTS_FROZEN && notice_copies(m, e) < 0)
+		goto named;
 	*out = m;
 	return 0;
 named:
@@ -225,5 +276,6 @@ void pm_model_close(struct pm_model *m)
 	pm_spec_free(m->spec);
 	pm_store_close(m->store);
 	free(m->dir);
+	free(m->notice);
 	free(m);
 }

@@ -22,7 +22,7 @@ static int run(const struct pm_node *n, struct pm_err *e)
 	k = pm_kernel(n->g->dev, "embed", cpu ? "embed_fwd_cpu" : "embed_fwd", defines, e);
 	if (!k)
 		return -1;
-	l = pm_elementwise(cpu, y->rows, y->cols, a ? 2.0 * (double)a->rows : 1, 4 + pm_dtype(w->type)->bytes);
+	l = pm_elementwise(cpu, y->rows, y->cols, a ? 2.0 * (double)a->rows : 1, 4 + (double)pm_dtype(w->type)->bytes / pm_dtype(w->type)->block);
 	if (cpu)
 		return PM_LAUNCH(k, l, e, PM_MEM(y->mem), PM_MEM(w->mem), PM_MEM(ids->mem), PM_I64(w->off), PM_I64(w->rows), PM_I64(w->cols),
 			PM_F32(at->scale));
@@ -148,8 +148,8 @@ struct pm_tensor *pm_embed(struct pm_graph *g, struct pm_tensor *ids, struct pm_
 		return NULL;
 	if (ids->type != PM_I32 || ids->cols != 1 || !pm_is_dense(ids) || ids->off)
 		return pm_graph_fail(g, "embed: ids are no i32 (T, 1)");
-	if ((w->type != PM_F32 && w->type != PM_F16 && w->type != PM_BF16) || !pm_is_dense(w))
-		return pm_graph_fail(g, "embed: '%s' is no dense table of f32, f16 or bf16", w->name);
+	if (!pm_op_takes(w->type) || !pm_is_dense(w))
+		return pm_graph_fail(g, "embed: '%s' is no dense table of a type that weights have", w->name);
 	if (!a != !b || (a && (a->type != PM_F32 || b->type != PM_F32 || a->cols != w->rows || b->rows != w->cols || a->rows != b->cols ||
 	    !pm_is_dense(a) || !pm_is_dense(b) || a->off || b->off)))
 		return pm_graph_fail(g, "embed: the adapter of '%s' (%lld, %lld) wants A (r, %lld) and B (%lld, r) in f32", w->name,

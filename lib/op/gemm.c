@@ -126,7 +126,8 @@ static double operations(const struct pm_gemm *p, const struct piece *c)
 
 static double bytes_moved(const struct pm_gemm *p, const struct piece *c)
 {
-	double b = (double)p->n * (double)c->k * (double)pm_dtype_bytes(p->b.type, 1);
+	const struct pm_dtype_info *t = pm_dtype(p->b.type);
+	double b = (double)p->n * (double)c->k * t->bytes / t->block;
 
 	return b + 4.0 * (double)c->rows * ((double)c->k + (double)p->n * (p->acc || c->k0 ? 2 : 1));
 }
@@ -186,6 +187,18 @@ static int run_piece(struct pm_dev *d, const struct pm_gemm *p, const struct kin
 		PM_MEM(p->b.mem), PM_I64(b_off), PM_I64(p->b.ld), PM_I32(c->rows), PM_I32(p->n), PM_I32(c->k), PM_I32(c->period),
 		PM_I32(panels), PM_I32(p->acc || c->k0 > 0), PM_MEM(p->live.mem), PM_I64(live), PM_I32(p->finish && c->k0 + c->k == p->k),
 		FINISH(p), PM_I64(p->add.off + c->m0 * p->add.ld), PM_I64(p->add.ld));
+}
+
+bool pm_op_takes(enum pm_dtype t)
+{
+	static const enum pm_dtype taken[] = {PM_F32, PM_F16, PM_BF16, PM_Q4_0, PM_Q4_1, PM_Q5_0, PM_Q5_1, PM_Q8_0, PM_Q2_K, PM_Q3_K, PM_Q4_K,
+		PM_Q5_K, PM_Q6_K, PM_IQ4_NL, PM_IQ4_XS, PM_MXFP4};
+	size_t i;
+
+	for (i = 0; i < sizeof taken / sizeof *taken; i++)
+		if (taken[i] == t)
+			return true;
+	return false;
 }
 
 int pm_gemm(struct pm_dev *d, const struct pm_gemm *p, struct pm_mem *scratch, size_t at, struct pm_err *e)

@@ -12,6 +12,7 @@
 #include "base/dtype.h"
 #include "dev/dev.h"
 #include "graph/graph.h"
+#include "op/op.h"
 
 /* A matrix in memory: element (r, c) at off + r·ld + c. */
 struct pm_mat {
@@ -25,8 +26,16 @@ static inline struct pm_mat pm_mat(const struct pm_tensor *t)
 	return (struct pm_mat){t->mem, t->type, t->off, t->ld};
 }
 
-/* Whether a product takes operands of t's type as weights. */
+/* Whether a product takes t as weights: rows are whole blocks, also those of a view. */
 static inline bool pm_is_weight(const struct pm_tensor *t)
+{
+	const int64_t block = pm_dtype(t->type)->block;
+
+	return pm_op_takes(t->type) && t->ld % block == 0 && t->off % block == 0;
+}
+
+/* As pm_is_weight, one by one: biases, what is summed over. */
+static inline bool pm_is_plain_weight(const struct pm_tensor *t)
 {
 	return t->type == PM_F32 || t->type == PM_F16 || t->type == PM_BF16;
 }

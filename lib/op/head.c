@@ -398,7 +398,7 @@ struct pm_tensor *pm_nll(struct pm_graph *g, struct pm_tensor *x, struct pm_tens
 			(long long)w->cols, (long long)x->rows, (long long)x->cols);
 	if (target->type != PM_I32 || target->rows != x->rows || target->cols != 1)
 		return pm_graph_fail(g, "head: the targets are no i32 (%lld, 1)", (long long)x->rows);
-	if (b && (!pm_is_weight(b) || b->rows != 1 || b->cols != vocab))
+	if (b && (!pm_is_plain_weight(b) || b->rows != 1 || b->cols != vocab))
 		return pm_graph_fail(g, "head: the bias does not fit %lld tokens", (long long)vocab);
 	if (!la != !lb || o->lora.dropout > 0 || (la && (la->type != PM_F32 || lb->type != PM_F32 || la->cols != x->cols ||
 		lb->rows != vocab || lb->cols != la->rows)))

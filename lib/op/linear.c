@@ -383,9 +383,11 @@ static const char *misfit(struct pm_tensor *const *in, int64_t out, const struct
 
 	if (x->type != PM_F32)
 		return "x is no f32";
+	if (!pm_op_takes(w->type))
+		return "the weight's type is not known here";
 	if (!pm_is_weight(w) || (at->transposed ? w->rows : w->cols) != x->cols)
 		return "the weight does not fit x";
-	if (in[BIAS] && (!pm_is_weight(in[BIAS]) || !shape(in[BIAS], 1, out)))
+	if (in[BIAS] && (!pm_is_plain_weight(in[BIAS]) || !shape(in[BIAS], 1, out)))
 		return "the bias does not fit";
 	if (in[ADD] && (in[ADD]->type != PM_F32 || !shape(in[ADD], x->rows, out)))
 		return "what is to be added does not fit";

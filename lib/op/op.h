@@ -1,5 +1,6 @@
 /* op.h: the operations. Each has a constructor here, and its host side, its kernels and its test in files of its name
- * (lib/op/X.c, kernels/X.cl, tests/op/X.c). All activations are float32; weights and KV caches may be f32, f16 or bf16.
+ * (lib/op/X.c, kernels/X.cl, tests/op/X.c). All activations are float32; KV caches and vectors (norms, biases) may be f32, f16 or bf16,
+ * matrices that are weights of any type that pm_op_takes, straight from a mapped file. Blocks have no gradient of their own.
  * T is the number of rows (tokens). Every operation has portable kernels, which are the reference (device opened with
  * `reference`), and may have variants for kinds of devices.
  *
@@ -9,6 +10,10 @@
 #define PM_OP_OP_H
 
 #include "graph/graph.h"
+
+/* Whether a matrix of this type can be a weight (of embed, linear and head): f32, f16, bf16, and the block types that kernels/quant.cl
+ * reads: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4. */
+bool pm_op_takes(enum pm_dtype t);
 
 /* ---- embed.c: rows of a table ---- */
 

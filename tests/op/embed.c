@@ -16,6 +16,20 @@ static const struct row rows[] = {
 	{{"f32 adapter 24 of 11x31 rank 3", .T = 24, .period = 8}, PM_F32, 11, 31, 3, 1.5, 0.5},
 	{{"f32 adapter 14 of 11x50 rank 11", .T = 14, .period = 7}, PM_F32, 11, 50, 11, 1, 0.7},
 	{{"bf16 adapter 13 of 11x64 rank 16", .T = 13}, PM_BF16, 11, 64, 16, 1, 2},
+	{{"q4_0 9 of 20x512", .T = 9}, PM_Q4_0, 20, 512, 0, 2, 0},
+	{{"q4_1 9 of 20x512", .T = 9}, PM_Q4_1, 20, 512, 0, 2, 0},
+	{{"q5_0 9 of 20x512", .T = 9}, PM_Q5_0, 20, 512, 0, 2, 0},
+	{{"q5_1 9 of 20x512", .T = 9}, PM_Q5_1, 20, 512, 0, 2, 0},
+	{{"q8_0 9 of 20x512", .T = 9}, PM_Q8_0, 20, 512, 0, 2, 0},
+	{{"iq4_nl 9 of 20x512", .T = 9}, PM_IQ4_NL, 20, 512, 0, 2, 0},
+	{{"mxfp4 9 of 20x512", .T = 9}, PM_MXFP4, 20, 512, 0, 2, 0},
+	{{"q2_k 9 of 20x512", .T = 9}, PM_Q2_K, 20, 512, 0, 2, 0},
+	{{"q3_k 9 of 20x512", .T = 9}, PM_Q3_K, 20, 512, 0, 2, 0},
+	{{"q4_k 9 of 20x512", .T = 9}, PM_Q4_K, 20, 512, 0, 2, 0},
+	{{"q5_k 9 of 20x512", .T = 9}, PM_Q5_K, 20, 512, 0, 2, 0},
+	{{"q6_k 9 of 20x512", .T = 9}, PM_Q6_K, 20, 512, 0, 2, 0},
+	{{"iq4_xs 9 of 20x512", .T = 9}, PM_IQ4_XS, 20, 512, 0, 2, 0},
+	{{"q5_0 7 of 20x96 rank 3", .T = 7}, PM_Q5_0, 20, 96, 3, 1.5, 0.5},
 	{{"bf16 2048 of 32000x2048", .T = 2048, .speed = true}, PM_BF16, 32000, 2048, 0, 1, 0},
 	{{"f32 2048 of 32000x2048", .T = 2048, .speed = true}, PM_F32, 32000, 2048, 0, 1, 0},
 	{{"f32 2048 of 32000x2048 rank 16", .T = 2048, .speed = true}, PM_F32, 32000, 2048, 16, 1, 1},
@@ -62,7 +76,7 @@ static void cost(const void *row, double *flops, double *bytes, double *back)
 	const struct row *r = row;
 
 	*flops = (1 + 2.0 * (double)r->rank) * (double)(r->c.T * r->cols);
-	*bytes = (4.0 + pm_dtype(r->type)->bytes) * (double)(r->c.T * r->cols);
+	*bytes = (4.0 + (double)pm_dtype(r->type)->bytes / pm_dtype(r->type)->block) * (double)(r->c.T * r->cols);
 	*back = r->rank ? 2 : 1.5;
 }
 

@@ -41,7 +41,7 @@ enum {
 
 struct op_in {
 	const char *name;
-	enum pm_dtype type;             /* f32, f16, bf16, i32 */
+	enum pm_dtype type;             /* f32, f16, bf16, i32; block types (weights without a gradient) */
 	int64_t rows, cols;             /* with OP_ROWS: rows in proportion to ctx->T */
 	unsigned flags;
 	double mean, scale;             /* normal deviates; scale 0 means 1 */

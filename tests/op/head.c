@@ -18,6 +18,8 @@ struct row {
 #define F16 .type = PM_F16, .frozen = true
 #define BF16 .type = PM_BF16, .frozen = true
 
+#define BLOCKS(t) .type = (t), .frozen = true
+
 static const struct row rows[] = {
 	{{"1x1x2", .T = 1}, .dim = 1, .vocab = 2},
 	{{"31x33x65", .T = 31}, .dim = 33, .vocab = 65},
@@ -30,6 +32,9 @@ static const struct row rows[] = {
 	{{"34x64x1200 rounded to bf16", .T = 34, .period = 17, .bf16 = true}, .dim = 64, .vocab = 1200, .slice = 1},
 	{{"1x33x1000 logits, thin", .T = 1, .thin = true}, .dim = 33, .vocab = 1000, BF16, .logits = true, .cap = 1.5},
 	{{"7x31x130 logits", .T = 7, .period = 1}, .dim = 31, .vocab = 130, .logits = true, .bias = true, .scale = 0.25, .cap = 4, .frozen = true},
+	{{"20x256x1100 q4_k slices, LoRA", .T = 20, .period = 5}, .dim = 256, .vocab = 1100, BLOCKS(PM_Q4_K), .slice = 1, .rank = 2, .s = 1},
+	{{"34x64x1200 q8_0 rounded to bf16", .T = 34, .period = 17, .bf16 = true}, .dim = 64, .vocab = 1200, BLOCKS(PM_Q8_0), .slice = 1, .bias = true},
+	{{"7x512x300 q6_k logits, thin", .T = 7, .thin = true}, .dim = 512, .vocab = 300, BLOCKS(PM_Q6_K), .logits = true, .cap = 1.5},
 	{{"512x1024x32000", .T = 512, .speed = true}, .dim = 1024, .vocab = 32000, BF16},
 	{{"512x1024x32000 trained", .T = 512, .speed = true}, .dim = 1024, .vocab = 32000},
 	{{"512x1024x32000 rounded to bf16", .T = 512, .bf16 = true, .speed = true}, .dim = 1024, .vocab = 32000, BF16},
@@ -57,7 +62,7 @@ static void build(struct op_ctx *c, const void *row)
 	x = op_input(c, &(struct op_in){.name = "x", .rows = c->T, .cols = r->dim, .flags = OP_ROWS | x_grad | r->flags});
 	w = op_input(c, &(struct op_in){.name = "W", .type = r->type, .rows = r->transposed ? r->dim : r->vocab,
 		.cols = r->transposed ? r->vocab : r->dim, .flags = grad & x_grad, .scale = 2 / sqrt((double)r->dim)});
-	b = r->bias ? op_input(c, &(struct op_in){.name = "b", .type = r->type, .rows = 1, .cols = r->vocab, .flags = grad & x_grad}) : op_none(c);
+	b = r->bias ? op_input(c, &(struct op_in){.name = "b", .type = pm_dtype_plain(r->type) ? r->type : PM_F32, .rows = 1, .cols = r->vocab, .flags = grad & x_grad}) : op_none(c);
 	t = op_input(c, &(struct op_in){.name = "target", .type = PM_I32, .rows = c->T, .cols = 1, .flags = OP_ROWS, .fill = fill_targets});
 	if (r->rank) {
 		o.lora.s = (float)r->s;

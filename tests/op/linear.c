@@ -17,7 +17,15 @@ struct row {
 
 #define F16 .type = PM_F16, .frozen = true
 #define BF16 .type = PM_BF16, .frozen = true
+#define BLOCKS(t) .type = (t), .frozen = true
 #define ALL .bias = true, .add = true, .scale = 0.5, .rank = 3, .s = 2
+
+/* A block type: in tiles, rounded to bf16, of few rows; what it adds up to over one block and over several. */
+#define OF_TYPE(name, t) \
+	{{"33x256x70 " name, .T = 33, .period = 11}, 256, 70, BLOCKS(t), ALL}, \
+	{{"20x768x49 " name " rounded", .T = 20, .bf16 = true}, 768, 49, BLOCKS(t)}, \
+	{{"1x512x1 " name " thin", .T = 1, .thin = true}, 512, 1, BLOCKS(t)}, \
+	{{"7x768x131 " name " thin", .T = 7, .period = 1, .thin = true}, 768, 131, BLOCKS(t), ALL, .flags = OP_VIEW}
 
 static const struct row rows[] = {
 	{{"1x1x1", .T = 1}, .in = 1, .out = 1},
@@ -48,6 +56,22 @@ static const struct row rows[] = {
 	{{"21x100x77 thin bf16", .T = 21, .period = 7, .thin = true}, 100, 77, BF16, ALL},
 	{{"5x100x129 thin transposed", .T = 5, .period = 1, .thin = true}, 100, 129, .transposed = true, ALL},
 	{{"3x31x70 thin bf16 transposed", .T = 3, .thin = true}, 31, 70, BF16, .transposed = true},
+	{{"31x70x288 q8_0 transposed", .T = 31}, 70, 288, BLOCKS(PM_Q8_0), ALL, .transposed = true},
+	{{"3x31x256 q6_k thin transposed", .T = 3, .thin = true}, 31, 256, BLOCKS(PM_Q6_K), .transposed = true},
+	{{"10x32x30 iq4_nl, dropout", .T = 10}, 32, 30, BLOCKS(PM_IQ4_NL), ALL, .dropout = 0.5, .flags = OP_VIEW},
+	OF_TYPE("q4_0", PM_Q4_0),
+	OF_TYPE("q4_1", PM_Q4_1),
+	OF_TYPE("q5_0", PM_Q5_0),
+	OF_TYPE("q5_1", PM_Q5_1),
+	OF_TYPE("q8_0", PM_Q8_0),
+	OF_TYPE("iq4_nl", PM_IQ4_NL),
+	OF_TYPE("mxfp4", PM_MXFP4),
+	OF_TYPE("q2_k", PM_Q2_K),
+	OF_TYPE("q3_k", PM_Q3_K),
+	OF_TYPE("q4_k", PM_Q4_K),
+	OF_TYPE("q5_k", PM_Q5_K),
+	OF_TYPE("q6_k", PM_Q6_K),
+	OF_TYPE("iq4_xs", PM_IQ4_XS),
 	{{"512x2048x2048", .T = 512, .speed = true}, .in = 2048, .out = 2048},
 	{{"512x2048x2048 bf16 weights, LoRA 16", .T = 512, .speed = true}, 2048, 2048, BF16, .rank = 16, .s = 2},
 	{{"512x2048x2048 bf16", .T = 512, .bf16 = true, .speed = true}, 2048, 2048, BF16},
@@ -79,7 +103,7 @@ static void build(struct op_ctx *c, const void *row)
 
 	x = op_input(c, &(struct op_in){.name = "x", .rows = c->T, .cols = r->in, .flags = OP_ROWS | OP_GRAD | r->flags});
 	w = op_input(c, &(struct op_in){.name = "W", .type = r->type, .rows = w_rows, .cols = w_cols, .flags = grad, .scale = size});
-	b = r->bias ? op_input(c, &(struct op_in){.name = "b", .type = r->type, .rows = 1, .cols = r->out, .flags = grad}) : op_none(c);
+	b = r->bias ? op_input(c, &(struct op_in){.name = "b", .type = pm_dtype_plain(r->type) ? r->type : PM_F32, .rows = 1, .cols = r->out, .flags = grad}) : op_none(c);
 	if (r->add)
 		o.add = op_input(c, &(struct op_in){.name = "add", .rows = c->T, .cols = r->out, .flags = OP_ROWS | OP_GRAD | r->flags});
 	else

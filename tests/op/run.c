@@ -29,6 +29,8 @@ static int make_values(struct op_data *d, int k, struct pm_err *e)
 	in->v = pm_alloc((size_t)n, sizeof *in->v, e);
 	if (!in->v)
 		return -1;
+	if (!pm_dtype_plain(in->d.type))
+		return op_random_blocks(&in->blocks, in->v, in->d.type, n, in->d.scale != 0 ? in->d.scale : 1, d->seed + (uint64_t)k, e);
 	if (in->d.fill)
 		in->d.fill(in->v, in->d.rows, in->d.cols, d->row);
 	else
@@ -62,6 +64,10 @@ static void fill_host(struct op_run *r, int k, void *host)
 	int64_t left = d->flags & OP_VIEW ? PAD_LEFT : 0, wide = r->in[k].wide, i, j;
 	int64_t from = is_rows(d) ? r->part * r->in[k].rows : 0, shift = d->of ? d->of / (r->how.parts > 1 ? r->how.parts : 1) * r->part : from;
 
+	if (r->data->in[k].blocks) {
+		memcpy(host, r->data->in[k].blocks, pm_dtype_bytes(d->type, (uint64_t)(d->rows * d->cols)));
+		return;
+	}
 	for (i = 0; i < r->in[k].rows; i++)
 		for (j = 0; j < wide; j++) {
 			double v = NAN;
@@ -104,11 +110,12 @@ static double upstream(const struct op_run *r, int k, int64_t i)
 
 /* ---- what a test's build calls ---- */
 
-/* Memory of input k: weights lie where a file might have put them, at any multiple of their element. */
+/* Memory of input k: weights lie where a file might have put them, at any multiple of their element, blocks at an odd address. */
 static int leaf_memory(struct op_run *r, int k)
 {
 	const struct op_in *d = &r->data->in[k].d;
-	size_t one = pm_dtype_bytes(d->type, 1), bytes = (size_t)(r->in[k].rows * r->in[k].wide) * one;
+	size_t one = pm_dtype_plain(d->type) ? pm_dtype_bytes(d->type, 1) : 1;
+	size_t bytes = pm_dtype_bytes(d->type, (uint64_t)(r->in[k].rows * r->in[k].wide));
 	char *at;
 
 	r->in[k].host = pm_alloc(bytes + 256, 1, &r->err);
@@ -357,8 +364,10 @@ void op_data_free(struct op_data *d)
 {
 	int k;
 
-	for (k = 0; k < MAX_IN; k++)
+	for (k = 0; k < MAX_IN; k++) {
 		free(d->in[k].v);
+		free(d->in[k].blocks);
+	}
 	for (k = 0; k < MAX_OUT; k++)
 		free(d->out[k].dy);
 }

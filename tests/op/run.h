@@ -20,6 +20,7 @@ struct op_data {
 		struct op_in d;
 		bool none;
 		double *v;                      /* (rows, cols) as rounded to the type */
+		unsigned char *blocks;          /* of a block type: the bytes they were read from */
 	} in[MAX_IN];
 	struct op_data_out {
 		int64_t rows, cols;
@@ -29,6 +30,10 @@ struct op_data {
 		double *dy;                     /* the upstream gradient; NULL: none */
 	} out[MAX_OUT];
 };
+
+/* blocks.c: random blocks of n values of a type that is not plain, and the values, whose mean square is about scale². The caller frees
+ * *blocks. */
+int op_random_blocks(unsigned char **blocks, double *v, enum pm_dtype type, int64_t n, double scale, uint64_t seed, struct pm_err *e);
 
 /* How to run. */
 struct op_how {

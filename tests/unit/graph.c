@@ -504,6 +504,15 @@ static void failures(void)
 	pm_graph_free(g);
 
 	pm_graph_new(&g, DEV, &e);
+	x = pm_tensor_of(g, PM_T_WEIGHT, PM_Q8_0, 1, 32, mem, "w");
+	x->trains = true;
+	x->grad = pm_tensor_of(g, PM_T_STATE, PM_F32, 1, 32, mem, "dw");
+	y = apply(g, &op_sum, x, NULL, 1, 0, "output");
+	pm_grad_seed(y, pm_tensor(g, PM_T_INPUT, PM_F32, 1, 32, "dy"));
+	check(pm_grad(g, false, &e) < 0 && strstr(e.text, "'w' trains, but its values lie in blocks (q8_0)"), "a weight in blocks: %s", e.text);
+	pm_graph_free(g);
+
+	pm_graph_new(&g, DEV, &e);
 	x = pm_tensor_of(g, PM_T_WEIGHT, PM_F32, 4, 7, mem, "w");
 	y = apply(g, &op_sum, x, NULL, 1, 0, "output");
 	check(pm_plan_new(&plan, g, &e) == 0 && pm_plan_alloc(plan, NULL, &e) < 0 && strstr(e.text, "112 bytes wanted"), "memory too small: %s", e.text);
