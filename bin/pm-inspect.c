@@ -83,6 +83,13 @@ static json_t *tensor_list(const struct pm_store *store)
 	return list;
 }
 
+static uint64_t elements(const struct pm_view *v)
+{
+	const struct pm_dtype_info *t = pm_dtype(v->type);
+
+	return v->bytes / (uint64_t)t->bytes * (uint64_t)t->block;
+}
+
 static void add_store(json_t *o, const struct pm_store *store, const struct pm_spec *s)
 {
 	const char *const *names;
@@ -93,7 +100,7 @@ static void add_store(json_t *o, const struct pm_store *store, const struct pm_s
 	for (i = 0; i < n; i++)
 		json_array_append_new(files, json_string(names[i]));
 	for (i = 0; !s && i < pm_store_count(store); i++)
-		count += pm_store_at(store, i)->bytes / (uint64_t)pm_dtype(pm_store_at(store, i)->type)->bytes;
+		count += elements(pm_store_at(store, i));
 	if (!s)
 		json_object_set_new(o, "parameters", number(count));
 	json_object_set_new(o, "types", types(store, s, &bytes));
@@ -196,15 +203,29 @@ static int gather_model(json_t *o, const char *path, const struct pm_env *env, b
 	return r;
 }
 
+/* What a GGUF file says of itself, without its long lists (pm-gguf dump shows all). */
+static int add_keys(json_t *o, const struct pm_gguf *g, struct pm_err *e)
+{
+	json_t *keys = pm_gguf_json(g, 64, e);
+
+	return keys ? json_object_set_new(o, "metadata", keys) : -1;
+}
+
 static int gather_file(json_t *o, const char *path, struct pm_err *e)
 {
 	struct pm_store *store;
 	struct pm_safetensors *f;
+	bool gguf;
+	int r;
 
 	if (pm_store_open(&store, path, e) < 0)
 		return -1;
 	add_store(o, store, NULL);
+	gguf = pm_store_gguf(store) != NULL;
+	r = gguf ? add_keys(o, pm_store_gguf(store), e) : 0;
 	pm_store_close(store);
+	if (gguf)
+		return r;
 	if (pm_safetensors_open(&f, path, e) < 0)
 		return -1;
 	if (pm_safetensors_metadata(f))
@@ -426,7 +447,10 @@ static void print_text(const json_t *o)
 		fputs("  ", stdout);
 		print_name(key);
 		printf("%*s", strlen(key) < 12 ? 13 - (int)strlen(key) : 1, "");
-		print_name(json_string_value(v));
+		if (json_is_string(v) && json_string_length(v) > 100)
+			printf("%zu bytes", json_string_length(v));
+		else
+			print_value(v);
 		putchar('\n');
 	}
 }

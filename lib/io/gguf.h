@@ -35,11 +35,18 @@ struct pm_gguf_key {
 	size_t bytes;
 };
 
+/* "u8", "str", "array" …; −1 where a name is none of a type; bytes of a number or a truth value, 0 of others. */
+const char *pm_gguf_type_name(enum pm_gguf_type t);
+int pm_gguf_type_by_name(const char *name);
+size_t pm_gguf_size(enum pm_gguf_type t);
+
 /* One file, of a split model too (pm_store_open joins the parts). */
 int pm_gguf_open(struct pm_gguf **out, const char *path, struct pm_err *e);
 void pm_gguf_close(struct pm_gguf *g);
 uint32_t pm_gguf_version(const struct pm_gguf *g);
 uint64_t pm_gguf_alignment(const struct pm_gguf *g);
+size_t pm_gguf_file_size(const struct pm_gguf *g);
+size_t pm_gguf_offset(const struct pm_gguf *g, const struct pm_view *v);                       /* of a tensor's bytes, from the file's start */
 
 size_t pm_gguf_keys(const struct pm_gguf *g);
 const struct pm_gguf_key *pm_gguf_key_at(const struct pm_gguf *g, size_t i);                    /* in the file's order */
@@ -50,6 +57,7 @@ const struct pm_gguf_key *pm_gguf_key(const struct pm_gguf *g, const char *name)
 int pm_gguf_int(int64_t *out, const struct pm_gguf_key *k, uint64_t i, struct pm_err *e);
 int pm_gguf_real(double *out, const struct pm_gguf_key *k, uint64_t i, struct pm_err *e);
 int pm_gguf_bool(bool *out, const struct pm_gguf_key *k, uint64_t i, struct pm_err *e);
+int pm_gguf_string(const char **out, size_t *n, const struct pm_gguf_key *k, struct pm_err *e);
 /* All strings of an array (or the one of a plain string) in one pass: fn gets each. */
 int pm_gguf_strings(const struct pm_gguf_key *k, int (*fn)(void *arg, uint64_t i, const char *s, size_t n, struct pm_err *e), void *arg, struct pm_err *e);
 
@@ -57,13 +65,14 @@ int pm_gguf_strings(const struct pm_gguf_key *k, int (*fn)(void *arg, uint64_t i
  * most 0: none is. NULL: out of memory. */
 json_t *pm_gguf_value(const struct pm_gguf_key *k, struct pm_err *e);
 json_t *pm_gguf_json(const struct pm_gguf *g, uint64_t most, struct pm_err *e);
+json_t *pm_gguf_text(const char *s, size_t n);                  /* a string of a file as JSON, in the same way; NULL: out of memory */
 
 size_t pm_gguf_count(const struct pm_gguf *g);                                                  /* tensors */
 const struct pm_view *pm_gguf_at(const struct pm_gguf *g, size_t i);                            /* in the file's order; dimensions outermost first */
 const struct pm_view *pm_gguf_find(const struct pm_gguf *g, const char *name);                  /* NULL: absent */
 
 /* Writing, version 3: keys, then the tensors in the order of the file, then their bytes in that order; renamed into place at the end. Key names
- * and tensor names are unique, a key general.alignment is written first where alignment is not 32 (0: 32). */
+ * and tensor names are unique, a key general.alignment is written first where alignment is not 32 (0: 32) and the caller does not put it. */
 struct pm_gguf_writer;
 
 int pm_gguf_begin(struct pm_gguf_writer **out, const char *path, uint64_t alignment, struct pm_err *e);

@@ -11,6 +11,7 @@
 #define FUZZ(parse)     /* the targets' parsers without libFuzzer's entry */
 #include "tests/fuzz/chat.c"
 #include "tests/fuzz/generation.c"
+#include "tests/fuzz/gguf.c"
 #include "tests/fuzz/json.c"
 #include "tests/fuzz/peft.c"
 #include "tests/fuzz/records.c"
@@ -32,7 +33,7 @@ static const struct parser {
 	const char *name;
 	int (*parse)(const uint8_t *data, size_t size, struct pm_err *e);
 } parsers[] = {
-	{"chat", parse_chat}, {"generation", parse_generation}, {"json", parse_json}, {"peft", parse_peft}, {"records", parse_records},
+	{"chat", parse_chat}, {"generation", parse_generation}, {"gguf", parse_gguf}, {"json", parse_json}, {"peft", parse_peft}, {"records", parse_records},
 	{"safetensors", parse_safetensors}, {"spec", parse_spec}, {"store", parse_store}, {"tokenizer", parse_tokenizer},
 	{"tokens", parse_tokens},
 };
@@ -133,6 +134,22 @@ static void many_numbers(const char *parser, const char *what, const char *head,
 	pm_str_free(&s);
 }
 
+/* 100 MB of empty strings; the first has a byte, so that the last ends too early. */
+static void empty_strings(void)
+{
+	static const char head[] = "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0x\x9\0\0\0\x8\0\0";
+	const size_t n = (size_t)100 << 20, count = (n - 49) / 8;
+	struct pm_err e;
+	char *s = pm_alloc(n, 1, &e);
+
+	must(s != NULL);
+	memcpy(s, head, sizeof head);
+	memcpy(s + 41, (unsigned char[]){count & 255, count >> 8 & 255, count >> 16 & 255, count >> 24 & 255}, 4);
+	s[49] = 1;
+	refused(called("gguf"), "a list of 100 MB of strings that ends too early", s, n, 2, 200);
+	free(s);
+}
+
 static void large(void)
 {
 	const size_t mb = 1 << 20;
@@ -148,6 +165,7 @@ static void large(void)
 	repeated("tokens ", "a header of 10 MB", "{\"pm\":\"", 'x', 10 * mb, "\"}\n", 5, 200);
 	repeated("spec ", "a model_type of 10 MB", "{\"model_type\":\"", 'x', 10 * mb, "\"}", 5, 200);
 	repeated("peft ", "a regular expression of 10 MB", "{\"peft_type\":\"LORA\",\"target_modules\":\"", '(', 10 * mb, "\"}", 5, 300);
+	empty_strings();
 	many_numbers("generation", "a million end tokens", "{\"eos_token_id\":[", 1000000, "]}");
 	many_numbers("peft", "a million layers to transform", "{\"peft_type\":\"LORA\",\"target_modules\":[\"x\"],\"layers_to_transform\":[", 1000000, "]}");
 	many_numbers("spec", "a million names of layers", "{\"model_type\":\"llama\",\"layer_types\":[", 1000000, "]}");
