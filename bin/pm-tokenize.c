@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "bin/tokenize.h"
 #include "cli/tool.h"
 #include "io/tokens.h"
 #include "text/records.h"
@@ -15,6 +16,7 @@ static struct {
 	const char *model, *format, *map, *template, *train_on, *on_bad, *output;
 	bool decode, json, show_mask, parse_special, special, skip_special, eos, paragraphs, quiet, verbose;
 } a = {.special = true};
+static struct train_args train_args;
 
 static struct pm_opt opts[] = {
 	PM_OPT_MODEL(&a.model),
@@ -36,6 +38,7 @@ static struct pm_opt opts[] = {
 	{.name = "decode", .kind = PM_OPT_FLAG, .to = &a.decode, .help = "tokens to text"},
 	{.name = "skip-special", .kind = PM_OPT_FLAG, .to = &a.skip_special, .help = "leave special tokens out of the decoded text"},
 	{.name = "show-mask", .kind = PM_OPT_FLAG, .to = &a.show_mask, .help = "show which tokens are trained, by colour or in a table"},
+	TRAIN_OPTS(&train_args),
 	PM_OPT_OUTPUT(&a.output, "where the result goes [standard output]"),
 	PM_OPT_JSON(&a.json, "write JSON lines"),
 	PM_OPT_QUIET(&a.quiet),
@@ -465,7 +468,9 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	int n = argc > 1 ? argc - 1 : 1, r;
 	struct job j = {.tool = t};
 
-	if (check_options(t, e) < 0)
+	if (train_args.model)
+		return train_vocabulary(t, &train_args, &(struct train_input){paths, (size_t)n, a.format, a.map, a.on_bad, a.output, a.quiet, a.verbose}, e);
+	if (check_options(t, e) < 0 || train_refuse(t, e) < 0)
 		return -1;
 	r = a.decode ? decode(&j, (size_t)n, paths, e) : encode(&j, n, paths, e);
 	pm_format_free(j.format);

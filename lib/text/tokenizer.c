@@ -436,6 +436,26 @@ int pm_tokenizer_encode_pair(const struct pm_tokenizer *ct, const char *a, size_
 	return r;
 }
 
+int pm_tokens_pieces(const struct pm_tokenizer *ct, const char *text, size_t n, struct pm_sink *to, struct pm_err *e)
+{
+	struct pm_tokenizer *t = (struct pm_tokenizer *)ct;
+	struct pm_view all = {text, n, NULL, 0}, part_of, v;
+	struct pm_worker *w = take(t, e);
+	size_t end;
+	int r = w ? 0 : -1;
+
+	for (size_t i = 0; r == 0 && i < n; i = end) {
+		end = t->lines ? lines(&all, i) : n;
+		part_of = pm_view_part(&all, i, end);
+		r = pm_normalize(&t->normalizers, 0, &part_of, &v, w, e);
+		if (r == 0 && v.n)
+			r = pm_pretokenize(&t->pretokenizers, 0, &v, to, w, e);
+	}
+	if (w)
+		give_back(t, w);
+	return r;
+}
+
 /* Questions */
 
 size_t pm_tokenizer_vocab(const struct pm_tokenizer *t)

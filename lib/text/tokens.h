@@ -3,10 +3,14 @@
 #define PM_TEXT_TOKENS_H
 
 #include "text/decoder.h"
+#include "text/part.h"
 #include "text/tokenizer.h"
 
 /* name stands in errors. */
 int pm_tokens_read(struct pm_tokenizer **out, const char *json, size_t n, const char *name, struct pm_err *e);
+
+/* The pieces that the model would see of a valid text without added tokens, one after the other to `to`. */
+int pm_tokens_pieces(const struct pm_tokenizer *t, const char *text, size_t n, struct pm_sink *to, struct pm_err *e);
 
 const struct pm_decoders *pm_tokens_decoders(const struct pm_tokenizer *t);
 
