@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "bin/names.h"
 #include "cli/opt.h"
 #include "cli/tool.h"
 #include "dev/dev.h"
@@ -44,8 +45,9 @@ static inline void say_weights(const struct pm_tool *t, const struct pm_model *m
 		pm_say(t, "%s", m->notice);
 }
 
-/* -a DIR or -a DIR=W, as often as given; none gives NULL. A directory whose name ends in "=number" can be given as DIR=number=1. */
-static inline int open_adapters(struct pm_adapters **out, const struct pm_model *m, const struct pm_opt_list *l, struct pm_err *e)
+/* -a DIR or -a DIR=W (or a name in the cache), as often as given; none gives NULL. A directory whose name ends in "=number" can be given as DIR=number=1. */
+static inline int open_adapters(struct pm_adapters **out, const struct pm_model *m, const struct pm_opt_list *l, struct pm_env *env,
+	struct pm_err *e)
 {
 	double *w = pm_alloc(l->n, sizeof *w, e);
 	const char **dir = pm_alloc(l->n, sizeof *dir, e);
@@ -62,13 +64,11 @@ static inline int open_adapters(struct pm_adapters **out, const struct pm_model 
 			w[i] = 1;
 			eq = NULL;
 		}
-		dir[i] = pm_strndup(l->v[i], eq ? (size_t)(eq - l->v[i]) : strlen(l->v[i]), e);
-		r = dir[i] ? 0 : -1;
+		dir[i] = pm_arena_printf(&env->names, e, "%.*s", eq ? (int)(eq - l->v[i]) : (int)strlen(l->v[i]), l->v[i]);
+		r = dir[i] ? local_name(&dir[i], env, e) : -1;
 	}
 	if (r == 0 && l->n)
 		r = pm_adapters_open(out, m, l->n, dir, w, e);
-	for (i = 0; dir && i < l->n; i++)
-		free((char *)(size_t)dir[i]);
 	free(dir);
 	free(w);
 	return r;

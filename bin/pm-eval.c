@@ -140,13 +140,15 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = pm_env_get(&r.env, e);
 	if (s == 0)
+		s = local_name(&a.model, &r.env, e);
+	if (s == 0)
 		s = open_device(&r.dev, &a.dev, &r.env, &a.quiet, e);
 	if (s == 0)
 		s = pm_model_open(&r.model, a.model, r.env.share, a.family, r.dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
 	if (s == 0)
 		say_weights(t, r.model, a.quiet);
 	if (s == 0)
-		s = open_adapters(&r.adapters, r.model, &a.adapters, e);
+		s = open_adapters(&r.adapters, r.model, &a.adapters, &r.env, e);
 	if (s == 0)
 		s = open_rows(&r, argc, argv, e);
 	if (s == 0 && (!a.window || a.window > r.model->spec->max_positions))

@@ -116,13 +116,15 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = pm_env_get(&x.env, e);
 	if (s == 0)
+		s = local_name(&a.model, &x.env, e);
+	if (s == 0)
 		s = open_device(&x.dev, &a.dev, &x.env, &a.quiet, e);
 	if (s == 0)
 		s = pm_model_open(&x.model, a.model, x.env.share, a.family, x.dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
 	if (s == 0)
 		say_weights(t, x.model, a.quiet);
 	if (s == 0)
-		s = open_adapters(&x.adapters, x.model, &a.adapters, e);
+		s = open_adapters(&x.adapters, x.model, &a.adapters, &x.env, e);
 	if (s == 0)
 		s = open_tokenizer(&x, e);
 	if (s == 0)

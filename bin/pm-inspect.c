@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "bin/names.h"
 #include "cli/tool.h"
 #include "dev/dev.h"
 #include "spec/peft.h"
@@ -522,7 +523,9 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (pm_env_get(&env, e) < 0)
 		return -1;
 	for (i = 1; r == 0 && i < argc; i++) {
-		o = gather(argv[i], &env, e);
+		const char *path = argv[i];
+
+		o = local_name(&path, &env, e) == 0 ? gather(path, &env, e) : NULL;
 		r = !o ? -1 : a.json ? print_json(o, e) : 0;
 		if (r == 0 && !a.json)
 			print_text(o);

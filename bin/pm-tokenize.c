@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "bin/names.h"
 #include "bin/tokenize.h"
 #include "cli/tool.h"
 #include "io/tokens.h"
@@ -467,17 +468,19 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	const char *const *paths = argc > 1 ? (const char *const *)argv + 1 : standard;
 	int n = argc > 1 ? argc - 1 : 1, r;
 	struct job j = {.tool = t};
+	struct pm_env env;
 
 	if (train_args.model)
 		return train_vocabulary(t, &train_args, &(struct train_input){paths, (size_t)n, a.format, a.map, a.on_bad, a.output, a.quiet, a.verbose}, e);
-	if (check_options(t, e) < 0 || train_refuse(t, e) < 0)
+	if (check_options(t, e) < 0 || train_refuse(t, e) < 0 || pm_env_get(&env, e) < 0)
 		return -1;
-	r = a.decode ? decode(&j, (size_t)n, paths, e) : encode(&j, n, paths, e);
+	r = local_name(&a.model, &env, e) < 0 ? -1 : a.decode ? decode(&j, (size_t)n, paths, e) : encode(&j, n, paths, e);
 	pm_format_free(j.format);
 	pm_sampler_free(j.sampler);
 	pm_template_close(j.chat);
 	pm_tokenizer_close(j.tokenizer);
 	free(j.lengths);
+	pm_env_free(&env);
 	return r;
 }
 

@@ -20,6 +20,7 @@ struct run {
 	struct pm_dev *dev;
 	struct pm_model *model;
 	struct pm_adapters *adapters;
+	const char *base;
 	struct pm_rows *rows, *held_out;
 	struct pm_trainer *trainer;
 	json_t *same, *provenance, *made;       /* made: provenance and the command line */
@@ -165,7 +166,7 @@ static int train(struct run *r, struct pm_err *e)
 	struct pm_str metrics = {0};
 	struct pm_loop l = {.out = a.output, .metrics = a.metrics, .save_every = a.save_every, .eval_every = a.eval_every, .keep = a.keep,
 		.held_out = r->held_out, .resume = a.resume, .type = train_dtype(&a, r->model), .run = r->same, .provenance = r->provenance, .made = r->made,
-		.base = a.model, .stop = pm_signals_got, .clock = pm_clock, .on_step = on_step, .arg = r};
+		.base = r->base, .stop = pm_signals_got, .clock = pm_clock, .on_step = on_step, .arg = r};
 	int stopped = 0, status = pm_trainer_alloc(r->trainer, e);
 
 	if (status == 0 && !a.metrics) {
@@ -193,6 +194,13 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 
 	if (s == 0)
 		s = pm_env_get(&r.env, e);
+	r.base = a.model;               /* as it was called: a name says more to others than where it lies here */
+	if (s == 0)
+		s = local_name(&a.model, &r.env, e);
+	if (s == 0)
+		s = local_name(&a.adapter, &r.env, e);
+	if (s == 0)
+		s = local_name(&a.init, &r.env, e);
 	if (s == 0)
 		s = open_device(&r.dev, &a.dev, &r.env, &a.quiet, e);
 	if (s == 0)

@@ -60,8 +60,8 @@ int pm_opt_refuse(const struct pm_tool *t, const char *name, const char *why, st
 /* The text of --help, to stdout. */
 void pm_opt_help(const struct pm_tool *t);
 
-#define PM_OPT_MODEL(p)  {.letter = 'm', .name = "model", .kind = PM_OPT_STR, .arg = "DIR", .to = (p), \
-	.help = "model directory"}
+#define PM_OPT_MODEL(p)  {.letter = 'm', .name = "model", .kind = PM_OPT_STR, .arg = "DIR|NAME", .to = (p), \
+	.help = "model directory, or a name that was fetched (ORG/NAME)"}
 #define PM_OPT_OUTPUT(p, what)  {.letter = 'o', .name = "output", .kind = PM_OPT_STR, .arg = "PATH", .to = (p), .help = (what)}
 #define PM_OPT_ADAPTER(p)  {.letter = 'a', .name = "adapter", .kind = PM_OPT_STRS, .arg = "DIR[=W]", .to = (p), \
 	.help = "PEFT adapter to apply, with a weight [1]; may be repeated"}

@@ -7,19 +7,32 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "cli/opt.h"
 
 /* Where things are. A program under build/bin of a checkout uses that checkout's kernels/ and share/; an installed one
  * $PREFIX/share/pm. PM_SHARE overrides. PM_CACHE, else XDG_CACHE_HOME/pm, else ~/.cache/pm holds compiled kernels (PM_CACHE
  * empty: no cache, NULL here). */
+/* What was fetched (lib/hub/cache.h) lies in `hub`: HF_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else
+ * ~/.cache/huggingface/hub; files that are of no repository in `urls`: "fetched" in the cache above. NULL: there is no such place. */
 struct pm_env {
-	char *kernels, *share, *cache;
+	char *kernels, *share, *cache, *hub, *urls;
+	const char *endpoint;           /* HF_ENDPOINT, or NULL; borrowed */
+	struct pm_arena names;          /* what lives as long as this: names that were looked up */
 };
 
 /* Runs a tool: --help and --version, the option table, then run(argc, argv), argv[1] the first operand. `run` returns 0, −1 with
  * the error set, or (a tool that ends in good order may still say PM_NEGATIVE, or 130) an exit status above 0. Prints the error as one line
  * ("pm-pack: …") and returns the exit status. A failed write to stdout is an error here, too. */
 int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_tool *t, int argc, char **argv, struct pm_err *e));
+
+/* An environment variable, or NULL where it is not set or empty. A leading "~/" in pm_env_path is the home directory. */
+const char *pm_env_word(const char *name);
+char *pm_env_path(const char *name, struct pm_err *e);
+/* Whether a variable says yes: 1, on, yes or true. */
+bool pm_env_is_true(const char *name);
+/* HF_HOME, else huggingface in XDG_CACHE_HOME or ~/.cache; NULL where no home is known. */
+char *pm_env_hf_home(struct pm_err *e);
 
 /* The places above; the caller frees with pm_env_free. */
 int pm_env_get(struct pm_env *env, struct pm_err *e);

@@ -20,6 +20,14 @@ pm_decode_fn pm_dec_q2_k, pm_dec_q3_k, pm_dec_q4_k, pm_dec_q5_k, pm_dec_q6_k, pm
 pm_decode_fn pm_dec_iq1_s, pm_dec_iq1_m, pm_dec_iq2_xxs, pm_dec_iq2_xs, pm_dec_iq2_s, pm_dec_iq3_xxs, pm_dec_iq3_s, pm_dec_iq4_nl, pm_dec_iq4_xs;
 pm_decode_fn pm_dec_tq1_0, pm_dec_tq2_0, pm_dec_q1_0, pm_dec_q2_0, pm_dec_mxfp4, pm_dec_nvfp4;
 
+/* One row of n values (a multiple of the block). importance: one weight a column, or NULL. */
+typedef void pm_encode_fn(uint8_t *out, const float *x, size_t n, const float *importance);
+
+pm_encode_fn pm_enc_q4_0, pm_enc_q4_1, pm_enc_q5_0, pm_enc_q5_1, pm_enc_q8_0, pm_enc_q8_1;
+pm_encode_fn pm_enc_q2_k, pm_enc_q3_k, pm_enc_q4_k, pm_enc_q5_k, pm_enc_q6_k, pm_enc_q8_k;
+pm_encode_fn pm_enc_iq1_s, pm_enc_iq1_m, pm_enc_iq2_xxs, pm_enc_iq2_xs, pm_enc_iq2_s, pm_enc_iq3_xxs, pm_enc_iq3_s, pm_enc_iq4_nl, pm_enc_iq4_xs;
+pm_encode_fn pm_enc_tq1_0, pm_enc_tq2_0, pm_enc_q1_0, pm_enc_q2_0, pm_enc_mxfp4, pm_enc_nvfp4;
+
 static inline uint16_t pm_get16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] | p[1] << 8);
@@ -45,6 +53,54 @@ static inline void pm_put32(uint8_t *p, uint32_t v)
 static inline float pm_half(const uint8_t *p)
 {
 	return pm_f16_to_f32(pm_get16(p));
+}
+
+static inline void pm_put_half(uint8_t *p, float f)
+{
+	pm_put16(p, pm_f32_to_f16(f));
+}
+
+/* 1/d, and 0 for 0. */
+static inline float pm_inverse(float d)
+{
+	return d != 0 ? 1 / d : 0;
+}
+
+/* To the nearest integer, ties away from zero, within −127 … 127 (the quotient by a subnormal maximum may be infinite). */
+static inline int pm_away(float v)
+{
+	v += copysignf(0x1.fffffep-2f, v);
+	return (int)fmaxf(-127, fminf(127, v));
+}
+
+/* The first value of largest magnitude, with its sign. */
+static inline float pm_extreme(const float *x, int n)
+{
+	float m = 0, a = 0;
+	int j;
+
+	for (j = 0; j < n; j++) {
+		if (fabsf(x[j]) > a) {
+			a = fabsf(x[j]);
+			m = x[j];
+		}
+	}
+	return m;
+}
+
+static inline float pm_largest(const float *x, int n)
+{
+	return fabsf(pm_extreme(x, n));
+}
+
+static inline float pm_squares(const float *x, size_t n)
+{
+	float s = 0;
+	size_t j;
+
+	for (j = 0; j < n; j++)
+		s += x[j] * x[j];
+	return s;
 }
 
 /* Scale and minimum of sub-block j (0 to 7) of Q4_K and Q5_K, six bits each. */

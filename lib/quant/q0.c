@@ -1,6 +1,7 @@
 /* Blocks of 32 with one scale (Q4_0 Q5_0 Q8_0 Q8_1), or a scale and a minimum (Q4_1 Q5_1). 4-bit codes lie as 16 low nibbles, then 16 high ones;
  * the fifth bits of Q5 are a u32. */
 #include "quant/codec.h"
+#include "quant/search.h"
 
 void pm_dec_q4_0(float *out, const uint8_t *in, size_t n)
 {
@@ -85,4 +86,163 @@ void pm_dec_q8_0(float *out, const uint8_t *in, size_t n)
 void pm_dec_q8_1(float *out, const uint8_t *in, size_t n)
 {
 	dec_q8(out, in, n, 4);
+}
+
+/* What Q4_0 … Q5_1 differ in. */
+struct form {
+	int half;               /* 8 or 16: the code of zero, or half of how many codes there are */
+	int head, bytes;        /* where the codes begin (for Q5 after the fifth bits), and the block's size */
+};
+
+static const struct form q4_0 = {8, 2, 18}, q4_1 = {8, 4, 20}, q5_0 = {16, 6, 22}, q5_1 = {16, 8, 24};
+
+/* Codes 0 … 2·half − 1 into a block. */
+static void put_codes(uint8_t *b, const struct form *f, const uint8_t *l)
+{
+	uint32_t high = 0;
+	int j;
+
+	for (j = 0; j < 16; j++)
+		b[f->head + j] = (uint8_t)((l[j] & 15) | (l[j + 16] & 15) << 4);
+	if (f->half == 16) {
+		for (j = 0; j < 32; j++)
+			high |= (uint32_t)(l[j] >> 4) << j;
+		pm_put32(b + f->head - 4, high);
+	}
+}
+
+static int code_below(float v, int top)
+{
+	return (int)fmaxf(0, fminf((float)top, v));
+}
+
+static void plain_scale(uint8_t *b, const float *x, const struct form *f)
+{
+	float d = pm_extreme(x, 32) / (float)-f->half, inv = pm_inverse(d);
+	uint8_t l[32];
+	int j;
+
+	pm_put_half(b, d);
+	for (j = 0; j < 32; j++)
+		l[j] = (uint8_t)code_below(x[j] * inv + ((float)f->half + 0.5f), 2 * f->half - 1);
+	put_codes(b, f, l);
+}
+
+static void plain_range(uint8_t *b, const float *x, const struct form *f)
+{
+	float lo = x[0], hi = x[0], d, inv;
+	uint8_t l[32];
+	int j;
+
+	for (j = 1; j < 32; j++) {
+		lo = x[j] < lo ? x[j] : lo;
+		hi = x[j] > hi ? x[j] : hi;
+	}
+	d = (hi - lo) / (float)(2 * f->half - 1);
+	inv = pm_inverse(d);
+	pm_put_half(b, d);
+	pm_put_half(b + 2, lo);
+	for (j = 0; j < 32; j++)
+		l[j] = (uint8_t)code_below((x[j] - lo) * inv + 0.5f, 2 * f->half - 1);
+	put_codes(b, f, l);
+}
+
+/* Sixteen blocks with importance: a search for the scale, or for scale and minimum. */
+static void weighted(uint8_t *out, const float *x, size_t n, const float *importance, const struct form *f, bool range)
+{
+	struct pm_range_search how = {.n = 32, .top = 2 * f->half - 1, .steps = 36, .from = -0.9f, .step = 0.05f};
+	float sigma = pm_squares(x, n) / (float)n, off = range ? 0 : (float)f->half;
+	pm_v v[32], w[32], q[32], codes[32], s, m, sig = {0};
+	size_t first, blocks = n / 32;
+	uint8_t l[32];
+	int i, j, have;
+
+	sig += sigma;
+	for (first = 0; first < blocks; first += PM_LANES) {
+		have = blocks - first < PM_LANES ? (int)(blocks - first) : PM_LANES;
+		pm_wide_load(v, x + first * 32, 32, have);
+		pm_wide_load(q, importance + first * 32, 32, have);
+		pm_weigh(v, q, &sig, 32, w);
+		if (range)
+			pm_search_range(v, w, &how, codes, &s, &m);
+		else
+			pm_search_scale(v, w, 32, f->half, codes, &s);
+		for (i = 0; i < have; i++, out += f->bytes) {
+			pm_put_half(out, s[i]);
+			if (range)
+				pm_put_half(out + 2, -m[i]);
+			for (j = 0; j < 32; j++)
+				l[j] = (uint8_t)(codes[j][i] + off);
+			put_codes(out, f, l);
+		}
+	}
+}
+
+static void encode(uint8_t *out, const float *x, size_t n, const float *importance, const struct form *f, bool range)
+{
+	size_t i;
+
+	if (importance) {
+		weighted(out, x, n, importance, f, range);
+		return;
+	}
+	for (i = 0; i < n; i += 32, out += f->bytes) {
+		if (range)
+			plain_range(out, x + i, f);
+		else
+			plain_scale(out, x + i, f);
+	}
+}
+
+void pm_enc_q4_0(uint8_t *out, const float *x, size_t n, const float *importance)
+{
+	encode(out, x, n, importance, &q4_0, false);
+}
+
+void pm_enc_q4_1(uint8_t *out, const float *x, size_t n, const float *importance)
+{
+	encode(out, x, n, importance, &q4_1, true);
+}
+
+void pm_enc_q5_0(uint8_t *out, const float *x, size_t n, const float *importance)
+{
+	encode(out, x, n, importance, &q5_0, false);
+}
+
+void pm_enc_q5_1(uint8_t *out, const float *x, size_t n, const float *importance)
+{
+	encode(out, x, n, importance, &q5_1, true);
+}
+
+static void enc_q8(uint8_t *out, const float *x, size_t n, int head)
+{
+	size_t i;
+	int j;
+
+	for (i = 0; i < n; i += 32, x += 32, out += head + 32) {
+		float d = pm_largest(x, 32) / 127, inv = pm_inverse(d);
+		int sum = 0;
+
+		pm_put_half(out, d);
+		for (j = 0; j < 32; j++) {
+			int l = pm_away(x[j] * inv);
+
+			out[head + j] = (uint8_t)l;
+			sum += l;
+		}
+		if (head == 4)
+			pm_put_half(out + 2, d * (float)sum);
+	}
+}
+
+void pm_enc_q8_0(uint8_t *out, const float *x, size_t n, const float *importance)
+{
+	(void)importance;
+	enc_q8(out, x, n, 2);
+}
+
+void pm_enc_q8_1(uint8_t *out, const float *x, size_t n, const float *importance)
+{
+	(void)importance;
+	enc_q8(out, x, n, 4);
 }

@@ -46,3 +46,58 @@ void pm_quant_to_f32(float *out, const void *in, enum pm_dtype from, size_t n)
 	default: decoder[from](out, p, n / (size_t)pm_dtype(from)->block); return;
 	}
 }
+
+static pm_encode_fn *const encoder[PM_DTYPES] = {
+	[PM_Q4_0] = pm_enc_q4_0, [PM_Q4_1] = pm_enc_q4_1, [PM_Q5_0] = pm_enc_q5_0, [PM_Q5_1] = pm_enc_q5_1,
+	[PM_Q8_0] = pm_enc_q8_0, [PM_Q8_1] = pm_enc_q8_1,
+	[PM_Q2_K] = pm_enc_q2_k, [PM_Q3_K] = pm_enc_q3_k, [PM_Q4_K] = pm_enc_q4_k, [PM_Q5_K] = pm_enc_q5_k,
+	[PM_Q6_K] = pm_enc_q6_k, [PM_Q8_K] = pm_enc_q8_k,
+	[PM_IQ4_NL] = pm_enc_iq4_nl, [PM_IQ4_XS] = pm_enc_iq4_xs,
+	[PM_TQ1_0] = pm_enc_tq1_0, [PM_TQ2_0] = pm_enc_tq2_0, [PM_MXFP4] = pm_enc_mxfp4, [PM_NVFP4] = pm_enc_nvfp4,
+	[PM_Q1_0] = pm_enc_q1_0, [PM_Q2_0] = pm_enc_q2_0,
+};
+
+bool pm_quant_makes(enum pm_dtype to, bool *needs_importance)
+{
+	*needs_importance = to == PM_IQ1_S || to == PM_IQ2_XXS || to == PM_IQ2_XS;
+	return encoder[to] || to == PM_F32 || to == PM_F16 || to == PM_BF16 || to == PM_F64;
+}
+
+/* The first value that is not finite (or, where so asked, negative); n if none is. */
+static size_t first_bad(const float *x, size_t n, bool negative)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!isfinite(x[i]) || (negative && x[i] < 0))
+			break;
+	return i;
+}
+
+int pm_quant_from_f32(void *out, enum pm_dtype to, const float *x, size_t rows, size_t cols, const float *importance, struct pm_err *e)
+{
+	const char *name = pm_dtype(to)->name;
+	size_t r, bad, bytes = pm_dtype_bytes(to, cols);
+	bool needs;
+
+	if (!pm_quant_makes(to, &needs))
+		return pm_fail(e, PM_USAGE, "type %s cannot be made", name);
+	if (needs && !importance)
+		return pm_fail(e, PM_USAGE, "type %s needs an importance matrix", name);
+	if (cols % (size_t)pm_dtype(to)->block)
+		return pm_fail(e, PM_USAGE, "type %s has blocks of %d values, which do not divide a row of %zu", name, pm_dtype(to)->block, cols);
+	if (!encoder[to]) {
+		pm_from_f32(out, to, x, rows * cols);
+		return 0;
+	}
+	bad = importance ? first_bad(importance, cols, true) : cols;
+	if (bad < cols)
+		return pm_fail(e, PM_DATA, "importance of column %zu is %g, wanted a finite number not below 0", bad, (double)importance[bad]);
+	for (r = 0; r < rows; r++) {
+		bad = first_bad(x + r * cols, cols, false);
+		if (bad < cols)
+			return pm_fail(e, PM_DATA, "value %zu of row %zu is %g, wanted a finite number", bad, r, (double)x[r * cols + bad]);
+		encoder[to]((uint8_t *)out + r * bytes, x + r * cols, cols, importance);
+	}
+	return 0;
+}
