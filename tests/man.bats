@@ -41,7 +41,7 @@ text() {
 
 @test "man: mandoc finds nothing to complain of" {
 	for f in $(pages); do
-		(cd "$PM_TOP" && mandoc -Tlint "man/${f##*/}") | grep -vE 'referenced manual not found|outdated mandoc.db' || continue
+		(cd "$PM_TOP" && mandoc -Tlint "man/${f##*/}") | grep -v 'referenced manual not found' || continue
 		bad=1
 	done
 	[ -z "${bad-}" ]
