@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "bin/common.h"
 #include "run/defaults.h"
+#include "run/draft.h"
 #include "run/engine.h"
 #include "run/flow.h"
 #include "text/chat.h"
@@ -12,11 +13,11 @@
 
 struct args {
 	struct pm_opt_device dev;
-	const char *model, *family, *system, *chat_template;
+	const char *model, *family, *system, *chat_template, *draft_model;
 	struct pm_opt_list adapters, stop;
 	double temperature, top_p, min_p, penalty;
-	int64_t top_k, seed, count, context, batch;
-	bool chat, json, ignore_eos, show, hide, stats, quiet, interactive;
+	int64_t top_k, seed, count, context, batch, guesses;
+	bool chat, json, ignore_eos, show, hide, stats, quiet, interactive, lookup;
 };
 
 struct infer {
@@ -30,8 +31,11 @@ struct infer {
 	struct pm_template *tmpl;               /* opened when it is first needed */
 	struct pm_generation gen;
 	struct pm_engine *engine;
+	struct pm_model *draft_model;           /* --draft-model */
+	struct pm_draft *draft;
 	uint32_t asked;                         /* prompts so far: each draws from a stream of its own */
 	bool warned;                            /* of far positions */
+	double load_seconds;                    /* from the start to the first prompt */
 };
 
 /* A prompt on its way to an answer. */

@@ -31,6 +31,9 @@ static struct pm_opt opts[] = {
 	{.name = "hide-thinking", .kind = PM_OPT_FLAG, .to = &a.hide, .help = "leave <think> text out"},
 	PM_OPT_JSON(&a.json, "read JSON lines, write one JSON line an answer"),
 	{.name = "batch", .kind = PM_OPT_INT, .arg = "N", .to = &a.batch, .fallback = "8", .min = 1, .max = 1024, .help = "answers made at a time, with --json"},
+	{.name = "draft-model", .kind = PM_OPT_STR, .arg = "DIR", .to = &a.draft_model, .help = "smaller model of the same vocabulary that guesses ahead; answers stay the same"},
+	{.name = "lookup", .kind = PM_OPT_FLAG, .to = &a.lookup, .help = "guess ahead from what stood in the text before; answers stay the same"},
+	{.name = "num-draft-tokens", .kind = PM_OPT_INT, .arg = "N", .to = &a.guesses, .fallback = "4", .min = 1, .max = 15, .help = "tokens guessed at a time"},
 	PM_OPT_LENGTH(&a.context, NULL, "context: tokens of prompt and answer together [4096]"),
 	{.name = "stats", .kind = PM_OPT_FLAG, .to = &a.stats, .help = "end with a line of JSON on stderr: tokens, rates, times"},
 	{.name = "family", .kind = PM_OPT_STR, .arg = "FILE", .to = &a.family, .help = "a family description of your own (pm-family(5))"},
@@ -56,6 +59,10 @@ static int check(int prompts, struct pm_err *e)
 	if (a.interactive && prompts)
 		return pm_fail(e, PM_USAGE, "a conversation takes no prompts as arguments");
 	if (!a.chat && !a.interactive && !a.json && !(isatty(0) && isatty(1)) && pm_opt_refuse(&tool, "chat-template", "without --chat", e) < 0)
+		return -1;
+	if (a.draft_model && a.lookup)
+		return pm_fail(e, PM_USAGE, "--draft-model and --lookup exclude each other");
+	if (!a.draft_model && !a.lookup && pm_opt_refuse(&tool, "num-draft-tokens", "without --draft-model or --lookup", e) < 0)
 		return -1;
 	return a.json ? 0 : pm_opt_refuse(&tool, "batch", "without --json", e);
 }
@@ -93,6 +100,37 @@ static int open_tokenizer(struct infer *x, struct pm_err *e)
 	return r;
 }
 
+/* The model that guesses has to mean the same by a token. */
+static int same_vocabulary(const struct infer *x, struct pm_err *e)
+{
+	struct pm_tokenizer *t = NULL;
+	const char *a_word, *b_word;
+	size_t i, n;
+	int r = pm_tokenizer_open(&t, a.draft_model, e);
+
+	if (r < 0)
+		return -1;
+	n = pm_tokenizer_vocab(x->tok) > pm_tokenizer_vocab(t) ? pm_tokenizer_vocab(x->tok) : pm_tokenizer_vocab(t);
+	for (i = 0; i < n && r == 0; i++) {
+		a_word = i < pm_tokenizer_vocab(x->tok) ? pm_tokenizer_token(x->tok, (int32_t)i) : NULL;
+		b_word = i < pm_tokenizer_vocab(t) ? pm_tokenizer_token(t, (int32_t)i) : NULL;
+		if (a_word && b_word ? strcmp(a_word, b_word) != 0 : a_word != b_word)
+			r = pm_fail(e, PM_DATA, "%s: token %zu is '%s', and '%s' in %s: the same vocabulary was wanted", a.draft_model, i,
+			    b_word ? b_word : "", a_word ? a_word : "", a.model);
+	}
+	pm_tokenizer_close(t);
+	return r;
+}
+
+static int open_draft(struct infer *x, const struct pm_engine_opts *o, struct pm_err *e)
+{
+	if (x->tok && same_vocabulary(x, e) < 0)
+		return -1;
+	if (pm_model_open(&x->draft_model, a.draft_model, x->env.share, NULL, x->dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e) < 0)
+		return -1;
+	return pm_draft_new(&x->draft, x->draft_model, o->slots, o->context, e);
+}
+
 static int open_engine(struct infer *x, int prompts, struct pm_err *e)
 {
 	struct pm_engine_opts o = {.slots = a.json ? a.batch : 1, .context = a.context ? a.context : 4096};
@@ -104,12 +142,18 @@ static int open_engine(struct infer *x, int prompts, struct pm_err *e)
 		return pm_fail(e, PM_USAGE, "--length %lld: the model learned %lld positions", (long long)a.context, (long long)s->max_positions);
 	if (a.context > s->max_positions && s->max_positions && !a.quiet)
 		pm_say(&tool, "the model was made for %lld positions, %lld were asked for", (long long)s->max_positions, (long long)a.context);
+	if (a.draft_model && open_draft(x, &o, e) < 0)
+		return -1;
+	o.guess = x->draft ? pm_draft_by_model : a.lookup ? pm_draft_by_lookup : NULL;
+	o.guess_arg = x->draft;
+	o.guesses = o.guess ? a.guesses : 0;
 	return pm_engine_new(&x->engine, x->model, x->adapters, &o, e);
 }
 
 static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 {
 	struct infer x = {.tool = t, .a = &a};
+	double start = pm_clock();
 	bool talk;
 	int s = check(argc - 1, e);
 
@@ -132,6 +176,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = open_engine(&x, argc - 1, e);
 	pm_signals_catch();
+	x.load_seconds = pm_clock() - start;
 	talk = a.interactive || (argc == 1 && !a.json && isatty(0) && isatty(1));
 	if (s == 0)
 		s = talk ? infer_chat(&x, e) : a.json ? infer_lines(&x, argc, argv, e) : infer_prompts(&x, argc, argv, e);
@@ -140,6 +185,8 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0 && pm_signals_got())
 		s = 128 + pm_signals_got();
 	pm_engine_free(x.engine);
+	pm_draft_free(x.draft);
+	pm_model_close(x.draft_model);
 	pm_generation_free(&x.gen);
 	pm_template_close(x.tmpl);
 	pm_tokenizer_close(x.tok);

@@ -42,6 +42,39 @@ base() {
 	pm-infer -q -m "$t" --json -t 1 -s 1 -n 12 <prompts.jsonl | cmp - one
 }
 
+@test "pm-infer: guesses change nothing of what is said" {
+	needs_device
+	t=$(tiny)
+	for i in 1 2 3 4 5; do
+		printf '{"prompt":"%s"}\n' "$(printf 'one two three four %.0s' $(seq 1 $i))"
+	done >prompts.jsonl
+	for how in "-t 0" "-t 1.3 -s 5 --top-k 40 --top-p 0.95" "-t 0 --repetition-penalty 1.4" "-t 0 --stop e"; do
+		pm-infer -q -m "$t" --json $how -n 24 <prompts.jsonl >plain
+		for b in 1 3; do
+			pm-infer -q -m "$t" --json $how -n 24 --batch $b --lookup <prompts.jsonl | cmp - plain
+			pm-infer -q -m "$t" --json $how -n 24 --batch $b --draft-model "$t" --num-draft-tokens 7 <prompts.jsonl | cmp - plain
+		done
+	done
+	pm-infer -q -m "$t" --json -t 0 -n 24 --ignore-eos --draft-model "$t" --stats <prompts.jsonl 2>&1 >/dev/null | jq -e '.draft_accepted > 0 and .draft_tokens >= .draft_accepted'
+	pm-infer -q -m "$t" --json -t 0 -n 24 --ignore-eos --lookup --stats <prompts.jsonl 2>&1 >/dev/null | jq -e '.draft_tokens >= .draft_accepted'
+	fails_with 64 exclude pm-infer -m "$t" --lookup --draft-model "$t" x
+	fails_with 64 num-draft-tokens pm-infer -m "$t" --num-draft-tokens 3 x
+	fails_with 66 nowhere pm-infer -m "$t" --draft-model nowhere x
+}
+
+@test "pm-infer: what prompts begin with in common is read once" {
+	needs_device
+	t=$(tiny)
+	jq -n -c '("a b c d e f g h " * 20) as $s | range(9) | {prompt: ($s + "\(. * 7)" + (" x" * .))}' >prompts.jsonl
+	pm-infer -q -m "$t" --json -t 0 -n 12 --batch 4 --stats <prompts.jsonl >four 2>stats
+	pm-infer -q -m "$t" --json -t 0 -n 12 --batch 1 <prompts.jsonl | cmp - four
+	while read -r line; do
+		pm-infer -q -m "$t" --json -t 0 -n 12 <<<"$line"
+	done <prompts.jsonl | cmp - four
+	whole=$(pm-tokenize -q -m "$t" --map '{text: .prompt}' --json prompts.jsonl | jq -s 'map(select(.ids) | .ids | length) | add')
+	jq -e --argjson n "$whole" '.prompt_tokens < $n / 3' stats
+}
+
 @test "pm-infer: prompts as arguments, on stdin, as records of every kind" {
 	needs_device
 	t=$(tiny)

@@ -5,6 +5,9 @@
 
 #define CHUNK 512
 #define BUCKETS 16
+#define THIN 16                         /* rows that decoding computes for about the price of one */
+#define LOOSE 8                         /* tokens of a prompt that are read like answers, where that is allowed */
+#define WORTH 32                        /* tokens of a common beginning that are worth waiting for another sequence to read them */
 
 /* A graph of T rows with its plan. */
 struct shape {
@@ -28,9 +31,14 @@ struct pm_engine {
 	struct shape prefill[BUCKETS], decode[BUCKETS];
 	struct pm_plan *arena;          /* the first plan: the others use its memory when they fit */
 	struct pm_batch batch;
+	int64_t rows;                   /* of a decoding pass, at most: a token a slot, and guesses */
 	int32_t *select, *ids;
 	struct pm_sequence **ready;     /* whose tokens a pass draws */
 	struct pm_sample_row *how;
+	int32_t *guess;                 /* slots × guesses */
+	int64_t *nguess, *row;          /* of each that is ready: how many, and the row that draws its next token */
+	struct pm_sequence *waiting;    /* for another to read what both begin with */
+	void *copy;                     /* rows on their way from slot to slot */
 	double *inv[2];                 /* frequencies, for the question whether they changed */
 };
 
@@ -71,17 +79,23 @@ int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct
 	if (m->spec->learned_positions && g->o.context > m->spec->max_positions)
 		g->o.context = m->spec->max_positions;
 	g->o.chunk = o->chunk ? o->chunk : CHUNK;
-	rows = g->o.chunk > g->o.slots ? g->o.chunk : g->o.slots;
+	g->rows = o->slots * (o->loose ? LOOSE : o->guess ? 1 + o->guesses : 1);
+	if (!o->loose && g->rows > THIN)
+		g->rows = o->slots > THIN ? o->slots : THIN;
+	rows = g->o.chunk > g->rows ? g->o.chunk : g->rows;
 	for (k = 0; k < m->spec->nropes; k++)
 		dims = m->spec->ropes[k].dims > dims ? m->spec->ropes[k].dims : dims;
 	g->inv[0] = pm_alloc((size_t)dims, sizeof *g->inv[0], e);
 	g->inv[1] = pm_alloc((size_t)dims, sizeof *g->inv[1], e);
 	g->slot = pm_alloc((size_t)o->slots, sizeof *g->slot, e);
 	g->select = pm_alloc((size_t)o->slots, sizeof *g->select, e);
-	g->ids = pm_alloc((size_t)o->slots, sizeof *g->ids, e);
-	g->how = pm_alloc((size_t)o->slots, sizeof *g->how, e);
+	g->ids = pm_alloc((size_t)g->rows, sizeof *g->ids, e);
+	g->how = pm_alloc((size_t)g->rows, sizeof *g->how, e);
+	g->guess = pm_alloc((size_t)(g->o.slots * g->o.guesses), sizeof *g->guess, e);
+	g->nguess = pm_alloc((size_t)o->slots, sizeof *g->nguess, e);
+	g->row = pm_alloc((size_t)o->slots, sizeof *g->row, e);
 	g->ready = pm_alloc((size_t)o->slots, sizeof *g->ready, e);
-	if (!g->inv[0] || !g->inv[1] || !g->slot || !g->select || !g->ids || !g->how || !g->ready || pm_batch_new(&g->batch, rows, e) < 0)
+	if (!g->inv[0] || !g->inv[1] || !g->slot || !g->select || !g->ids || !g->how || !g->ready || !g->guess || !g->nguess || !g->row || pm_batch_new(&g->batch, rows, e) < 0)
 		goto fail;
 	for (i = 0; i < o->slots; i++)
 		if (!(g->slot[i].held = pm_alloc((size_t)g->o.context, sizeof (int32_t), e)))
@@ -126,6 +140,10 @@ void pm_engine_free(struct pm_engine *g)
 	free(g->ids);
 	free(g->how);
 	free(g->ready);
+	free(g->guess);
+	free(g->nguess);
+	free(g->row);
+	free(g->copy);
 	free(g->inv[0]);
 	free(g->inv[1]);
 	pm_batch_free(&g->batch);
@@ -136,7 +154,7 @@ void pm_engine_free(struct pm_engine *g)
 static int shape_for(struct pm_engine *g, bool decode, int64_t n, struct shape **out, struct pm_err *e)
 {
 	struct shape *list = decode ? g->decode : g->prefill, *s;
-	int64_t T = decode ? 1 : 32, top = decode ? g->o.slots : g->o.chunk;
+	int64_t T = decode ? 1 : 32, top = decode ? g->rows : g->o.chunk;
 	struct pm_build_opts b = {.mode = decode ? PM_DECODE : PM_PREFILL, .adapters = g->a, .kv = &g->kv, .logits = true,
 		.select = decode ? 0 : g->o.slots};
 	int k = 0;
@@ -162,6 +180,7 @@ static int shape_for(struct pm_engine *g, bool decode, int64_t n, struct shape *
 
 /* ---- one pass over some rows ---- */
 
+/* Token i of a sequence, which may be a guess beyond its end. */
 static void lay_token(struct pm_engine *g, int64_t row, const struct pm_sequence *s, int64_t i)
 {
 	int32_t first = (int32_t)(s->slot * g->o.context);
@@ -170,7 +189,7 @@ static void lay_token(struct pm_engine *g, int64_t row, const struct pm_sequence
 	g->batch.pos[row] = (int32_t)i;
 	g->batch.first[row] = first;
 	g->batch.last[row] = first + (int32_t)i + 1;
-	g->batch.length[row] = (int32_t)s->n;
+	g->batch.length[row] = (int32_t)(i < (int64_t)s->n ? (int64_t)s->n : i + 1);
 	g->batch.cache_row[row] = first + (int32_t)i;
 }
 
@@ -191,12 +210,13 @@ static int pass(struct pm_engine *g, struct shape *s, int64_t nselect, struct pm
 	return pm_sample(g->m->dev, s->f->logits->mem, nselect, g->m->spec->vocab, g->how, g->ids, e);
 }
 
-static void ask(struct pm_engine *g, int64_t k, const struct pm_sequence *s)
+/* How the token after the first n of a sequence is drawn. */
+static void ask(struct pm_engine *g, int64_t k, const struct pm_sequence *s, size_t n)
 {
 	g->how[k] = s->how;
-	g->how[k].index = s->drawn;
+	g->how[k].index = s->drawn + (n - s->n);
 	g->how[k].seen = s->ids;
-	g->how[k].nseen = s->n;
+	g->how[k].nseen = n;
 }
 
 static void mark_held(struct pm_engine *g, struct pm_sequence *s, int64_t to)
@@ -238,10 +258,67 @@ static int stale(struct pm_engine *g, int64_t before, int64_t now, struct pm_err
 	return 0;
 }
 
-/* Puts a sequence into the free slot that holds most of its beginning already. */
+/* How many tokens of a sequence a slot holds; the last one is always read, for what comes after it. */
+static int64_t common(const struct slot *t, const struct pm_sequence *s)
+{
+	int64_t n = 0;
+
+	while (n < t->nheld && n + 1 < (int64_t)s->n && t->held[n] == s->ids[n])
+		n++;
+	return n;
+}
+
+/* Whether a sequence that is being read begins like s for much longer than `most` tokens. */
+static bool soon(const struct pm_engine *g, const struct pm_sequence *s, int64_t most)
+{
+	const struct pm_sequence *r;
+	int64_t i, n;
+
+	for (i = 0; i < g->o.slots; i++) {
+		r = g->slot[i].s;
+		if (!r || r->drawn)
+			continue;
+		for (n = 0; n + 1 < (int64_t)s->n && n < (int64_t)r->n && r->ids[n] == s->ids[n]; n++)
+			;
+		if (n >= most + WORTH && n > r->cached)
+			return true;
+	}
+	return false;
+}
+
+/* The first n rows of one slot to another. */
+static int copy_rows(struct pm_engine *g, int64_t to, int64_t from, int64_t n, struct pm_err *e)
+{
+	const struct pm_spec *s = g->m->spec;
+	size_t row, most = 0;
+	int64_t i;
+	int k;
+
+	for (i = 0; i < s->layers; i++) {
+		row = pm_dtype_bytes(g->kv.type, (uint64_t)(s->layer[i].kv_heads * s->layer[i].head_dim));
+		most = row > most ? row : most;
+	}
+	if (!g->copy && !(g->copy = pm_alloc((size_t)g->o.context, most, e)))
+		return -1;
+	for (i = 0; i < s->layers; i++) {
+		row = pm_dtype_bytes(g->kv.type, (uint64_t)(s->layer[i].kv_heads * s->layer[i].head_dim));
+		for (k = 0; k < 2; k++) {
+			struct pm_mem *m = k ? g->kv.v[i] : g->kv.k[i];
+
+			if (pm_mem_read(m, (size_t)(from * g->o.context) * row, g->copy, (size_t)n * row, e) < 0 ||
+			    pm_mem_write(m, (size_t)(to * g->o.context) * row, g->copy, (size_t)n * row, e) < 0)
+				return -1;
+		}
+	}
+	memcpy(g->slot[to].held, g->slot[from].held, (size_t)n * sizeof (int32_t));
+	g->slot[to].nheld = n;
+	return 0;
+}
+
+/* Puts a sequence into the free slot that holds most of its beginning already, with what another slot holds beyond. 0: it has to wait. */
 static int admit(struct pm_engine *g, struct pm_sequence *s, struct pm_err *e)
 {
-	int64_t i, n, best = -1, most = -1;
+	int64_t i, n, best = -1, most = -1, other = 0, known = -1;
 	int r;
 
 	if (!s->n)
@@ -249,14 +326,25 @@ static int admit(struct pm_engine *g, struct pm_sequence *s, struct pm_err *e)
 	if ((int64_t)s->n >= g->o.context && s->max_tokens > 0)
 		return pm_fail(e, PM_DATA, "a prompt has %zu tokens, the context %lld: no room for an answer", s->n, (long long)g->o.context);
 	for (i = 0; i < g->o.slots; i++) {
-		if (g->slot[i].s)
-			continue;
-		for (n = 0; n < g->slot[i].nheld && n + 1 < (int64_t)s->n && g->slot[i].held[n] == s->ids[n]; n++)
-			;
-		if (n > most) {
+		n = common(&g->slot[i], s);
+		if (n > known) {
+			known = n;
+			other = i;
+		}
+		if (!g->slot[i].s && n > most) {
 			most = n;
 			best = i;
 		}
+	}
+	if (soon(g, s, known))
+		return 0;
+	r = stale(g, g->slot[other].nheld, (int64_t)s->n, e);
+	if (r < 0)
+		return -1;
+	if (!r && known >= most + WORTH) {
+		if (copy_rows(g, best, other, known, e) < 0)
+			return -1;
+		most = known;
 	}
 	r = stale(g, g->slot[best].nheld, (int64_t)s->n, e);
 	if (r < 0)
@@ -267,26 +355,34 @@ static int admit(struct pm_engine *g, struct pm_sequence *s, struct pm_err *e)
 	s->drawn = 0;
 	s->finish = PM_FINISH_NONE;
 	g->slot[best].s = s;
-	return 0;
+	return 1;
 }
 
 static int fill_slots(struct pm_engine *g, struct running *run, struct pm_err *e)
 {
 	struct pm_sequence *s;
 	int64_t i;
+	int r;
 
-	for (i = 0; i < g->o.slots && !run->dry; i++) {
+	for (i = 0; i < g->o.slots && (g->waiting || !run->dry); i++) {
 		if (g->slot[i].s)
 			continue;
-		e->text[0] = 0;
-		e->status = PM_DONE;
-		s = run->c->next(run->c->arg, e);
+		s = g->waiting;
+		if (!s) {
+			e->text[0] = 0;
+			e->status = PM_DONE;
+			s = run->c->next(run->c->arg, e);
+		}
 		if (!s) {
 			run->dry = true;
 			return e->status != PM_DONE ? -1 : 0;
 		}
-		if (admit(g, s, e) < 0)
+		r = admit(g, s, e);
+		if (r < 0)
 			return -1;
+		g->waiting = r ? NULL : s;
+		if (!r)
+			break;
 	}
 	return 0;
 }
@@ -325,9 +421,15 @@ static int take(struct pm_engine *g, struct running *run, struct pm_sequence *s,
 	return 0;
 }
 
-static bool is_decoding(const struct pm_sequence *s)
+/* How many of a sequence's tokens are to be read before the next is drawn; those that decoding reads, not prefill. */
+static int64_t unread(const struct pm_sequence *s)
 {
-	return s->drawn && (int64_t)s->n - s->cached == 1;
+	return (int64_t)s->n - s->cached;
+}
+
+static bool is_decoding(const struct pm_engine *g, const struct pm_sequence *s)
+{
+	return (s->drawn && unread(s) == 1) || (g->o.loose && unread(s) <= LOOSE);
 }
 
 /* Reads a chunk of what prompts are not yet read. Returns 1 if there was anything to read. */
@@ -339,7 +441,7 @@ static int prefill(struct pm_engine *g, struct running *run, struct pm_err *e)
 	double t0 = run->c->clock();
 
 	for (i = 0; i < g->o.slots; i++)
-		if ((s = g->slot[i].s) && !is_decoding(s))
+		if ((s = g->slot[i].s) && !is_decoding(g, s))
 			total += (int64_t)s->n - s->cached;
 	if (!total)
 		return 0;
@@ -349,7 +451,7 @@ static int prefill(struct pm_engine *g, struct running *run, struct pm_err *e)
 	memset(g->select, 0, (size_t)g->o.slots * sizeof *g->select);
 	for (i = 0; i < g->o.slots && row < shape->T; i++) {
 		s = g->slot[i].s;
-		if (!s || is_decoding(s))
+		if (!s || is_decoding(g, s))
 			continue;
 		take_n = (int64_t)s->n - s->cached < shape->T - row ? (int64_t)s->n - s->cached : shape->T - row;
 		for (k = 0; k < take_n; k++)
@@ -358,7 +460,7 @@ static int prefill(struct pm_engine *g, struct running *run, struct pm_err *e)
 		mark_held(g, s, s->cached + take_n);
 		if (s->cached == (int64_t)s->n) {
 			g->select[nready] = (int32_t)row - 1;
-			ask(g, nready, s);
+			ask(g, nready, s, s->n);
 			ready[nready++] = s;
 		}
 	}
@@ -372,33 +474,96 @@ static int prefill(struct pm_engine *g, struct running *run, struct pm_err *e)
 	return 1;
 }
 
-/* One token for every sequence that has read its prompt. */
+/* Writes guesses behind the ends of the n sequences that are ready, as far as rows, context and answers reach. */
+static int guess(struct pm_engine *g, int64_t n, struct pm_err *e)
+{
+	int64_t i, k, left = g->rows;
+
+	memset(g->nguess, 0, (size_t)n * sizeof *g->nguess);
+	if (!g->o.guess)
+		return 0;
+	if (g->o.guess(g->o.guess_arg, g->ready, n, g->o.guesses, g->guess, g->nguess, e) < 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		left -= unread(g->ready[i]);
+	for (i = 0; i < n; i++) {
+		struct pm_sequence *s = g->ready[i];
+		const int32_t *ids = g->guess + i * g->o.guesses;
+		int64_t most = s->max_tokens - (int64_t)s->drawn - 1, room = g->o.context - (int64_t)s->n;
+		int r;
+
+		most = most < room ? most : room;
+		most = most < left ? most : left;
+		most = most < g->nguess[i] ? most : g->nguess[i];
+		for (k = 0; k < most && ids[k] >= 0 && ids[k] < g->m->spec->vocab; k++)
+			;
+		r = k ? stale(g, (int64_t)s->n, (int64_t)s->n + k, e) : 0;
+		if (r < 0 || pm_grow(&s->ids, &s->cap, s->n + (size_t)k, sizeof *s->ids, e) < 0)
+			return -1;
+		g->nguess[i] = r ? 0 : k;
+		memcpy(s->ids + s->n, ids, (size_t)g->nguess[i] * sizeof *s->ids);
+		left -= g->nguess[i];
+	}
+	return 0;
+}
+
+/* What was drawn at a sequence's rows, from row `at` on: tokens are kept as long as what they were drawn after was right. */
+static int take_guessed(struct pm_engine *g, struct running *run, struct pm_sequence *s, int64_t at, int64_t guesses, struct pm_err *e)
+{
+	int64_t slot = s->slot, n = (int64_t)s->n, k;
+	int32_t was;
+
+	run->st->guessed += guesses;
+	for (k = 0; k <= guesses; k++) {
+		/* The guess at this place, before what was drawn is written over it; rows up to here hold what is kept. */
+		was = k < guesses ? s->ids[n + k] : -1;
+		s->cached = n + k;
+		g->slot[slot].nheld = n + k;
+		run->st->decode_steps++;
+		if (take(g, run, s, g->ids[at + k], e) < 0)
+			return -1;
+		run->st->right += was == g->ids[at + k];
+		if (g->slot[slot].s != s || was != g->ids[at + k] || !s->cached)
+			break;
+	}
+	return 0;
+}
+
+/* The next token of every sequence that has read its prompt, or the next few. */
 static int decode(struct pm_engine *g, struct running *run, struct pm_err *e)
 {
 	struct pm_sequence **ready = g->ready, *s;
-	int64_t i, n = 0;
+	int64_t i, k, n = 0, row = 0, to;
 	struct shape *shape;
 	double t0 = run->c->clock();
 
 	for (i = 0; i < g->o.slots; i++)
-		if ((s = g->slot[i].s) && is_decoding(s))
+		if ((s = g->slot[i].s) && is_decoding(g, s))
 			ready[n++] = s;
 	if (!n)
 		return 0;
-	if (shape_for(g, true, n, &shape, e) < 0)
+	if (guess(g, n, e) < 0)
+		return -1;
+	for (i = 0; i < n; i++)
+		row += unread(ready[i]) + g->nguess[i];
+	if (shape_for(g, true, row, &shape, e) < 0)
 		return -1;
 	pm_batch_clear(&g->batch);
-	for (i = 0; i < n; i++) {
-		lay_token(g, i, ready[i], ready[i]->cached);
-		mark_held(g, ready[i], ready[i]->cached + 1);
-		ask(g, i, ready[i]);
+	for (i = 0, row = 0; i < n; i++) {
+		s = ready[i];
+		to = (int64_t)s->n + g->nguess[i];
+		g->row[i] = row + unread(s) - 1;
+		for (k = s->cached; k < to; k++) {
+			ask(g, row, s, k < (int64_t)s->n ? s->n : (size_t)k + 1);
+			lay_token(g, row++, s, k);
+		}
+		mark_held(g, s, to);
 	}
-	if (pass(g, shape, n, e) < 0)
+	if (pass(g, shape, row, e) < 0)
 		return -1;
 	run->st->decode_seconds += run->c->clock() - t0;
-	run->st->decode_steps += n;
 	for (i = 0; i < n; i++)
-		if (take(g, run, ready[i], g->ids[i], e) < 0)
+		if (take_guessed(g, run, ready[i], g->row[i], g->nguess[i], e) < 0)
 			return -1;
 	return 1;
 }
@@ -410,6 +575,7 @@ int pm_engine_run(struct pm_engine *g, const struct pm_engine_calls *c, struct p
 	int r = 1;
 
 	memset(stats, 0, sizeof *stats);
+	g->waiting = NULL;
 	for (i = 0; i < g->o.slots; i++)
 		g->slot[i].s = NULL;
 	while (r > 0 && !(c->stop && c->stop())) {

@@ -10,9 +10,17 @@
 
 struct pm_engine;
 
+struct pm_sequence;
+
 struct pm_engine_opts {
 	int64_t slots, context;         /* sequences at a time; tokens of one, prompt and answer */
 	int64_t chunk;                  /* prompt tokens computed at a time; 0: 512 */
+	/* Guesses at the next tokens of n sequences, at most `most` each, count[i] of them at ids + i·most (draft.h); NULL: none are made. They
+	 * change how fast tokens come, never which. */
+	int (*guess)(void *arg, struct pm_sequence *const *s, int64_t n, int64_t most, int32_t *ids, int64_t *count, struct pm_err *e);
+	void *guess_arg;
+	int64_t guesses;
+	bool loose;                     /* the last tokens of a prompt may be read like answers (rounded otherwise, but sooner): for guessing */
 };
 
 int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct pm_adapters *a, const struct pm_engine_opts *o, struct pm_err *e);
@@ -37,6 +45,7 @@ struct pm_sequence {
 struct pm_engine_stats {
 	int64_t prompt_tokens, decode_tokens;           /* read; drawn */
 	int64_t decode_steps;                           /* of those drawn, the ones after a prompt's first: what decode_seconds is for */
+	int64_t guessed, right;                         /* guesses, and those that were drawn then */
 	double prefill_seconds, decode_seconds;
 	double first_seconds;                           /* from pm_engine_run to the first token drawn */
 };
@@ -55,6 +64,6 @@ struct pm_engine_calls {
 int pm_engine_run(struct pm_engine *g, const struct pm_engine_calls *c, struct pm_engine_stats *stats, struct pm_err *e);
 
 /* A slot remembers the tokens whose keys it holds, also from one run to the next: a sequence reads only what comes after the longest
- * beginning that a free slot holds already. So a conversation is read once. */
+ * beginning that any slot holds already, or that one is reading just now. So a conversation is read once, and so is what many prompts begin with. */
 
 #endif

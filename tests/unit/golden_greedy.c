@@ -1,7 +1,7 @@
 /* golden_greedy.c: greedy tokens, decoded from a cache in batches of unequal prompts, against the reference's, which recomputes
- * everything for every token; the same whatever the chunk and the number of slots. */
+ * everything for every token; the same whatever the chunk, the number of slots, and what is guessed. */
 #include "fixture.h"
-#include "run/engine.h"
+#include "run/draft.h"
 
 #define MOST 64
 
@@ -83,9 +83,39 @@ static void collect(struct job *j, struct fixture *f, const struct pm_model *m)
 	pm_rows_close(rows);
 }
 
-static void run(struct fixture *f, const struct pm_model *m, int64_t slots, int64_t chunk)
+/* Guesses: none; what stood there before; the model's own, which are right but for rounding; always the same, which are hardly ever. */
+enum guesses { NONE, LOOKUP, ITSELF, WRONG };
+
+static int guess_wrong(void *arg, struct pm_sequence *const *s, int64_t n, int64_t most, int32_t *ids, int64_t *count, struct pm_err *e)
 {
-	struct pm_engine_opts o = {.slots = slots, .context = 512, .chunk = chunk};
+	int64_t i;
+
+	(void)arg;
+	(void)s;
+	(void)e;
+	for (i = 0; i < n * most; i++)
+		ids[i] = i % 3 == 2 ? INT32_MAX : (int32_t)i;
+	for (i = 0; i < n; i++)
+		count[i] = most;
+	return 0;
+}
+
+/* Where frequencies depend on the length, keys are made anew with every token: nothing can be checked ahead. */
+static bool moving(const struct pm_model *m)
+{
+	int k;
+
+	for (k = 0; k < m->spec->nropes; k++)
+		if (m->spec->ropes[k].type == PM_ROPE_DYNAMIC || m->spec->ropes[k].type == PM_ROPE_LONGROPE)
+			return true;
+	return false;
+}
+
+static void run(struct fixture *f, const struct pm_model *m, int64_t slots, int64_t chunk, enum guesses how)
+{
+	static const char *const word[] = {"none", "looked up", "its own", "wrong"};
+	struct pm_engine_opts o = {.slots = slots, .context = 512, .chunk = chunk, .guesses = 4};
+	struct pm_draft *draft = NULL;
 	struct pm_engine_calls c = {.next = next, .drawn = drawn, .ended = ended, .clock = no_clock};
 	struct pm_engine_stats st;
 	struct pm_engine *g = NULL;
@@ -95,6 +125,12 @@ static void run(struct fixture *f, const struct pm_model *m, int64_t slots, int6
 
 	collect(&j, f, m);
 	c.arg = &j;
+	if (how == ITSELF && pm_draft_new(&draft, m, slots, 512, &err) == 0) {
+		o.guess = pm_draft_by_model;
+		o.guess_arg = draft;
+	}
+	if (how == LOOKUP || how == WRONG)
+		o.guess = how == LOOKUP ? pm_draft_by_lookup : guess_wrong;
 	if (pm_engine_new(&g, m, NULL, &o, &err) < 0 || pm_engine_run(g, &c, &st, &err) < 0) {
 		check(0, "%s: %s", f->name, err.text);
 	} else {
@@ -107,12 +143,18 @@ static void run(struct fixture *f, const struct pm_model *m, int64_t slots, int6
 			if (k != json_array_size(j.want[i]))
 				printf("# %s: answer %d differs at token %zu of %zu\n", f->name, i, k, json_array_size(j.want[i]));
 		}
-		check(j.n > 0 && good == j.n && j.ended == j.n, "%s: %d of %d answers equal, %lld at a time, chunks of %lld", f->name, good, j.n,
-		    (long long)slots, (long long)chunk);
+		check(j.n > 0 && good == j.n && j.ended == j.n, "%s: %d of %d answers equal, %lld at a time, chunks of %lld, guesses: %s", f->name, good, j.n,
+		    (long long)slots, (long long)chunk, word[how]);
+		if (how == ITSELF)
+			check((st.guessed > 0 || moving(m)) && 10 * st.right >= 9 * st.guessed, "%s: %lld of %lld guesses of its own were right", f->name,
+			    (long long)st.right, (long long)st.guessed);
+		if (how == WRONG)
+			check((st.guessed > 0 && 10 * st.right < st.guessed) || moving(m), "%s: %lld of %lld guesses at random", f->name, (long long)st.right, (long long)st.guessed);
 	}
 	for (i = 0; i < j.n; i++)
 		free(j.seq[i].ids);
 	pm_engine_free(g);
+	pm_draft_free(draft);
 }
 
 static void one_case(struct fixture *f)
@@ -121,8 +163,12 @@ static void one_case(struct fixture *f)
 
 	if (!m)
 		return;
-	run(f, m, 1, 512);
-	run(f, m, 3, 7);
+	run(f, m, 1, 512, NONE);
+	run(f, m, 3, 7, NONE);
+	run(f, m, 3, 512, LOOKUP);
+	run(f, m, 1, 512, ITSELF);
+	run(f, m, 3, 512, ITSELF);
+	run(f, m, 2, 512, WRONG);
 	pm_model_close(m);
 }
 
