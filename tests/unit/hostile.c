@@ -134,7 +134,7 @@ static void many_numbers(const char *parser, const char *what, const char *head,
 	pm_str_free(&s);
 }
 
-/* 100 MB of empty strings; the first has a byte, so that the last ends too early. */
+/* 100 MB of empty strings; the first has eight bytes, so that the last ends too early. */
 static void empty_strings(void)
 {
 	static const char head[] = "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0x\x9\0\0\0\x8\0\0";
@@ -145,7 +145,7 @@ static void empty_strings(void)
 	must(s != NULL);
 	memcpy(s, head, sizeof head);
 	memcpy(s + 41, (unsigned char[]){count & 255, count >> 8 & 255, count >> 16 & 255, count >> 24 & 255}, 4);
-	s[49] = 1;
+	s[49] = 8;
 	refused(called("gguf"), "a list of 100 MB of strings that ends too early", s, n, 2, 200);
 	free(s);
 }
