@@ -7,6 +7,8 @@
 #                                   tests/golden; fails where it is in neither
 #   needs_golden REL...             skips the test where one of them is in neither
 #   needs_device                    skips the test where OpenCL shows no device
+#   with_verbs TOOL                 prints its name and those of its verbs' pages: pm-gguf, pm-gguf-dump ...
+#   typed NAME                      prints how one of these is typed: pm-gguf dump
 #   tiny                            prints the path of a tiny model with a tokenizer and a chat template
 
 PM_TOP=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
@@ -62,4 +64,13 @@ needs_device() {
 
 tiny() {
 	echo "$PM_TOP/tests/golden/tiny"
+}
+
+with_verbs() {
+	echo "$1"
+	"$1" --help | sed -n "/^verbs/,\$s/^  \([a-z]*\) .*/$1-\1/p"
+}
+
+typed() {
+	if [ -x "$PM_BIN/$1" ]; then echo "$1"; else echo "${1%-*} ${1##*-}"; fi
 }

@@ -2,6 +2,7 @@
 #
 # Examples are run one after the other in a directory that holds
 #	model           a tiny model with a tokenizer and a ChatML chat template (tests/golden/tiny)
+#	model.gguf      a GGUF file with every type of key and tensor
 #	adapter         a PEFT adapter for it
 #	config.json     a model's configuration, for one trained from nothing
 #	text.txt        plain text
@@ -19,10 +20,11 @@ pages() {
 	return 0
 }
 
+# The tools, and the verbs of those that have some, as pm-gguf-dump.
 tools() {
 	local f
 	for f in "$PM_TOP"/bin/pm-*.c; do
-		[ -e "$f" ] && basename "$f" .c
+		[ -e "$f" ] && with_verbs "$(basename "$f" .c)"
 	done
 	return 0
 }
@@ -60,7 +62,7 @@ text() {
 @test "man: the options of --help and of the page are the same" {
 	for t in $(tools); do
 		[ -f "$PM_TOP/man/$t.1" ] || continue
-		"$t" --help | awk -v what=help -f "$PM_TOP/tests/man.awk" | sort -u >help
+		$(typed "$t") --help | awk -v what=help -f "$PM_TOP/tests/man.awk" | sort -u >help
 		awk -v what=page -f "$PM_TOP/tests/man.awk" "$PM_TOP/man/$t.1" | sort -u >page
 		diff help page >both || { echo "$t: < in --help only, > in the page only"; grep '^[<>]' both; bad=1; }
 	done
@@ -70,10 +72,10 @@ text() {
 @test "man: the synopsis names the tool and its operands as --help does" {
 	for t in $(tools); do
 		[ -f "$PM_TOP/man/$t.1" ] || continue
-		want=$("$t" --help | sed -n '1s/^usage: [^ ]* \[options\] *//p' | tr -d ' ')
+		want=$($(typed "$t") --help | sed -n '1s/^usage: .* \[options\] *//p' | tr -d ' ')
 		have=$(text "$PM_TOP/man/$t.1" | sed -n '/^SYNOPSIS/,/^DESCRIPTION/p' | tr -d ' \n' | sed 's/\.\.\./…/g')
 		want=${want//.../…}
-		[[ ${have,,} == *"$t"*"${want,,}"description ]] || { echo "$t: operands '$want' wanted at the end of: $have"; bad=1; }
+		[[ ${have,,} == *"$(typed "$t" | tr -d ' ')"*"${want,,}"description ]] || { echo "$t: operands '$want' wanted at the end of: $have"; bad=1; }
 	done
 	[ -z "${bad-}" ]
 }
@@ -96,6 +98,7 @@ examples() {    # PAGE: the commands of its examples, continued lines joined
 
 prepare() {
 	ln -s "$(tiny)" model
+	ln -s "$PM_TOP/tests/golden/fixtures/quant/gguf/all.gguf" model.gguf
 	cp -r "$PM_TOP/tests/golden/fixtures/llama/base/lora/init" adapter
 	cp "$(tiny)/config.json" config.json
 	printf 'The sun rises in the east.\nA stone sinks, a leaf floats.\n' >text.txt

@@ -222,4 +222,6 @@ void pm_opt_help(const struct pm_tool *t)
 		putchar('\n');
 	}
 	printf("  -h, --help                      this text\n  -V, --version                   version\n");
+	if (t->more)
+		printf("\n%s", t->more);
 }

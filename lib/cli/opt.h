@@ -43,6 +43,7 @@ struct pm_tool {
 	const char *brief;      /* one line: what it does */
 	struct pm_opt *opts;
 	size_t nopts;
+	const char *more;       /* what --help says at its end, or NULL */
 	bool help, version;     /* set by the parser: -h, --help; -V, --version (it stops there) */
 };
 

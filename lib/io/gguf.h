@@ -65,6 +65,7 @@ int pm_gguf_strings(const struct pm_gguf_key *k, int (*fn)(void *arg, uint64_t i
  * most 0: none is. NULL: out of memory. */
 json_t *pm_gguf_value(const struct pm_gguf_key *k, struct pm_err *e);
 json_t *pm_gguf_json(const struct pm_gguf *g, uint64_t most, struct pm_err *e);
+json_t *pm_gguf_number(const struct pm_gguf_key *k, uint64_t i);        /* element i, a number or a truth value, below count */
 json_t *pm_gguf_text(const char *s, size_t n);                  /* a string of a file as JSON, in the same way; NULL: out of memory */
 
 size_t pm_gguf_count(const struct pm_gguf *g);                                                  /* tensors */

@@ -230,7 +230,7 @@ json_t *pm_gguf_text(const char *s, size_t n)
 	return v;
 }
 
-static json_t *number_at(const struct pm_gguf_key *k, uint64_t i)
+json_t *pm_gguf_number(const struct pm_gguf_key *k, uint64_t i)
 {
 	uint64_t v;
 	double d;
@@ -266,9 +266,9 @@ json_t *pm_gguf_value(const struct pm_gguf_key *k, struct pm_err *e)
 	if (k->item == PM_GGUF_STRING)
 		r = pm_gguf_strings(k, add_string, &v, e);
 	else if (k->type != PM_GGUF_ARRAY)
-		v = number_at(k, 0);
+		v = pm_gguf_number(k, 0);
 	for (i = 0; k->type == PM_GGUF_ARRAY && k->item != PM_GGUF_STRING && r == 0 && i < k->count; i++)
-		r = json_array_append_new(v, number_at(k, i));
+		r = json_array_append_new(v, pm_gguf_number(k, i));
 	if (r < 0 || !v) {
 		json_decref(v);
 		pm_fail(e, PM_SOFTWARE, "key '%.200s': out of memory", k->name);

@@ -1,7 +1,14 @@
 # bash completion of all pm tools that are in PATH, from what their --help says.
 _pm() {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} tool=${COMP_WORDS[0]} help choices
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} tool=${COMP_WORDS[0]} help choices verbs
 	help=$("$tool" --help 2>/dev/null) || return 0
+	# a tool with verbs: the verb, then what belongs to it
+	verbs=$(sed -n '/^verbs/,$s/^  \([a-z]*\) .*/\1/p' <<<"$help")
+	if [ -n "$verbs" ] && [ "$COMP_CWORD" -eq 1 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
+		return 0
+	fi
+	[ -z "$verbs" ] || help=$("$tool" "${COMP_WORDS[1]}" --help 2>/dev/null) || return 0
 	# the words of a choice: "--precision P  arithmetic ... (f32|bf16|auto)"
 	if [[ $prev == --* ]]; then
 		choices=$(sed -nE "s/^ .*${prev} .*\(([a-z0-9_|-]*\|[a-z0-9_|-]*)\).*/\1/p" <<<"$help")
