@@ -13,6 +13,7 @@
 #include "cli/tool.h"
 #include "dev/dev.h"
 #include "model/model.h"
+#include "text/tokenizer.h"
 
 static inline void say_compiling(void *arg, const char *operation)
 {
@@ -74,13 +75,46 @@ static inline int open_adapters(struct pm_adapters **out, const struct pm_model 
 	return r;
 }
 
-/* The hash of the tokenizer beside a model (or a config.json), which streams of tokens name; *known is false where there is none. */
+/* A file that begins as GGUF files do. */
+static inline bool is_gguf(const char *path)
+{
+	FILE *f = pm_is_dir(path) ? NULL : fopen(path, "rb");
+	char magic[4];
+	bool is = f && fread(magic, 1, sizeof magic, f) == sizeof magic && !memcmp(magic, "GGUF", sizeof magic);
+
+	if (f)
+		fclose(f);
+	return is;
+}
+
+/* The hash of the tokenizer that a GGUF file's keys make; *known is false where it has none. */
+static inline int gguf_tokenizer_hash(const char *path, char hex[PM_SHA256_HEX], bool *known, struct pm_err *e)
+{
+	struct pm_tokenizer *t = NULL;
+	struct pm_gguf *g;
+	int r = pm_gguf_open(&g, path, e);
+
+	*known = r == 0 && pm_gguf_key(g, "tokenizer.ggml.model");
+	if (r == 0)
+		pm_gguf_close(g);
+	if (*known && (r = pm_tokenizer_open(&t, path, e)) == 0)
+		snprintf(hex, PM_SHA256_HEX, "%s", pm_tokenizer_hash(t));
+	pm_tokenizer_close(t);
+	return r;
+}
+
+/* The hash of the tokenizer beside a model (or a config.json), or in it, which streams of tokens name; *known is false where there is none. */
 static inline int tokenizer_hash(const char *model, char hex[PM_SHA256_HEX], bool *known, struct pm_err *e)
 {
 	const char *slash = pm_is_dir(model) ? NULL : strrchr(model, '/');
-	char *dir = pm_is_dir(model) ? pm_strdup(model, e) : slash ? pm_strndup(model, (size_t)(slash - model), e) : pm_strdup(".", e);
-	char *path = dir ? pm_path(dir, "tokenizer.json", e) : NULL;
-	int r = path ? 0 : -1;
+	char *dir, *path;
+	int r;
+
+	if (is_gguf(model))
+		return gguf_tokenizer_hash(model, hex, known, e);
+	dir = pm_is_dir(model) ? pm_strdup(model, e) : slash ? pm_strndup(model, (size_t)(slash - model), e) : pm_strdup(".", e);
+	path = dir ? pm_path(dir, "tokenizer.json", e) : NULL;
+	r = path ? 0 : -1;
 
 	*known = path && pm_exists(path);
 	if (*known)

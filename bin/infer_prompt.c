@@ -61,7 +61,7 @@ static int keep_ids(struct answer *w, struct infer *x, const int32_t *ids, size_
 
 static int need_tokenizer(const struct infer *x, struct pm_err *e)
 {
-	return x->tok ? 0 : pm_fail(e, PM_DATA, "%s: has no tokenizer.json: prompts have to be given as {\"ids\": […]} with --json", x->a->model);
+	return x->tok ? 0 : pm_fail(e, PM_DATA, "%s: has no tokenizer: prompts have to be given as {\"ids\": […]} with --json", x->a->model);
 }
 
 /* Text as it is: continued by the model. */

@@ -91,10 +91,11 @@ static int sampling(struct infer *x, struct pm_err *e)
 
 static int open_tokenizer(struct infer *x, struct pm_err *e)
 {
+	const struct pm_gguf *g = pm_store_gguf(x->model->store);
 	char *path = pm_path(a.model, "tokenizer.json", e);
 	int r = path ? 0 : -1;
 
-	if (r == 0 && pm_exists(path))
+	if (r == 0 && (g ? pm_gguf_key(g, "tokenizer.ggml.model") != NULL : pm_exists(path)))
 		r = pm_tokenizer_open(&x->tok, a.model, e);
 	free(path);
 	return r;

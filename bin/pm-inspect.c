@@ -212,20 +212,51 @@ static int add_keys(json_t *o, const struct pm_gguf *g, struct pm_err *e)
 	return keys ? json_object_set_new(o, "metadata", keys) : -1;
 }
 
-static int gather_file(json_t *o, const char *path, struct pm_err *e)
+/* A GGUF file: as a model, where it holds one whose architecture is known; else as the tensors and keys that it has. */
+static int gather_gguf(json_t *o, const char *path, const struct pm_store *store, const struct pm_env *env, struct pm_err *e)
+{
+	struct pm_spec *s = NULL;
+	int r = 0;
+
+	if (pm_gguf_known(pm_store_gguf(store), env->share)) {
+		r = pm_spec_load(&s, path, env->share, a.family, store, e);
+		if (r == 0 && pm_spec_check(s, store, e) < 0)
+			r = pm_ctx(e, "%s", path);
+	} else if (a.family) {
+		r = pm_fail(e, PM_USAGE, "--family has no effect on a file of tensors");
+	}
+	if (r == 0 && s) {
+		json_object_set_new(o, "kind", json_string("model"));
+		add_spec(o, s);
+	}
+	if (r == 0) {
+		add_store(o, store, s);
+		r = add_keys(o, pm_store_gguf(store), e);
+	}
+	if (r == 0 && s)
+		r = add_memory(o, s, false, (uint64_t)json_integer_value(json_object_get(o, "bytes")), e);
+	pm_spec_free(s);
+	return r;
+}
+
+static int gather_file(json_t *o, const char *path, const struct pm_env *env, struct pm_err *e)
 {
 	struct pm_store *store;
 	struct pm_safetensors *f;
 	bool gguf;
-	int r;
+	int r = 0;
 
 	if (pm_store_open(&store, path, e) < 0)
 		return -1;
-	add_store(o, store, NULL);
 	gguf = pm_store_gguf(store) != NULL;
-	r = gguf ? add_keys(o, pm_store_gguf(store), e) : 0;
-	pm_store_close(store);
 	if (gguf)
+		r = gather_gguf(o, path, store, env, e);
+	else if (a.family)
+		r = pm_fail(e, PM_USAGE, "--family has no effect on a file of tensors");
+	else
+		add_store(o, store, NULL);
+	pm_store_close(store);
+	if (r < 0 || gguf)
 		return r;
 	if (pm_safetensors_open(&f, path, e) < 0)
 		return -1;
@@ -235,14 +266,14 @@ static int gather_file(json_t *o, const char *path, struct pm_err *e)
 	return 0;
 }
 
-static int gather_adapter(json_t *o, const char *path, struct pm_err *e)
+static int gather_adapter(json_t *o, const char *path, const struct pm_env *env, struct pm_err *e)
 {
 	static const char *const keys[] = {"peft_type", "r", "lora_alpha", "use_rslora", "target_modules", "exclude_modules", "layers_to_transform",
 		"modules_to_save", "base_model_name_or_path"};
 	char *config = pm_path(path, "adapter_config.json", e), *file = pm_path(path, "adapter_model.safetensors", e);
 	json_t *c = config ? pm_json_file(config, e) : NULL;
 	size_t i;
-	int r = c && file ? gather_file(o, file, e) : -1;
+	int r = c && file ? gather_file(o, file, env, e) : -1;
 
 	for (i = 0; r == 0 && i < sizeof keys / sizeof *keys; i++)
 		if (json_object_get(c, keys[i]) && !json_is_null(json_object_get(c, keys[i])))
@@ -281,14 +312,14 @@ static json_t *gather(const char *path, const struct pm_env *env, struct pm_err 
 	}
 	if (a.tensors && config)
 		r = pm_fail(e, PM_USAGE, "--tensors has no effect on a configuration");
-	else if (a.family && (adapter || !(dir || ends(path, ".json"))))
-		r = pm_fail(e, PM_USAGE, "--family has no effect on %s", adapter ? "an adapter" : "a file of tensors");
+	else if (a.family && adapter)
+		r = pm_fail(e, PM_USAGE, "--family has no effect on an adapter");
 	else if (adapter)
-		r = gather_adapter(o, path, e);
+		r = gather_adapter(o, path, env, e);
 	else if (dir || ends(path, ".json"))
 		r = gather_model(o, path, env, !config, e);
 	else
-		r = gather_file(o, path, e);
+		r = gather_file(o, path, env, e);
 	if (r == 0)
 		return o;
 	json_decref(o);

@@ -55,7 +55,7 @@ static int open_model(struct run *r, struct pm_err *e)
 		return -1;
 	say_weights(&tool, r->model, a.quiet);
 	if (a.full)
-		return 0;
+		return r->model->spec->from_gguf ? pm_fail(e, PM_USAGE, "--full: every weight is trained from a model directory (pm-gguf export makes one of %s)", a.model) : 0;
 	if (a.adapter)
 		return pm_adapters_train(&r->adapters, r->model, a.adapter, NULL, (uint64_t)a.seed, e);
 	s = train_lora_config(&c, &a, &tool, e);
@@ -89,7 +89,7 @@ static int start_hash(const struct run *r, char hex[PM_SHA256_HEX], struct pm_er
 	size_t i;
 
 	if (a.adapter) {
-		char *path = pm_path(a.adapter, "adapter_model.safetensors", e);
+		char *path = pm_is_dir(a.adapter) ? pm_path(a.adapter, "adapter_model.safetensors", e) : pm_strdup(a.adapter, e);
 		int status = !path ? -1 : pm_exists(path) ? pm_sha256_file(file, path, e) : 0;
 
 		free(path);

@@ -243,8 +243,8 @@ base() {
 	refused 'not UTF-8' 'a\xff' -m "$t"
 	refused 'stdin: line 1: token 131 does not exist: the model' '{"ids":[1,131]}\n' -m "$b" --json
 	refused 'stdin: line 1: the prompt is empty' '{"ids":[]}\n' -m "$b" --json
-	refused 'has no tokenizer.json' '{"prompt":"a"}\n' -m "$b" --json
-	refused 'has no tokenizer.json' 'text' -m "$b"
+	refused 'has no tokenizer' '{"prompt":"a"}\n' -m "$b" --json
+	refused 'has no tokenizer' 'text' -m "$b"
 }
 
 @test "pm-infer: options that make no sense together" {

@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "model/model.h"
+#include "quant/quant.h"
 
 static int new_adapters(struct pm_adapters **out, const struct pm_model *m, size_t room, struct pm_err *e)
 {
@@ -35,21 +36,12 @@ static int upload(struct pm_mem **out, struct pm_dev *dev, const float *f, int64
 	return pm_mem_write(*out, 0, f, (size_t)n * sizeof *f, e);
 }
 
-static int64_t elements(const struct pm_view *v)
-{
-	int64_t n = 1;
-	int i;
-
-	for (i = 0; i < v->nd; i++)
-		n *= (int64_t)v->dim[i];
-	return n;
-}
-
 /* A module that is saved whole replaces the base's tensor, so two adapters cannot both have it, and it cannot be weighted. */
-static int add_saved(struct pm_adapters *a, const struct pm_lora_module *mod, double weight, struct pm_err *e)
+static int add_saved(struct pm_adapters *a, const struct pm_peft *p, size_t m, double weight, struct pm_err *e)
 {
+	const struct pm_lora_module *mod = &p->module[m];
 	struct pm_adapter_weight *w;
-	int64_t n = elements(mod->a);
+	int64_t n = mod->in * mod->out;
 	float *f;
 	int r;
 
@@ -58,10 +50,11 @@ static int add_saved(struct pm_adapters *a, const struct pm_lora_module *mod, do
 	f = pm_alloc((size_t)n, sizeof *f, e);
 	if (!f)
 		return -1;
-	pm_to_f32(f, mod->a->data, mod->a->type, (size_t)n);
 	w = &a->weight[a->nweights++];
 	*w = (struct pm_adapter_weight){.target = mod->target, .saved = true};
-	r = upload(&w->a, a->dev, f, n, e);
+	r = pm_lora_values(p, m, 0, f, e);
+	if (r == 0)
+		r = upload(&w->a, a->dev, f, n, e);
 	free(f);
 	return r;
 }
@@ -93,8 +86,8 @@ static int add_lora(struct pm_adapters *a, struct pm_peft *const *peft, const do
 
 			if (mod->target != first->target || mod->kind != PM_ADAPT_LORA)
 				continue;
-			pm_to_f32(fa + at * in, mod->a->data, mod->a->type, (size_t)(mod->r * in));
-			pm_to_f32(part, mod->b->data, mod->b->type, (size_t)(out * mod->r));
+			if (pm_lora_values(peft[i], j, 0, fa + at * in, e) < 0 || pm_lora_values(peft[i], j, 1, part, e) < 0)
+				goto done;
 			for (o = 0; o < out; o++)
 				for (k = 0; k < mod->r; k++)
 					fb[o * r + at + k] = alone ? part[o * mod->r + k] : s * part[o * mod->r + k];
@@ -132,7 +125,7 @@ int pm_adapters_open(struct pm_adapters **out, const struct pm_model *m, size_t 
 			const struct pm_lora_module *mod = &peft[i]->module[j];
 
 			if (mod->kind == PM_ADAPT_SAVE)
-				r = add_saved(a, mod, weights[i], e);
+				r = add_saved(a, peft[i], j, weights[i], e);
 			else if (!find(a, mod->target, false))
 				r = add_lora(a, peft, weights, n, mod, e);
 		}
@@ -151,25 +144,22 @@ int pm_adapters_open(struct pm_adapters **out, const struct pm_model *m, size_t 
 
 /* Fills a module's values: from the adapter's file, or drawn as PEFT draws them (A kaiming uniform with a = sqrt 5, which is
  * U(−1/sqrt(in), 1/sqrt(in)); an embedding's A is 0 and its B normal; B is 0). A saved module starts as the base's tensor. */
-static int init_module(struct pm_adapter_weight *w, const struct pm_lora_module *mod, const struct pm_model *m, uint64_t seed, size_t index,
+static int init_module(struct pm_adapter_weight *w, const struct pm_peft *p, const struct pm_model *m, uint64_t seed, size_t index,
 	float *a, float *b, struct pm_err *e)
 {
+	const struct pm_lora_module *mod = &p->module[index];
 	int64_t na = w->r * w->in, nb = w->out * w->r, k;
 	bool embed = !strcmp(w->target->use, "embed");
 	float bound = 1 / sqrtf((float)w->in);
 	const struct pm_view *v;
 
-	if (mod->a) {
-		pm_to_f32(a, mod->a->data, mod->a->type, (size_t)(w->saved ? w->in * w->out : na));
-		if (!w->saved)
-			pm_to_f32(b, mod->b->data, mod->b->type, (size_t)nb);
-		return 0;
-	}
+	if (mod->a)
+		return pm_lora_values(p, index, 0, a, e) < 0 || (!w->saved && pm_lora_values(p, index, 1, b, e) < 0) ? -1 : 0;
 	if (w->saved) {
 		v = m->store ? pm_spec_view(m->spec, w->target, m->store) : NULL;
 		if (!v)
 			return pm_fail(e, PM_DATA, "'%s': the model has no such tensor to save", mod->name_a);
-		pm_to_f32(a, v->data, v->type, (size_t)(w->in * w->out));
+		pm_quant_to_f32(a, v->data, v->type, (size_t)(w->in * w->out));
 		return 0;
 	}
 	for (k = 0; k < na; k++)
@@ -193,7 +183,7 @@ static int train_module(struct pm_adapters *a, const struct pm_model *m, size_t 
 	nb = w->saved ? 0 : w->out * w->r;
 	fa = pm_alloc((size_t)na, sizeof *fa, e);
 	fb = fa ? pm_alloc((size_t)nb, sizeof *fb, e) : NULL;
-	if (fb && init_module(w, mod, m, seed, index, fa, fb, e) == 0)
+	if (fb && init_module(w, a->peft, m, seed, index, fa, fb, e) == 0)
 		r = upload(&w->a, a->dev, fa, na, e);
 	if (r == 0 && nb)
 		r = upload(&w->b, a->dev, fb, nb, e);

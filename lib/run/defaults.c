@@ -77,12 +77,14 @@ int pm_generation_load(struct pm_generation *g, const char *dir, const struct pm
 	int r = path ? 0 : -1;
 
 	*g = (struct pm_generation){.top_p = 1, .penalty = 1};
-	if (r == 0 && pm_exists(path)) {
+	if (r == 0 && s->generation) {
+		r = read_file(g, s->generation, e) < 0 ? pm_ctx(e, "%s", dir) : 0;
+	} else if (r == 0 && pm_exists(path)) {
 		o = pm_json_file(path, e);
 		r = !o ? -1 : read_file(g, o, e) < 0 ? pm_ctx(e, "%s", path) : 0;
 	}
 	if (r == 0 && add_eos(g, s->config, e) < 0)
-		r = pm_ctx(e, "%s: config.json", dir);
+		r = pm_ctx(e, s->from_gguf ? "%s" : "%s: config.json", dir);
 	if (r == 0 && t)
 		r = pm_generation_add_stop(g, pm_tokenizer_eos(t), e);
 	if (r < 0)

@@ -1,4 +1,5 @@
-/* defaults.h: how a model wants to be sampled and where it stops: generation_config.json, config.json, and its tokenizer. */
+/* defaults.h: how a model wants to be sampled and where it stops: generation_config.json, config.json (of a GGUF file,
+ * the keys), and its tokenizer. */
 #ifndef PM_RUN_DEFAULTS_H
 #define PM_RUN_DEFAULTS_H
 

@@ -113,7 +113,7 @@ static int fault(struct faults *f, const char *name, struct pm_err *e)
 static int check_shape(struct check *c, const struct pm_tensor_spec *t, const struct pm_view *v, struct pm_err *e)
 {
 	int64_t have[PM_MAX_DIMS];
-	bool same = v->nd == t->nd, float_type = v->type == PM_F32 || v->type == PM_F16 || v->type == PM_BF16;
+	bool same = v->nd == t->nd, float_type = c->spec->from_gguf || v->type == PM_F32 || v->type == PM_F16 || v->type == PM_BF16;
 	int i, r;
 
 	for (i = 0; i < v->nd; i++) {

@@ -1,6 +1,6 @@
 /* load.c: config.json through a family's jq program into struct pm_spec. What the program gives is held to what the struct
  * can say: every key known, every value of its kind and within its range. */
-#include "spec/spec.h"
+#include "spec/load.h"
 
 #include <limits.h>
 #include <math.h>
@@ -141,7 +141,7 @@ static const char *const uses[] = {"linear", "embed", "norm", "bias", "other", N
 #define F(type, member, kind, ...) {#member, kind, offsetof(struct type, member), __VA_ARGS__}
 
 static const struct field spec_fields[] = {
-	F(pm_spec, family, STR, false, NULL),
+	F(pm_spec, family, STR, false, NULL), F(pm_spec, arch, STR, true, NULL),
 	F(pm_spec, layers, INT, false, NULL), F(pm_spec, hidden, INT, false, NULL), F(pm_spec, vocab, INT, false, NULL),
 	F(pm_spec, max_positions, INT, true, NULL), F(pm_spec, learned_positions, BOOL, true, NULL),
 	F(pm_spec, norm, WORD, false, norms), F(pm_spec, norm_eps, REAL, false, NULL),
@@ -170,7 +170,8 @@ static const struct field layer_fields[] = {
 
 static const struct field tensor_fields[] = {
 	F(pm_tensor_spec, role, STR, false, NULL), F(pm_tensor_spec, file, STR, false, NULL), F(pm_tensor_spec, alias, STRS, true, NULL),
-	F(pm_tensor_spec, copies, STRS, true, NULL), F(pm_tensor_spec, gguf, STR, true, NULL), F(pm_tensor_spec, module, STR, false, NULL),
+	F(pm_tensor_spec, copies, STRS, true, NULL), F(pm_tensor_spec, gguf, STR, true, NULL), F(pm_tensor_spec, permute, INT, true, NULL),
+	F(pm_tensor_spec, module, STR, false, NULL),
 	F(pm_tensor_spec, use, STR, false, uses), F(pm_tensor_spec, dim, LIST, false, NULL),
 	F(pm_tensor_spec, transposed, BOOL, true, NULL), F(pm_tensor_spec, optional, BOOL, true, NULL),
 };
@@ -274,6 +275,9 @@ static int read_tensor(struct pm_tensor_spec *t, const json_t *o, struct pm_aren
 		count *= n;
 		t->dim[i] = n;
 	}
+	if (t->permute && (t->permute < 0 || t->dim[0] % (2 * t->permute)))
+		return pm_fail(e, PM_DATA, "'%.200s': 'permute' is %lld, a number of heads with pairs of rows was wanted", t->role, (long long)t->permute);
+	t->hf_transposed = t->transposed;
 	return 0;
 }
 
@@ -322,6 +326,8 @@ static int read_lists(struct pm_spec *s, struct pm_err *e)
 	for (i = 0; i < s->ntensors; i++)
 		if (read_tensor(&s->tensor[i], json_array_get(tensors, i), &s->arena, e) < 0)
 			return pm_ctx(e, "tensor %zu", i);
+		else
+			s->tensor[i].plus = s->norm == PM_NORM_RMS1 && !strcmp(s->tensor[i].use, "norm");
 	return sort_roles(s, e);
 }
 
@@ -344,7 +350,7 @@ static int read_spec(struct pm_spec *s, struct pm_err *e)
 
 /* ---- running the program ---- */
 
-/* {"config", "tensors": {name: shape} or null, "gguf": null} */
+/* {"config", "tensors": {name: shape} or null, "gguf": the architecture or null} */
 static json_t *make_input(const struct pm_spec *s, const struct pm_store *store, struct pm_err *e)
 {
 	json_t *in = json_object(), *names = store ? json_object() : json_null(), *shape;
@@ -359,7 +365,8 @@ static json_t *make_input(const struct pm_spec *s, const struct pm_store *store,
 			r |= json_array_append_new(shape, json_integer((json_int_t)v->dim[d]));
 		r |= json_object_set_new(names, v->name, shape);
 	}
-	r |= json_object_set(in, "config", s->config) | json_object_set_new(in, "tensors", names) | json_object_set_new(in, "gguf", json_null());
+	r |= json_object_set(in, "config", s->config) | json_object_set_new(in, "tensors", names) | 
+		json_object_set_new(in, "gguf", s->from_gguf ? json_string(s->arch) : json_null());
 	if (r == 0)
 		return in;
 	json_decref(in);
@@ -367,29 +374,35 @@ static json_t *make_input(const struct pm_spec *s, const struct pm_store *store,
 	return NULL;
 }
 
-static int run_program(struct pm_spec *s, const char *path, const char *name, const char *library, const struct pm_store *store, struct pm_err *e)
+int spec_run_jq(json_t **out, const char *path, const char *name, const char *library, const json_t *in, struct pm_err *e)
 {
 	struct pm_str text = {0};
 	struct pm_jq *q = NULL;
-	json_t *in = NULL, *out = NULL;
+	json_t *all = NULL;
 	int r = pm_read_file(&text, path, e);
 
 	if (r == 0)
 		r = pm_jq_new_in(&q, text.data ? text.data : "", name, library, NULL, e);
 	if (r == 0)
-		r = (in = make_input(s, store, e)) ? pm_jq_run(q, in, &out, e) : -1;
-	if (r == 0 && json_array_size(out) != 1)
-		r = pm_fail(e, PM_DATA, "%s: one object was wanted, %zu values were given", name, json_array_size(out));
-	if (r == 0) {
-		s->json = json_incref(json_array_get(out, 0));
-		r = read_spec(s, e);
-		if (r < 0)
-			pm_ctx(e, "%s: its output", name);
-	}
-	json_decref(out);
-	json_decref(in);
+		r = pm_jq_run(q, in, &all, e);
+	if (r == 0 && json_array_size(all) != 1)
+		r = pm_fail(e, PM_DATA, "%s: one object was wanted, %zu values were given", name, json_array_size(all));
+	if (r == 0)
+		*out = json_incref(json_array_get(all, 0));
+	json_decref(all);
 	pm_jq_free(q);
 	pm_str_free(&text);
+	return r;
+}
+
+static int run_program(struct pm_spec *s, const char *path, const char *name, const char *library, const struct pm_store *store, struct pm_err *e)
+{
+	json_t *in = make_input(s, store, e);
+	int r = in ? spec_run_jq(&s->json, path, name, library, in, e) : -1;
+
+	if (r == 0 && (r = read_spec(s, e)) < 0)
+		pm_ctx(e, "%s: its output", name);
+	json_decref(in);
 	return r;
 }
 
@@ -480,24 +493,40 @@ static char *config_path(const char *dir, struct pm_err *e)
 	return path;
 }
 
+/* The configuration, from its file or from the keys of a GGUF file; then the family's program. */
+static int load(struct pm_spec *s, const char *dir, const char *share, const char *family, const struct pm_store *store, struct pm_err *e)
+{
+	bool gguf = store && pm_store_gguf(store);
+	char *path = gguf ? pm_strdup(dir, e) : config_path(dir, e);
+	int r = path ? 0 : -1;
+
+	if (r == 0 && gguf)
+		r = spec_gguf_config(s, store, share, e);
+	else if (r == 0 && !(s->config = pm_json_file(path, e)))
+		r = -2;         /* it has named the file */
+	if (r == 0)
+		r = json_is_object(s->config) ? find_program(s, share, family, store, e) : pm_fail(e, PM_DATA, "an object was wanted");
+	if (r == 0 && gguf)
+		r = spec_to_gguf(s, e);
+	if (r == -1 && path)
+		pm_ctx(e, "%s", path);
+	free(path);
+	return r;
+}
+
 int pm_spec_load(struct pm_spec **out, const char *dir, const char *share, const char *family, const struct pm_store *store, struct pm_err *e)
 {
 	struct pm_spec *s = pm_alloc(1, sizeof *s, e);
-	char *path = s ? config_path(dir, e) : NULL;
-	int r = -1;
+	size_t i;
 
-	if (path && (s->config = pm_json_file(path, e))) {
-		r = json_is_object(s->config) ? find_program(s, share, family, store, e) : pm_fail(e, PM_DATA, "an object was wanted");
-		if (r < 0)
-			pm_ctx(e, "%s", path);
-	}
-	free(path);
-	if (r < 0) {
+	if (!s || load(s, dir, share, family, store, e) < 0) {
 		pm_spec_free(s);
 		return -1;
 	}
 	if (store)
 		settle_names(s, store);
+	for (i = 0; !s->from_gguf && i < s->ntensors; i++)
+		s->tensor[i].hf = s->tensor[i].file;
 	*out = s;
 	return 0;
 }
@@ -507,6 +536,7 @@ void pm_spec_free(struct pm_spec *s)
 	if (!s)
 		return;
 	json_decref(s->config);
+	json_decref(s->generation);
 	json_decref(s->json);
 	pm_arena_free(&s->arena);
 	free(s);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/gguf.h"
 #include "spec/name_match.h"
 
 #define SHORTEN 20      /* from so many targets on PEFT stores the shortest telling suffixes in place of full names */
@@ -459,6 +460,7 @@ int pm_peft_match(struct pm_peft **out, const struct pm_lora_config *c, const st
 	m.p = pm_alloc(1, sizeof *m.p, e);
 	if (!m.p)
 		return -1;
+	m.p->model_gguf = s->from_gguf;
 	r = check_config(c, e);
 	if (r == 0)
 		r = copy_config(&m.p->config, c, &m.p->arena, e);
@@ -481,6 +483,7 @@ void pm_peft_free(struct pm_peft *p)
 	if (!p)
 		return;
 	pm_safetensors_close(p->file);
+	pm_gguf_close(p->gguf);
 	json_decref(p->config.json);
 	pm_arena_free(&p->config.arena);
 	free(p->module);

@@ -1,4 +1,4 @@
-/* peft.h: LoRA adapters as PEFT writes them: adapter_config.json and adapter_model.safetensors. No device. */
+/* peft.h: LoRA adapters: as PEFT writes them (adapter_config.json and adapter_model.safetensors), and as GGUF files. No device. */
 #ifndef PM_SPEC_PEFT_H
 #define PM_SPEC_PEFT_H
 
@@ -33,7 +33,7 @@ struct pm_lora_module {
 	double scale;                           /* alpha/r, or alpha/sqrt(r) with rslora */
 	int64_t in, out;                        /* of the linear; an embedding: in = vocabulary, out = hidden */
 	const char *name_a, *name_b;            /* in adapter_model.safetensors (SAVE: name_a is the weight) */
-	const struct pm_view *a, *b;            /* bytes, where opened from a directory; else NULL */
+	const struct pm_view *a, *b;            /* bytes as they lie in the file, where opened from one (pm_lora_values reads them); else NULL */
 };
 
 struct pm_peft {
@@ -41,19 +41,32 @@ struct pm_peft {
 	struct pm_lora_module *module;
 	size_t nmodules;
 	struct pm_safetensors *file;
+	struct pm_gguf *gguf;                   /* instead, where it is a GGUF file */
+	bool to_gguf, to_hf;                    /* the model's rows are in another order than the file's */
+	bool model_gguf;                        /* the model is a GGUF file */
 	struct pm_arena arena;
 };
 
 /* Matches a configuration against a model: which modules, which ranks. A target that matches nothing is an error. */
 int pm_peft_match(struct pm_peft **out, const struct pm_lora_config *c, const struct pm_spec *s, struct pm_err *e);
 
-/* Opens an adapter directory for a model: matches, and holds names and shapes of the file against it (`….base_layer.weight` beside
+/* Opens an adapter for a model: a directory, or a GGUF file whose general.type is "adapter". Matches, and holds names and shapes of the file against it (`….base_layer.weight` beside
  * embeddings and heads is accepted and ignored). Kinds of adapters or options that are not plain LoRA are errors naming the key. */
 int pm_peft_open(struct pm_peft **out, const char *dir, const struct pm_spec *s, struct pm_err *e);
+
+/* The values of module m in float32, `which` 0: A (r, in) or a saved weight, 1: B (out, r); in the model's own order of rows, whichever
+ * kind of file model and adapter are. */
+int pm_lora_values(const struct pm_peft *p, size_t m, int which, float *out, struct pm_err *e);
 
 /* Writes DIR/adapter_config.json (the keys PEFT writes; base_model_name_or_path = base) and DIR/adapter_model.safetensors; get fills the
  * float32 values of module m, `which` 0 for A or a saved weight, 1 for B. DIR exists. */
 int pm_peft_write(const struct pm_peft *p, const char *dir, const char *base, const json_t *provenance,
+	int (*get)(void *arg, size_t m, int which, float *out, struct pm_err *e), void *arg, struct pm_err *e);
+
+/* The same as one GGUF file, as llama.cpp reads it: tensors NAME.lora_a and NAME.lora_b (an embedding's A as (vocabulary, r)), keys
+ * adapter.lora.alpha …; its scale is alpha / r, so others (rsLoRA, alpha_pattern) are multiplied onto B. Saved modules are an error:
+ * such files have none. name: general.name. */
+int pm_peft_write_gguf(const struct pm_peft *p, const struct pm_spec *s, const char *path, const char *name,
 	int (*get)(void *arg, size_t m, int which, float *out, struct pm_err *e), void *arg, struct pm_err *e);
 
 void pm_peft_free(struct pm_peft *p);

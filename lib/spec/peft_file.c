@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "io/safetensors.h"
-#include "spec/peft.h"
+#include "spec/peft_private.h"
 
 #define NAMED 3         /* of the tensors that are missing or too many */
 
@@ -217,7 +217,10 @@ static int find_tensors(struct pm_peft *p, struct pm_err *e)
 		struct pm_lora_module *m = &p->module[i];
 
 		if (m->kind == PM_ADAPT_SAVE) {
-			r = find_matrix(&m->a, p, m->name_a, m->target->nd, m->target->dim, &missing, &n, e);
+			int64_t dim[4];
+
+			pm_hf_shape(dim, m->target);
+			r = find_matrix(&m->a, p, m->name_a, m->target->nd, dim, &missing, &n, e);
 			continue;
 		}
 		r = find_matrix(&m->a, p, m->name_a, 2, (int64_t[]){m->r, m->in}, &missing, &n, e);
@@ -287,9 +290,13 @@ int pm_peft_open(struct pm_peft **out, const char *dir, const struct pm_spec *s,
 {
 	struct pm_lora_config c = {0};
 	struct pm_peft *p = NULL;
-	char *config = pm_path(dir, "adapter_config.json", e), *file = pm_path(dir, "adapter_model.safetensors", e);
+	char *config, *file;
 	int r = -1;
 
+	if (!pm_is_dir(dir) && pm_exists(dir))
+		return peft_open_gguf(out, dir, s, e);
+	config = pm_path(dir, "adapter_config.json", e);
+	file = pm_path(dir, "adapter_model.safetensors", e);
 	if (config && file && (c.json = pm_json_file(config, e))) {
 		r = read_config(&c, e);
 		if (r == 0)
@@ -301,6 +308,8 @@ int pm_peft_open(struct pm_peft **out, const char *dir, const struct pm_spec *s,
 		r = pm_safetensors_open(&p->file, file, e);
 	if (r == 0 && (find_tensors(p, e) < 0 || check_extra(p, e) < 0))
 		r = pm_ctx(e, "%s", file);
+	if (r == 0)
+		p->to_gguf = s->from_gguf;
 	free(config);
 	free(file);
 	json_decref(c.json);
@@ -383,7 +392,7 @@ static json_t *new_config(const struct pm_peft *p)
 	for (i = 0; i < c->nlayers; i++)
 		json_array_append_new(layers, json_integer(c->layers[i]));
 	for (i = 0; i < p->nmodules; i++)
-		transposed = transposed || (p->module[i].kind == PM_ADAPT_LORA && p->module[i].target->transposed);
+		transposed = transposed || (p->module[i].kind == PM_ADAPT_LORA && p->module[i].target->hf_transposed);
 	json_object_set_new(o, "layers_to_transform", layers);
 	json_object_set_new(o, "fan_in_fan_out", json_boolean(transposed));
 	json_object_set_new(o, "r", json_integer(c->r));
@@ -455,9 +464,12 @@ static size_t list_parts(struct part *part, const struct pm_peft *p)
 		const struct pm_lora_module *m = &p->module[i];
 
 		if (m->kind == PM_ADAPT_SAVE) {
+			int64_t dim[4];
+
+			pm_hf_shape(dim, m->target);
 			part[n] = (struct part){m->name_a, i, 0, m->target->nd, {0}};
 			for (d = 0; d < m->target->nd; d++)
-				part[n].dim[d] = (uint64_t)m->target->dim[d];
+				part[n].dim[d] = (uint64_t)dim[d];
 			n++;
 			continue;
 		}
@@ -486,7 +498,7 @@ static json_t *make_metadata(const json_t *provenance, struct pm_err *e)
 	return o;
 }
 
-static int write_parts(struct pm_st_writer *w, const struct part *part, size_t n,
+static int write_parts(struct pm_st_writer *w, const struct pm_peft *p, const struct part *part, size_t n,
 	int (*get)(void *arg, size_t m, int which, float *out, struct pm_err *e), void *arg, struct pm_err *e)
 {
 	size_t i, largest = 0;
@@ -508,6 +520,8 @@ static int write_parts(struct pm_st_writer *w, const struct part *part, size_t n
 		for (d = 0; d < part[i].nd; d++)
 			count *= part[i].dim[d];
 		r = get(arg, part[i].module, part[i].which, buf, e);
+		if (r == 0 && p->model_gguf)
+			r = peft_turn(&p->module[part[i].module], part[i].which, buf, false, e);
 		if (r == 0)
 			r = pm_st_put(w, buf, count * sizeof *buf, e);
 	}
@@ -528,7 +542,7 @@ int pm_peft_write(const struct pm_peft *p, const char *dir, const char *base, co
 	if (r == 0)
 		r = pm_st_begin(&w, path, metadata, e);
 	if (r == 0) {
-		r = write_parts(w, part, list_parts(part, p), get, arg, e);
+		r = write_parts(w, p, part, list_parts(part, p), get, arg, e);
 		if (r == 0)
 			r = pm_st_end(w, e);
 		else

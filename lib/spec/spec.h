@@ -1,5 +1,7 @@
 /* spec.h: what a model is, in numbers and choices, and what its tensors are called: config.json through the family's jq program
  * (share/family/NAME.jq; pm-family.5 describes its input, its output and the roles). No tensors are read here and no device is known.
+ * The keys of a GGUF file become a config.json first, by share/gguf/ARCHITECTURE.jq; then the names of the tensors, and how they
+ * are stored, are those of GGUF files.
  *
  * The caller owns a spec; everything in it is borrowed until pm_spec_free. */
 #ifndef PM_SPEC_SPEC_H
@@ -10,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "io/gguf.h"
 #include "io/store.h"
 
 enum pm_norm { PM_NORM_NONE, PM_NORM_RMS, PM_NORM_RMS1 /* times 1 + w */, PM_NORM_LAYER };
@@ -48,19 +51,25 @@ struct pm_layer_spec {
 struct pm_tensor_spec {
 	const char *role;                       /* stack.layer.role[.expert]: "text.embed", "text.3.attn.q", "text.3.attn.q.bias", "text.head" */
 	const char *file;                       /* its name in the model's files (where a store was given: the one of its names found there) */
+	const char *hf;                         /* its name in transformers' files; the same, but where the model is a GGUF file */
 	const char *const *alias;               /* other names it goes by; NULL-terminated, or NULL */
 	const char *const *copies;              /* names under which a file may hold the same values again (a tied head); likewise */
-	const char *gguf;
+	const char *gguf;                       /* its name in GGUF files, and what such a file does to it: */
+	int64_t permute;                        /* rows of so many heads in another order (pm_gguf_row); 0: as they are */
+	bool plus;                              /* 1 is added */
 	const char *module;                     /* dotted path of its module in transformers' memory (adapters), without ".weight" */
 	const char *use;                        /* "linear", "embed", "norm", "bias", "other": what adapters may target */
 	int nd;
 	int64_t dim[4];                         /* as in the file */
 	bool transposed;                        /* a linear stored (in, out) */
+	bool hf_transposed;                     /* … in transformers' files */
 	bool optional;                          /* may be absent */
 };
 
 struct pm_spec {
 	const char *family, *model_type;
+	const char *arch;                       /* general.architecture in GGUF files; NULL: none there has this family */
+	bool from_gguf;                         /* the model is a GGUF file: names, shapes and row orders are those of GGUF */
 	int64_t layers, hidden, vocab, max_positions;
 	bool learned_positions;                 /* max_positions is a hard limit */
 	enum pm_norm norm;
@@ -76,13 +85,15 @@ struct pm_spec {
 	size_t ntensors;
 	const char *const *ignore;              /* regular expressions (PCRE2, whole name) of file names that are no parameters of what is
 	                                         * built (masks, other towers); NULL-terminated */
-	json_t *config;                         /* the config.json it came from */
+	json_t *config;                         /* the config.json it came from, or as made of a GGUF file's keys */
+	json_t *generation;                     /* of a GGUF file: what its generation_config.json would say; else NULL */
 	json_t *json;                           /* the program's output */
 	struct pm_arena arena;
 	const struct pm_tensor_spec **sorted;   /* private: by role */
 };
 
-/* Reads DIR/config.json (or the file given; beside a .safetensors file or an index, its config.json), picks share/family/NAME.jq by
+/* Of a GGUF file (a store that is one) the keys are read, and share/gguf/NAME.jq is picked by general.architecture. Else reads
+ * DIR/config.json (or the file given; beside a .safetensors file or an index, its config.json), picks share/family/NAME.jq by
  * model_type (share/family/models.json is the table), or takes `family` (a path, from --family). `store` (may be NULL) gives the
  * program the names and shapes of the tensors there are. An unknown model_type, activation, rope type … is an error (65) naming key
  * and value. */
@@ -93,7 +104,7 @@ const struct pm_tensor_spec *pm_spec_find(const struct pm_spec *s, const char *r
 const struct pm_tensor_spec *pm_spec_role(const struct pm_spec *s, struct pm_err *e, const char *fmt, ...) PM_PRINTF(3, 4);
 
 /* Holds a store against the spec: every tensor that is wanted is there, once, with its shape and a type that can be computed with
- * (f32, f16, bf16); every tensor that is there is wanted, ignored or an equal copy. The first three of each kind that are not are
+ * (f32, f16, bf16; in a GGUF file every type of its blocks, too); every tensor that is there is wanted, ignored or an equal copy. The first three of each kind that are not are
  * named, with how many there are (65). */
 int pm_spec_check(const struct pm_spec *s, const struct pm_store *store, struct pm_err *e);
 /* A role's bytes in the store, by any of its names; NULL where it is optional and absent. */
@@ -103,6 +114,24 @@ const struct pm_view *pm_spec_view(const struct pm_spec *s, const struct pm_tens
  * values of all layers. */
 uint64_t pm_spec_parameters(const struct pm_spec *s);
 uint64_t pm_spec_cached(const struct pm_spec *s);
+
+/* Row r of a tensor of `rows` rows in transformers' order: where a GGUF file with t->permute has it. With d rows a head, row i < d/2
+ * lies at 2i and row d/2 + i at 2i + 1, so that the two that turn together are neighbours. Rows in place, `width` bytes each: into a
+ * GGUF file's order (to_gguf) or back; nothing is done where t->permute is 0. */
+int64_t pm_gguf_row(const struct pm_tensor_spec *t, int64_t rows, int64_t r);
+int pm_gguf_permute(const struct pm_tensor_spec *t, void *data, int64_t rows, size_t width, bool to_gguf, struct pm_err *e);
+
+/* A tensor's shape in transformers' files, whichever files the spec is of, and in GGUF files (both have t->nd dimensions, outermost first). */
+void pm_hf_shape(int64_t dim[4], const struct pm_tensor_spec *t);
+void pm_gguf_shape(int64_t dim[4], const struct pm_tensor_spec *t);
+/* All values of a tensor from the way transformers' files have them to a GGUF file's way (transposed, rows permuted, 1 added), or back. */
+int pm_gguf_turn(const struct pm_tensor_spec *t, float *v, bool to_gguf, struct pm_err *e);
+
+/* Whether a file holds a model (no adapter, no matrix of importance) whose architecture has a program. */
+bool pm_gguf_known(const struct pm_gguf *g, const char *share);
+
+/* What an architecture's program makes of one of its two inputs (pm-family.5). The caller decrefs. */
+int pm_gguf_program(json_t **out, const char *arch, const char *share, const json_t *in, struct pm_err *e);
 
 /* Angles of one position: inv[i], i < dims/2, of rope r for a document of `length` tokens (dynamic and longrope depend on it), and the
  * factor of cos and sin. Formulas: lib/spec/rope.c. */

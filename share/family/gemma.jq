@@ -11,6 +11,6 @@ include "pm";
 | flag("tie_word_embeddings"; true) as $tied
 | llama_sizes
 | gemma_scales
-| . + {family: "gemma", max_positions: $max, tied: $tied, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
+| . + {family: "gemma", arch: "gemma", max_positions: $max, tied: $tied, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
        layer: [range(.layers) | $layer], ignore: rope_buffers}
 | . + {tensor: [llama_tensors(text_names; .)]}

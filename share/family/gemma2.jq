@@ -14,6 +14,6 @@ include "pm";
 | flag("tie_word_embeddings"; true) as $tied
 | llama_sizes
 | gemma_scales
-| . + {family: "gemma2", max_positions: $max, tied: $tied, logit_softcap: $final, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
+| . + {family: "gemma2", arch: "gemma2", max_positions: $max, tied: $tied, logit_softcap: $final, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
        layer: [$sliding[] | $layer + {window: (if . then $window else 0 end)}], ignore: rope_buffers}
 | . + {tensor: [llama_tensors(text_names; . + {post_norms: true})]}

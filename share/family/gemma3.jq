@@ -31,7 +31,7 @@ def two_ropes($dims):
 | flag("tie_word_embeddings"; true) as $tied
 | llama_sizes
 | gemma_scales
-| . + {family: "gemma3", max_positions: $max, tied: $tied, partial: $sees, logit_softcap: $final,
+| . + {family: "gemma3", arch: "gemma3", max_positions: $max, tied: $tied, partial: $sees, logit_softcap: $final,
        ropes: ($c | .max_position_embeddings = $max | two_ropes($layer.head_dim)),
        layer: [$sliding[] | $layer + (if . then {window: $window, rope: 1} else {window: 0, rope: 0} end)],
        ignore: (rope_buffers + if $sees then ["(model\\.)?vision_tower\\..*", "(model\\.)?multi_modal_projector\\..*"] else [] end)}

@@ -29,7 +29,7 @@ def layer_tensors($h; $inner; $i):
 | flag("tie_word_embeddings"; true) as $tied
 | {block: "transformer", heads: $heads, kv_heads: $heads, head_dim: $d, ff: "plain", inner: $inner,
    act: choice("activation_function"; "gelu_new"; activations)} as $layer
-| {family: "gpt2", layers: layer_count("n_layer"), hidden: $h, vocab: $vocab, max_positions: $positions, learned_positions: true,
+| {family: "gpt2", arch: "gpt2", layers: layer_count("n_layer"), hidden: $h, vocab: $vocab, max_positions: $positions, learned_positions: true,
    norm: "layer", norm_eps: from0("layer_norm_epsilon"; 1e-5), tied: $tied,
    ignore: ["(transformer\\.)?h\\.[0-9]+\\.attn\\.(bias|masked_bias)"]}
 | . + {layer: [range(.layers) | $layer + {scale: (if $inverse then $scale / (. + 1) else $scale end)}],

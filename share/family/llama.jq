@@ -8,6 +8,6 @@ include "pm";
 | flag("tie_word_embeddings"; false) as $tied
 | llama_layer_spec as $layer
 | llama_sizes
-| . + {family: "llama", max_positions: ($c | positive("max_position_embeddings"; 2048)), tied: $tied,
+| . + {family: "llama", arch: "llama", max_positions: ($c | positive("max_position_embeddings"; 2048)), tied: $tied,
        ropes: [$c | rope($layer.head_dim; 10000)], layer: [range(.layers) | $layer], ignore: rope_buffers}
-| . + {tensor: [llama_tensors(text_names; . + $biases)]}
+| . + {tensor: [llama_tensors(text_names; . + $biases + {permuted: true})]}

@@ -10,6 +10,6 @@ include "pm";
 | llama_layer_spec as $layer
 | flag("tie_word_embeddings"; false) as $tied
 | llama_sizes
-| . + {family: "mistral", max_positions: $max, tied: $tied, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
+| . + {family: "mistral", arch: "llama", max_positions: $max, tied: $tied, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
        layer: [$sliding[] | $layer + {window: (if . then $window else 0 end)}], ignore: rope_buffers}
-| . + {tensor: [llama_tensors(text_names; .)]}
+| . + {tensor: [llama_tensors(text_names; . + {permuted: true})]}

@@ -184,13 +184,16 @@ def embedding($p; $vocab; $hidden; $copies):
 
 # ---- llama and its kin ----
 
-# The tensors of a model whose parts are named as llama's. $s: {hidden, vocab, tied, layer: […], qkv_bias, o_bias, ff_bias, qk_norm, post_norms}
+# A GGUF file of the architecture llama holds the rows of queries and keys with the halves of each rotated pair side by side.
+def permuted($s; $heads): if $s.permuted then . + {permute: $heads} else . end;
+
+# The tensors of a model whose parts are named as llama's. $s: {hidden, vocab, tied, layer: […], qkv_bias, o_bias, ff_bias, qk_norm, post_norms, permuted}
 def llama_layer($p; $s; $l; $i):
   "text.\($i)" as $r | "layers.\($i)" as $m | "blk.\($i)" as $g
   | ($l.heads * $l.head_dim) as $q | ($l.kv_heads * $l.head_dim) as $kv
   | norm($p; "\($r).attn_norm"; "\($m).input_layernorm"; "\($g).attn_norm"; $s.hidden),
-    linear($p; "\($r).attn.q"; "\($m).self_attn.q_proj"; "\($g).attn_q"; $q; $s.hidden; $s.qkv_bias),
-    linear($p; "\($r).attn.k"; "\($m).self_attn.k_proj"; "\($g).attn_k"; $kv; $s.hidden; $s.qkv_bias),
+    (linear($p; "\($r).attn.q"; "\($m).self_attn.q_proj"; "\($g).attn_q"; $q; $s.hidden; $s.qkv_bias) | permuted($s; $l.heads)),
+    (linear($p; "\($r).attn.k"; "\($m).self_attn.k_proj"; "\($g).attn_k"; $kv; $s.hidden; $s.qkv_bias) | permuted($s; $l.kv_heads)),
     linear($p; "\($r).attn.v"; "\($m).self_attn.v_proj"; "\($g).attn_v"; $kv; $s.hidden; $s.qkv_bias),
     linear($p; "\($r).attn.o"; "\($m).self_attn.o_proj"; "\($g).attn_output"; $s.hidden; $q; $s.o_bias),
     (if $s.qk_norm then
@@ -216,8 +219,8 @@ def llama_tensors($p; $s):
 # Where a text model keeps its names. A file of the trunk alone, as embedding models have it, does without the prefix.
 def text_names: {file: "model.", alias: [""], module: "model.", head: ""};
 
-# Buffers that old files hold.
-def rope_buffers: ["(.*\\.)?rotary_emb\\.inv_freq"];
+# Buffers that old files hold; in a GGUF file the scaling of the frequencies, which its config says, too.
+def rope_buffers: ["(.*\\.)?rotary_emb\\.inv_freq", "rope_freqs\\.weight"];
 
 # The sizes that all configs of this kind write alike.
 def llama_sizes: usual | {

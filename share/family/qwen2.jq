@@ -9,6 +9,6 @@ include "pm";
 | llama_layer_spec as $layer
 | flag("tie_word_embeddings"; false) as $tied
 | llama_sizes
-| . + {family: "qwen2", max_positions: $max, tied: $tied, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
+| . + {family: "qwen2", arch: "qwen2", max_positions: $max, tied: $tied, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
        layer: [$windows[] | $layer + {window: .}], ignore: rope_buffers}
 | . + {tensor: [llama_tensors(text_names; . + {qkv_bias: true})]}

@@ -9,6 +9,6 @@ include "pm";
 | flag("tie_word_embeddings"; false) as $tied
 | flag("attention_bias"; false) as $bias
 | llama_sizes
-| . + {family: "qwen3", max_positions: $max, tied: $tied, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
+| . + {family: "qwen3", arch: "qwen3", max_positions: $max, tied: $tied, ropes: [$c | .max_position_embeddings = $max | rope($layer.head_dim; 10000)],
        layer: [$windows[] | $layer + {window: .}], ignore: rope_buffers}
 | . + {tensor: [llama_tensors(text_names; . + {qkv_bias: $bias, o_bias: $bias, qk_norm: true})]}
