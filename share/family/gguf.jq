@@ -1,6 +1,6 @@
 # gguf.jq: what the programs of this directory share; `include "gguf";` brings it in. A program is named after a
 # general.architecture and goes both ways (pm-family.5): {keys, tensors, values} -> {config, generation}, and
-# {config, generation, name, size_label, file_type} -> {keys, tensors}.
+# {config, generation, metadata, name, parameters, tokens, file_type} -> {keys, tensors, cut}.
 #
 # A row of a table: [key below the architecture's name, its type, its name in config.json].
 include "pm" {search: "./"};
@@ -139,6 +139,15 @@ def words: ["author", "version", "organization", "finetune", "basename", "descri
 def more_words: ["license", "license.name", "license.link", "url", "doi", "uuid", "repo_url", "source.url", "source.doi", "source.uuid", "source.repo_url"];
 def own($in; $list; $type): $list[] | key("general." + .; $type; $in.metadata["general." + .]);
 
+# 268098176 as "268M": two digits at least.
+def size_label:
+  (if . > 1e12 then [1e-12, "T"] elif . > 1e9 then [1e-9, "B"] elif . > 1e6 then [1e-6, "M"] else [1e-3, "K"] end) as [$unit, $letter]
+  | . * $unit
+  | (if . <= 0.5 then 2 elif . < 9.5 then 1 else 0 end) as $digits
+  | (. * pow(10; $digits) | rint | tostring) as $text
+  | if $digits == 0 then $text + $letter
+    else ("00"[:([$digits + 1 - ($text | length), 0] | max)] + $text) as $t | $t[:-$digits] + "." + $t[-$digits:] + $letter end;
+
 # Everything before the architecture's own keys. $in is the whole input.
 def general_keys($in; $arch):
   ($in.metadata // {} | keys_unsorted - ["general." + (words, more_words, ["name", "size_label", "tags", "languages"], [sampling[] | "sampling." + .[0]])[]]
@@ -146,7 +155,7 @@ def general_keys($in; $arch):
   key("general.architecture"; "str"; $arch), key("general.type"; "str"; "model"),
   (sampling[] | key("general.sampling." + .[0]; .[1]; $in.metadata["general.sampling." + .[0]] // (.[2] as $n | $in.generation[$n]))),
   key("general.name"; "str"; $in.metadata["general.name"] // $in.name),
-  own($in; words; "str"), key("general.size_label"; "str"; $in.metadata["general.size_label"] // $in.size_label), own($in; more_words; "str"),
+  own($in; words; "str"), key("general.size_label"; "str"; $in.metadata["general.size_label"] // ($in.parameters | size_label)), own($in; more_words; "str"),
   own($in; ["tags", "languages"]; "strs");
 
 def file_type($in): key("general.file_type"; "u32"; $in.file_type);

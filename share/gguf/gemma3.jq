@@ -28,6 +28,7 @@ else
   | .rms_norm_eps = from0("rms_norm_eps"; 1e-6)
   | .rope_local_base_freq = (.rope_parameters.sliding_attention.rope_theta // above0("rope_local_base_freq"; 10000))
   | .final_logit_softcapping = (cap("final_logit_softcapping"; null) | if . == 0 then null else . end)
-  | {keys: text_keys($in; "gemma3"; 1000000; rows("gemma3"; table[9:]),
+  | (if .vocab_size == null then .vocab_size = 262208 else . end) as $c
+  | {keys: text_keys($in | .parameters -= ($c.vocab_size - .tokens) * $c.hidden_size; "gemma3"; 1000000; rows("gemma3"; table[9:]),
        key("gemma3.attention.sliding_window"; "u32"; if any($sliding[]; .) then window(4096) else null end)), tensors: [], cut: true}
 end

@@ -15,8 +15,9 @@ else
   . as $in | .config | text_config | implied("hidden_act"; "silu"; "silu")
   | .head_dim = head_dim
   | (if .model_type == "mistral" then window(4096) else 0 end) as $window
-  | {keys: text_keys($in; "llama"; 10000;
+  | [rope_freqs(rope_for(10000); .head_dim)] as $more
+  | {keys: text_keys($in | .parameters += ([$more[].values[]] | length); "llama"; 10000;
        key("llama.attention.sliding_window"; "u32"; if $window > 0 then $window else null end),
        key("llama.vocab_size"; "u32"; .vocab_size), key("llama.rope.dimension_count"; "u32"; .head_dim)),
-     tensors: [rope_freqs(rope_for(10000); .head_dim)]}
+     tensors: $more}
 end

@@ -9,5 +9,6 @@ if .keys then
   | .hidden_act = "silu" | .use_sliding_window = false | heads_of($in) | rope_of($in; 10000) | done($in)
 else
   . as $in | .config | text_config | implied("hidden_act"; "silu"; "silu") | only({use_sliding_window: false})
-  | {keys: text_keys($in; "qwen2"; 10000; empty), tensors: [rope_freqs(rope_for(10000); head_dim)]}
+  | [rope_freqs(rope_for(10000); head_dim)] as $more
+  | {keys: text_keys($in | .parameters += ([$more[].values[]] | length); "qwen2"; 10000; empty), tensors: $more}
 end

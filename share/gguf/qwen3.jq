@@ -11,5 +11,6 @@ if .keys then
 else
   . as $in | .config | text_config | implied("hidden_act"; "silu"; "silu") | only({use_sliding_window: false})
   | .head_dim = positive("head_dim"; 128)
-  | {keys: text_keys($in; "qwen3"; 10000; empty), tensors: [rope_freqs(rope_for(10000); .head_dim)]}
+  | [rope_freqs(rope_for(10000); .head_dim)] as $more
+  | {keys: text_keys($in | .parameters += ([$more[].values[]] | length); "qwen3"; 10000; empty), tensors: $more}
 end
