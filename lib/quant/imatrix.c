@@ -237,9 +237,12 @@ static int read_entry(struct pm_imatrix *m, struct reader *r, int32_t at, struct
 
 static int read_old(struct pm_imatrix *m, const struct pm_map *map, struct pm_err *e)
 {
-	struct reader r = {map->data, map->data + map->size};
 	int32_t n = 0, i, chunks = 0, len = 0;
+	struct reader r;
 
+	if (!map->size)
+		return pm_fail(e, PM_DATA, "no importance matrix: an empty file");
+	r = (struct reader){map->data, map->data + map->size};
 	if (get(&r, &n, "the number of entries", e) < 0)
 		return -1;
 	if (n <= 0 || (size_t)n > map->size / 16)
@@ -389,7 +392,7 @@ static int put_old(struct pm_out *o, const struct pm_imatrix *m, const struct pm
 
 	for (x = 0; x < t->experts; x++)
 		most = fmaxf(most, t->counts[x]);
-	calls = ((size_t)most + m->chunk_size - 1) / m->chunk_size;
+	calls = (size_t)ceilf(fminf(most, 1e15f) / (float)m->chunk_size);
 	r = !v || put(o, len, e) < 0 || pm_out_write(o, t->name, len, e) < 0 || put(o, calls, e) < 0 || put(o, t->cols * t->experts, e) < 0 ? -1 : 0;
 	for (x = 0; x < t->experts && !r; x++) {
 		r = pm_imatrix_importance(v, t, t->cols, t->experts, x, e);

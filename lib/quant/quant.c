@@ -52,7 +52,9 @@ static pm_encode_fn *const encoder[PM_DTYPES] = {
 	[PM_Q8_0] = pm_enc_q8_0, [PM_Q8_1] = pm_enc_q8_1,
 	[PM_Q2_K] = pm_enc_q2_k, [PM_Q3_K] = pm_enc_q3_k, [PM_Q4_K] = pm_enc_q4_k, [PM_Q5_K] = pm_enc_q5_k,
 	[PM_Q6_K] = pm_enc_q6_k, [PM_Q8_K] = pm_enc_q8_k,
-	[PM_IQ4_NL] = pm_enc_iq4_nl, [PM_IQ4_XS] = pm_enc_iq4_xs,
+	[PM_IQ1_S] = pm_enc_iq1_s, [PM_IQ1_M] = pm_enc_iq1_m,
+	[PM_IQ2_XXS] = pm_enc_iq2_xxs, [PM_IQ2_XS] = pm_enc_iq2_xs, [PM_IQ2_S] = pm_enc_iq2_s,
+	[PM_IQ3_XXS] = pm_enc_iq3_xxs, [PM_IQ3_S] = pm_enc_iq3_s, [PM_IQ4_NL] = pm_enc_iq4_nl, [PM_IQ4_XS] = pm_enc_iq4_xs,
 	[PM_TQ1_0] = pm_enc_tq1_0, [PM_TQ2_0] = pm_enc_tq2_0, [PM_MXFP4] = pm_enc_mxfp4, [PM_NVFP4] = pm_enc_nvfp4,
 	[PM_Q1_0] = pm_enc_q1_0, [PM_Q2_0] = pm_enc_q2_0,
 };

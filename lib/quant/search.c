@@ -78,7 +78,7 @@ PM_BODY pm_search_scale_body(const pm_v *x, const pm_v *w, int n, int half, pm_v
 	*scale = PM_SEL(small, zero, s);
 }
 
-PM_WIDE(pm_search_scale, (const pm_v *x, const pm_v *w, int n, int half, pm_v *codes, pm_v *scale), (x, w, n, half, codes, scale))
+PM_WIDE(, pm_search_scale, (const pm_v *x, const pm_v *w, int n, int half, pm_v *codes, pm_v *scale), (x, w, n, half, codes, scale))
 
 /* Codes of (x − lo)·inv and their sums. */
 PM_BODY range_codes(const pm_v *x, const pm_v *w, const struct pm_range_search *how, const pm_v *inv, const pm_v *lo, pm_v *codes, pm_v *sum)
@@ -162,7 +162,7 @@ PM_BODY pm_search_range_body(const pm_v *x, const pm_v *w, const struct pm_range
 	*min = -lo;
 }
 
-PM_WIDE(pm_search_range, (const pm_v *x, const pm_v *w, const struct pm_range_search *how, pm_v *codes, pm_v *scale, pm_v *min),
+PM_WIDE(, pm_search_range, (const pm_v *x, const pm_v *w, const struct pm_range_search *how, pm_v *codes, pm_v *scale, pm_v *min),
 	(x, w, how, codes, scale, min))
 
 PM_BODY pm_search_steps_body(const pm_v *x, int n, int half, pm_v *codes, pm_v *scale)
@@ -202,7 +202,7 @@ PM_BODY pm_search_steps_body(const pm_v *x, int n, int half, pm_v *codes, pm_v *
 	*scale = PM_SEL(small | (b <= zero), zero, a / b);
 }
 
-PM_WIDE(pm_search_steps, (const pm_v *x, int n, int half, pm_v *codes, pm_v *scale), (x, n, half, codes, scale))
+PM_WIDE(, pm_search_steps, (const pm_v *x, int n, int half, pm_v *codes, pm_v *scale), (x, n, half, codes, scale))
 
 /* Levels of IQ4: the first, and where each next one begins (half-way, itself included) with how far it lies above. */
 static const float level_at[15] = {-115.5f, -93.5f, -74, -57, -42, -28.5f, -16, -4.5f, 7, 19, 31.5f, 45.5f, 61, 79, 101};
@@ -261,7 +261,7 @@ PM_BODY pm_search_levels_body(const pm_v *x, const pm_v *w, int n, pm_v *scale)
 	*scale = PM_SEL(small, zero, s);
 }
 
-PM_WIDE(pm_search_levels, (const pm_v *x, const pm_v *w, int n, pm_v *scale), (x, w, n, scale))
+PM_WIDE(, pm_search_levels, (const pm_v *x, const pm_v *w, int n, pm_v *scale), (x, w, n, scale))
 
 PM_BODY pm_nearest_levels_body(const pm_v *x, const pm_v *inverse, int n, pm_v *codes)
 {
@@ -278,7 +278,7 @@ PM_BODY pm_nearest_levels_body(const pm_v *x, const pm_v *inverse, int n, pm_v *
 	}
 }
 
-PM_WIDE(pm_nearest_levels, (const pm_v *x, const pm_v *inverse, int n, pm_v *codes), (x, inverse, n, codes))
+PM_WIDE(, pm_nearest_levels, (const pm_v *x, const pm_v *inverse, int n, pm_v *codes), (x, inverse, n, codes))
 
 PM_BODY pm_recode_body(const pm_v *x, const pm_v *scale, const pm_v *add, int n, float lo, float hi, pm_v *codes)
 {
@@ -294,7 +294,7 @@ PM_BODY pm_recode_body(const pm_v *x, const pm_v *scale, const pm_v *add, int n,
 	}
 }
 
-PM_WIDE(pm_recode, (const pm_v *x, const pm_v *scale, const pm_v *add, int n, float lo, float hi, pm_v *codes), (x, scale, add, n, lo, hi, codes))
+PM_WIDE(, pm_recode, (const pm_v *x, const pm_v *scale, const pm_v *add, int n, float lo, float hi, pm_v *codes), (x, scale, add, n, lo, hi, codes))
 
 PM_BODY pm_weigh_body(const pm_v *x, const pm_v *weight, const pm_v *sigma, int n, pm_v *w)
 {
@@ -309,7 +309,7 @@ PM_BODY pm_weigh_body(const pm_v *x, const pm_v *weight, const pm_v *sigma, int 
 	}
 }
 
-PM_WIDE(pm_weigh, (const pm_v *x, const pm_v *weight, const pm_v *sigma, int n, pm_v *w), (x, weight, sigma, n, w))
+PM_WIDE(, pm_weigh, (const pm_v *x, const pm_v *weight, const pm_v *sigma, int n, pm_v *w), (x, weight, sigma, n, w))
 
 static float positive_error(const float *x, const float *w, int n, int top, float inv)
 {

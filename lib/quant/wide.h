@@ -32,6 +32,17 @@ PM_BODY pm_clamp(pm_v *x, float lo, float hi)
 	*x = y;
 }
 
+/* *x = the lesser of *x and *y. */
+PM_BODY pm_vmin(pm_v *x, const pm_v *y)
+{
+	pm_v a = *x, b = *y;
+	int i;
+
+	for (i = 0; i < PM_LANES; i++)
+		a[i] = b[i] < a[i] ? b[i] : a[i];
+	*x = a;
+}
+
 PM_BODY pm_vabs(pm_v *x)
 {
 	*x = (pm_v)((pm_vi)*x & 0x7fffffff);
@@ -59,13 +70,13 @@ static inline void pm_wide_load(pm_v *x, const float *row, int n, int have)
 			to[j * PM_LANES + i] = row[i * n + j];
 }
 
-/* Defines NAME(args) as the body NAME_body(args) compiled for each kind of processor. */
+/* Defines NAME(args) as the body NAME_body(args) compiled for each kind of processor; linkage: static or nothing. */
 #if defined(__x86_64__) && defined(__GNUC__)
-#define PM_WIDE(name, params, args) \
+#define PM_WIDE(linkage, name, params, args) \
 	__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))) static void name##_avx512 params { name##_body args; } \
 	__attribute__((target("avx2"))) static void name##_avx2 params { name##_body args; } \
 	static void name##_plain params { name##_body args; } \
-	void name params \
+	linkage void name params \
 	{ \
 		if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && \
 			__builtin_cpu_supports("avx512vl")) \
@@ -76,7 +87,7 @@ static inline void pm_wide_load(pm_v *x, const float *row, int n, int have)
 			name##_plain args; \
 	}
 #else
-#define PM_WIDE(name, params, args) void name params { name##_body args; }
+#define PM_WIDE(linkage, name, params, args) linkage void name params { name##_body args; }
 #endif
 
 #endif

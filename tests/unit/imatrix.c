@@ -108,7 +108,7 @@ static void hostile(void)
 	struct pm_imatrix_entry *t;
 	float out[2];
 
-	refused("nothing", &f, 0, "entries");
+	refused("nothing", &f, 0, "empty");
 	refused("two bytes", &f, 2, "entries");
 	f.n = 1 << 30;
 	refused("a billion entries", &f, sizeof f, "1073741824");

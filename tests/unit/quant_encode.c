@@ -111,7 +111,6 @@ static void golden(void)
 	struct pm_safetensors *s;
 	char rel[128];
 	json_t *o;
-	bool needs;
 	size_t i, k;
 
 	for (k = 0; k < 3; k++) {
@@ -127,7 +126,7 @@ static void golden(void)
 		for (i = 0; i < pm_safetensors_count(s); i++) {
 			const struct pm_view *v = pm_safetensors_at(s, i);
 
-			if (strlen(v->name) > 6 && !strcmp(v->name + strlen(v->name) - 6, ".bytes") && pm_quant_makes(type_of(v->name, strcspn(v->name, ".")), &needs))
+			if (strlen(v->name) > 6 && !strcmp(v->name + strlen(v->name) - 6, ".bytes"))
 				one(files[k], s, v, json_object_get(o, "rows"));
 		}
 		pm_safetensors_close(s);
@@ -135,8 +134,55 @@ static void golden(void)
 	}
 }
 
+/* Whatever finite values there are, of any size, plain or with importance: bytes that decode; and the same for a row alone and among others. */
+static void arbitrary(void)
+{
+	enum { COLS = 768, ROWS = 3 };
+	float *x = malloc(ROWS * COLS * 4), *v = malloc(COLS * 4), *y = malloc(ROWS * COLS * 4);
+	uint8_t *all = malloc(ROWS * COLS * 4), *one_row = malloc(COLS * 4);
+	size_t i, bytes;
+	bool needs;
+	int t, k, r;
+
+	for (i = 0; i < ROWS * COLS; i++)
+		x[i] = pm_rng_normal(5, 1, i) * ldexpf(1, (int)(pm_rng_u32(5, 2, i / 16) % 240) - 120);
+	for (i = 0; i < COLS; i++)
+		v[i] = i / 32 % 5 ? pm_rng_uniform(5, 3, i) * ldexpf(1, (int)(pm_rng_u32(5, 4, i / 16) % 60) - 30) : 0;
+	for (t = PM_Q4_0; t < PM_DTYPES; t++) {
+		for (k = 0; k < 2; k++) {
+			if (!check(pm_quant_makes(t, &needs), "%s can be made", pm_dtype(t)->name))
+				continue;
+			r = pm_quant_from_f32(all, t, x, ROWS, COLS, k ? v : NULL, &err);
+			if (needs && !k) {
+				check(r < 0 && err.status == PM_USAGE && strstr(err.text, "importance"), "%s: %s", pm_dtype(t)->name, err.text);
+				continue;
+			}
+			bytes = pm_dtype_bytes(t, COLS);
+			pm_quant_to_f32(y, all, t, ROWS * COLS);
+			if (r == 0)
+				r = pm_quant_from_f32(one_row, t, x + COLS, 1, COLS, k ? v : NULL, &err);
+			check(r == 0 && !memcmp(one_row, all + bytes, bytes), "%s%s: values of every size; a row alone is the same", pm_dtype(t)->name,
+				k ? " with importance" : "");
+		}
+		x[COLS + 7] = t % 2 ? NAN : -INFINITY;
+		check(pm_quant_from_f32(all, t, x, ROWS, COLS, v, &err) < 0 && err.status == PM_DATA && strstr(err.text, "value 7 of row 1"),
+			"%s: a value that is not finite: %s", pm_dtype(t)->name, err.text);
+		x[COLS + 7] = 1;
+	}
+	v[3] = -1;
+	check(pm_quant_from_f32(all, PM_Q4_K, x, 1, COLS, v, &err) < 0 && strstr(err.text, "column 3"), "importance below 0: %s", err.text);
+	check(pm_quant_from_f32(all, PM_Q4_K, x, 1, 32, NULL, &err) < 0 && err.status == PM_USAGE, "a row that is no whole block: %s", err.text);
+	check(pm_quant_from_f32(all, PM_I32, x, 1, 32, NULL, &err) < 0 && err.status == PM_USAGE, "%s", err.text);
+	free(x);
+	free(v);
+	free(y);
+	free(all);
+	free(one_row);
+}
+
 int main(void)
 {
 	golden();
+	arbitrary();
 	return done();
 }
