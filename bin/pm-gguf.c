@@ -2,7 +2,12 @@
 #include "bin/gguf.h"
 
 static const struct pm_verb *const verbs[] = {
+	&gguf_check,
 	&gguf_dump,
+	&gguf_hash,
+	&gguf_join,
+	&gguf_set,
+	&gguf_split,
 };
 
 static struct pm_tool tool = {.name = "pm-gguf", .operands = "VERB ...", .brief = "makes, changes and shows GGUF files"};

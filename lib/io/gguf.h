@@ -84,6 +84,10 @@ int pm_gguf_put_string(struct pm_gguf_writer *w, const char *key, const char *s,
 int pm_gguf_put_array(struct pm_gguf_writer *w, const char *key, enum pm_gguf_type item, const void *items, uint64_t count, struct pm_err *e);
 int pm_gguf_put_strings(struct pm_gguf_writer *w, const char *key, const char *const *s, const size_t *n, uint64_t count, struct pm_err *e);
 int pm_gguf_put_key(struct pm_gguf_writer *w, const struct pm_gguf_key *k, struct pm_err *e);   /* as it is in another file */
+/* A value from text: a number in decimal, true or false, a string as it is; a list (type PM_GGUF_ARRAY of `of`) as JSON. Status 64 where it is none
+ * of the type. pm_gguf_parse_type reads the "u32:" or "str[]:" in front of one; −1 where there is none. */
+int pm_gguf_put_text(struct pm_gguf_writer *w, const char *key, enum pm_gguf_type type, enum pm_gguf_type of, const char *text, struct pm_err *e);
+int pm_gguf_parse_type(enum pm_gguf_type *type, enum pm_gguf_type *of, const char **value, const char *text);
 int pm_gguf_declare(struct pm_gguf_writer *w, const char *name, enum pm_dtype type, int nd, const uint64_t *dim, struct pm_err *e);     /* outermost first */
 int pm_gguf_put(struct pm_gguf_writer *w, const void *bytes, size_t n, struct pm_err *e);       /* any split of the bytes declared */
 int pm_gguf_end(struct pm_gguf_writer *w, struct pm_err *e);    /* checks that all came; renames into place; frees, also on failure */

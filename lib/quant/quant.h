@@ -22,4 +22,7 @@ int pm_quant_from_f32(void *out, enum pm_dtype to, const float *x, size_t rows, 
 /* Whether `to` can be made at all, and whether only with importance. */
 bool pm_quant_makes(enum pm_dtype to, bool *needs_importance);
 
+/* Whether n values are finite: floats one by one, blocks by their scales. If not, *at is the first value (of the first block) that is not. */
+bool pm_quant_finite(const void *in, enum pm_dtype type, size_t n, size_t *at);
+
 #endif
