@@ -5,17 +5,14 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "bin/inspect.h"
 #include "bin/names.h"
 #include "cli/tool.h"
 #include "dev/dev.h"
 #include "spec/peft.h"
 #include "spec/spec.h"
 
-static struct {
-	bool tensors, json, devices;
-	const char *family;
-	int64_t length, rank;
-} a;
+static struct inspect_args a;
 
 static struct pm_opt opts[] = {
 	{.name = "tensors", .kind = PM_OPT_FLAG, .to = &a.tensors, .help = "list the tensors: name, type, shape"},
@@ -25,6 +22,7 @@ static struct pm_opt opts[] = {
 	 .help = "rank of the LoRA adapter whose training is counted"},
 	{.name = "family", .kind = PM_OPT_STR, .arg = "FILE.jq", .to = &a.family, .help = "the model's family program, instead of the one for its model_type"},
 	{.name = "devices", .kind = PM_OPT_FLAG, .to = &a.devices, .help = "list the OpenCL devices"},
+	{.name = "measure", .kind = PM_OPT_FLAG, .to = &a.measure, .help = "with --devices: measure their rates, and keep them for --profile"},
 };
 
 static json_t *number(uint64_t n)
@@ -329,7 +327,7 @@ static json_t *gather(const char *path, const struct pm_env *env, struct pm_err 
 /* ---- printing ---- */
 
 /* 1234567 as "1.23 M": three digits and a unit. */
-static const char *short_number(char buf[32], double n, const char *unit)
+const char *inspect_short(char buf[32], double n, const char *unit)
 {
 	static const char *const scales[] = {"", "k", "M", "G", "T", "P"};
 	int i = 0;
@@ -421,10 +419,10 @@ static void print_store(const json_t *o)
 
 	printf("  %-12s %.0f", "parameters", real(o, "parameters"));
 	if (real(o, "parameters") >= 10000)
-		printf(" (%s)", short_number(buf, real(o, "parameters"), ""));
+		printf(" (%s)", inspect_short(buf, real(o, "parameters"), ""));
 	putchar('\n');
 	json_object_foreach(json_object_get(o, "types"), type, v)
-		printf("  %-12s %.0f tensor%s, %s\n", type, real(v, "tensors"), real(v, "tensors") == 1 ? "" : "s", short_number(buf, real(v, "bytes"), "B"));
+		printf("  %-12s %.0f tensor%s, %s\n", type, real(v, "tensors"), real(v, "tensors") == 1 ? "" : "s", inspect_short(buf, real(v, "bytes"), "B"));
 	if (json_array_size(json_object_get(o, "files")) > 1)
 		printf("  %-12s %zu\n", "files", json_array_size(json_object_get(o, "files")));
 }
@@ -435,11 +433,11 @@ static void print_memory(const json_t *m)
 
 	if (!m)
 		return;
-	printf("  %-12s %s: %s of weights, %s of keys and values for %.0f tokens\n", "to run", short_number(b[0], real(m, "run"), "B"),
-		short_number(b[1], real(m, "weights"), "B"), short_number(b[2], real(m, "kv"), "B"), real(m, "length"));
-	printf("  %-12s %s and activations with LoRA of rank %.0f (%s parameters)\n", "to train", short_number(b[0], real(m, "train_lora"), "B"),
-		real(m, "lora_rank"), short_number(b[1], real(m, "lora_parameters"), ""));
-	printf("  %-12s %s and activations in full\n", "", short_number(b[0], real(m, "train_full"), "B"));
+	printf("  %-12s %s: %s of weights, %s of keys and values for %.0f tokens\n", "to run", inspect_short(b[0], real(m, "run"), "B"),
+		inspect_short(b[1], real(m, "weights"), "B"), inspect_short(b[2], real(m, "kv"), "B"), real(m, "length"));
+	printf("  %-12s %s and activations with LoRA of rank %.0f (%s parameters)\n", "to train", inspect_short(b[0], real(m, "train_lora"), "B"),
+		real(m, "lora_rank"), inspect_short(b[1], real(m, "lora_parameters"), ""));
+	printf("  %-12s %s and activations in full\n", "", inspect_short(b[0], real(m, "train_full"), "B"));
 }
 
 static void print_tensors(const json_t *list)
@@ -487,7 +485,7 @@ static void print_text(const json_t *o)
 	}
 }
 
-static int print_json(const json_t *o, struct pm_err *e)
+int inspect_print(const json_t *o, struct pm_err *e)
 {
 	struct pm_str s = {0};
 	int r = pm_json_text(&s, o, e);
@@ -498,49 +496,6 @@ static int print_json(const json_t *o, struct pm_err *e)
 	return r;
 }
 
-/* ---- devices ---- */
-
-static json_t *device(const struct pm_dev_info *d, size_t number_of)
-{
-	return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:b}", "device", number(number_of), "kind",
-		d->gpu ? "gpu" : d->cpu ? "cpu" : "other", "name", d->name, "vendor", d->vendor, "driver", d->driver, "platform", d->platform, "units",
-		number(d->units), "memory", number(d->memory), "largest", number(d->largest), "shared", (int)d->shared, "avx512", (int)d->avx512, "vnni",
-		(int)d->vnni, "bf16", (int)d->bf16, "amx", (int)d->amx);
-}
-
-static int list_devices(const struct pm_tool *t, int argc, struct pm_err *e)
-{
-	static const char *const alone[] = {"tensors", "length", "lora", "family"};
-	struct pm_dev_info *list;
-	size_t i, n;
-	char b[2][32];
-	int r = 0;
-
-	for (i = 0; i < sizeof alone / sizeof *alone; i++)
-		if (pm_opt_refuse(t, alone[i], "with --devices", e) < 0)
-			return -1;
-	if (argc > 1)
-		return pm_fail(e, PM_USAGE, "--devices takes no path");
-	if (pm_dev_list(&list, &n, e) < 0)
-		return -1;
-	if (!n)
-		r = pm_fail(e, PM_NODEVICE, "no OpenCL device was found");
-	for (i = 0; r == 0 && i < n; i++) {
-		const struct pm_dev_info *d = &list[i];
-		json_t *o = a.json ? device(d, i) : NULL;
-
-		if (a.json)
-			r = o ? print_json(o, e) : pm_fail(e, PM_SOFTWARE, "device %zu: its name is not UTF-8", i);
-		else
-			printf("%zu\t%s\t%s\t%s\t%u units, %s, buffers up to %s%s%s%s%s%s\n", i, d->gpu ? "gpu" : d->cpu ? "cpu" : "other", d->name, d->platform, d->units,
-				short_number(b[0], (double)d->memory, "B"), short_number(b[1], (double)d->largest, "B"), d->shared ? ", shared memory" : "",
-				d->avx512 ? ", avx512" : "", d->vnni ? ", vnni" : "", d->bf16 ? ", bf16" : "", d->amx ? ", amx" : "");
-		json_decref(o);
-	}
-	free(list);
-	return r;
-}
-
 static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 {
 	struct pm_env env;
@@ -548,7 +503,9 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	int i, r = 0;
 
 	if (a.devices)
-		return list_devices(t, argc, e);
+		return inspect_devices(t, &a, argc, e);
+	if (pm_opt_refuse(t, "measure", "without --devices", e) < 0)
+		return -1;
 	if (argc < 2)
 		return pm_fail(e, PM_USAGE, "a model directory or a file was wanted");
 	if (pm_env_get(&env, e) < 0)
@@ -557,7 +514,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		const char *path = argv[i];
 
 		o = local_name(&path, &env, e) == 0 ? gather(path, &env, e) : NULL;
-		r = !o ? -1 : a.json ? print_json(o, e) : 0;
+		r = !o ? -1 : a.json ? inspect_print(o, e) : 0;
 		if (r == 0 && !a.json)
 			print_text(o);
 		json_decref(o);

@@ -122,6 +122,14 @@ has() {         # TEXT: a line of the file `out` that is so, blanks apart
 	pm-inspect --devices >out
 	grep -qE $'^0\t(cpu|gpu|other)\t' out
 	pm-inspect --devices --json | jq -e -s '.[0].device == 0 and .[0].units > 0 and .[0].memory > 0'
+	t=$(tiny)
+	pm-infer -q -m "$t" -n 3 --profile a 2>before >/dev/null
+	! grep -q floor before
+	pm-inspect --devices --measure --json | jq -e -s '.[0].rates | .f32 > 1e8 and .read > 1e7 and .bf16 >= 0'
+	pm-infer -q -m "$t" -n 3 --profile a 2>after >/dev/null
+	head -1 after | grep -q 'floor %'
+	grep -q '^(launch)' after
+	fails_with 64 "--measure has no effect without --devices" pm-inspect --measure "$t"
 }
 
 @test "pm-inspect: --devices where there is none is status 69" {

@@ -104,9 +104,14 @@ struct pm_arg {
 #define PM_F32(v)   ((struct pm_arg){PM_ARG_F32, {.f = (float)(v)}})
 #define PM_LOCAL(n) ((struct pm_arg){PM_ARG_LOCAL, {.local = (n)}})
 
+/* What a device does at most: operations a second in float32, of products in bfloat16 and int8 (0: it has no such instructions),
+ * and bytes a second from memory. */
+enum pm_rate { PM_RATE_F32, PM_RATE_BF16, PM_RATE_INT8, PM_RATE_READ, PM_RATES };
+
 struct pm_launch {
 	size_t global[3], local[3];     /* in work-groups × work-items as OpenCL counts: global is all work-items; unused = 0; local 0: 1 */
 	double flops, bytes;            /* for the profile: operations done, bytes that must be moved */
+	enum pm_rate unit;              /* what does the operations */
 };
 
 /* Queues a launch (in order; returns at once). The number of arguments is held against the kernel's. On PoCL a launch costs 2 µs, and
@@ -125,9 +130,16 @@ int pm_dev_finish(struct pm_dev *d, struct pm_err *e);    /* wait for all of it;
  * name; later lines win), or `fallback`. */
 int pm_tune(const struct pm_dev *d, const char *operation, const char *key, int fallback);
 
-/* With opts.profile: a table to f, most time first: kernel, calls, milliseconds, share of the wall time, GB/s, GFLOP/s (copies and
- * zeroing by the host have rows, too); then their sum, what of the wall time since open or the last reset they leave unexplained,
- * and that time. */
+/* Measures the device's rates (a few seconds; nothing else should run), the best of several runs each, and keeps them in the cache directory for
+ * this device with these threads and instruction sets. `median` (or NULL) gets what half of the runs reached. */
+int pm_dev_measure(struct pm_dev *d, double best[PM_RATES], double median[PM_RATES], struct pm_err *e);
+/* What was measured and kept before; false: nothing was. */
+bool pm_dev_rates(const struct pm_dev *d, double best[PM_RATES]);
+
+/* With opts.profile: a table to f, most time first: kernel, calls, milliseconds, share of the wall time, GB/s, GFLOP/s and, where the device's rates
+ * are known, the share of that time that a kernel would take which only moved its bytes, or only did its operations, at these rates (the longer of
+ * the two). Copies and zeroing by the host have rows, too, and so has the time in which a kernel was queued and none ran. Then their sum,
+ * what of the wall time since open or the last reset they leave unexplained (the host's own work), and that time. */
 int pm_dev_profile(struct pm_dev *d, FILE *f, struct pm_err *e);
 void pm_dev_profile_reset(struct pm_dev *d);
 

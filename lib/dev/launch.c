@@ -58,7 +58,7 @@ int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, cons
 	if (code != CL_SUCCESS)
 		return launch_failed(k, code, &l, e);
 	d->queued++;
-	return d->profile ? pm_profile_add(d, &k->sums, event, l.flops, l.bytes, e) : 0;
+	return d->profile ? pm_profile_add(d, &k->sums, event, &l, e) : 0;
 }
 
 int pm_dev_flush(struct pm_dev *d, struct pm_err *e)

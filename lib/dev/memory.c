@@ -239,7 +239,7 @@ int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e)
 	if (code != CL_SUCCESS)
 		return pm_cl_fail(e, code, "clEnqueueFillBuffer");
 	d->queued++;
-	return d->profile ? pm_profile_add(d, &d->others[PM_ZEROS], event, 0, (double)bytes, e) : 0;
+	return d->profile ? pm_profile_add(d, &d->others[PM_ZEROS], event, &(struct pm_launch){.bytes = (double)bytes}, e) : 0;
 }
 
 size_t pm_mem_size(const struct pm_mem *m)

@@ -16,6 +16,7 @@ struct pm_program;
 struct pm_sums {
 	uint64_t calls;
 	double seconds, flops, bytes;
+	double floor;                           /* seconds at the device's rates */
 };
 
 struct pm_kernel {
@@ -40,6 +41,7 @@ struct pm_timed {
 	cl_event event;
 	struct pm_sums *sums;
 	double flops, bytes;
+	enum pm_rate unit;
 };
 
 struct pm_tuned {
@@ -50,7 +52,7 @@ struct pm_tuned {
 #define PM_BUCKETS 1024
 
 /* What the profile counts beside kernels. */
-enum pm_other { PM_WRITES, PM_READS, PM_ZEROS, PM_BUILDS, PM_OTHERS };
+enum pm_other { PM_WRITES, PM_READS, PM_ZEROS, PM_BUILDS, PM_GAPS, PM_OTHERS };
 
 struct pm_dev {
 	cl_platform_id platform;
@@ -73,6 +75,9 @@ struct pm_dev {
 	size_t ntimed, cap_timed;
 	struct pm_sums others[PM_OTHERS];
 	double since;                           /* of the profile's wall time */
+	cl_ulong ended;                         /* when the last launch that was read ended, on the device's clock; 0: none */
+	bool rated;
+	double rate[PM_RATES];                  /* of an earlier measurement, where rated */
 	struct pm_tuned *tuned;
 	size_t ntuned, cap_tuned;
 };
@@ -102,10 +107,13 @@ int pm_cache_load(struct pm_dev *d, struct pm_program *p, struct pm_err *e);
 void pm_cache_save(struct pm_dev *d, const struct pm_program *p);
 
 /* profile.c */
-int pm_profile_add(struct pm_dev *d, struct pm_sums *sums, cl_event event, double flops, double bytes, struct pm_err *e);
+int pm_profile_add(struct pm_dev *d, struct pm_sums *sums, cl_event event, const struct pm_launch *l, struct pm_err *e);
 void pm_profile_count(struct pm_dev *d, enum pm_other what, double from, size_t bytes);    /* the host did it, until now */
 int pm_profile_collect(struct pm_dev *d, struct pm_err *e);     /* the queue is finished */
 double pm_profile_clock(void);
+
+/* measure.c: reads the rates kept for the device, if there are any. */
+void pm_rates_load(struct pm_dev *d);
 
 /* tune.c: reads share/tune/<every>.tune, lines that match the device. */
 int pm_tune_load(struct pm_dev *d, const char *share, struct pm_err *e);

@@ -93,7 +93,7 @@ static bool has_threads(void)
 static int try_set(struct pm_dev *d, int i, struct pm_err *e)
 {
 	const struct pm_kernel *k = pm_kernel(d, "probe", sets[i].kernel, sets[i].defines, e);
-	const struct pm_launch once = {{1, 0, 0}, {0, 0, 0}, 0, 0};
+	const struct pm_launch once = {.global = {1}};
 	struct pm_mem *ok = NULL, *room = NULL;
 	int32_t answer = 0;
 	int r = -1;

@@ -18,13 +18,13 @@ double pm_profile_clock(void)
 	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-int pm_profile_add(struct pm_dev *d, struct pm_sums *sums, cl_event event, double flops, double bytes, struct pm_err *e)
+int pm_profile_add(struct pm_dev *d, struct pm_sums *sums, cl_event event, const struct pm_launch *l, struct pm_err *e)
 {
 	if (pm_grow(&d->timed, &d->cap_timed, d->ntimed + 1, sizeof *d->timed, e) < 0) {
 		clReleaseEvent(event);
 		return -1;
 	}
-	d->timed[d->ntimed++] = (struct pm_timed){event, sums, flops, bytes};
+	d->timed[d->ntimed++] = (struct pm_timed){event, sums, l->flops, l->bytes, l->unit};
 	return d->ntimed < MANY ? 0 : pm_dev_finish(d, e);
 }
 
@@ -35,24 +35,48 @@ void pm_profile_count(struct pm_dev *d, enum pm_other what, double from, size_t 
 	d->others[what].bytes += (double)bytes;
 }
 
+/* How long it would take at the device's rates. */
+static double floor_of(const struct pm_dev *d, const struct pm_timed *t)
+{
+	double move = d->rate[PM_RATE_READ] > 0 ? t->bytes / d->rate[PM_RATE_READ] : 0;
+	double work = d->rate[t->unit] > 0 ? t->flops / d->rate[t->unit] : 0;
+
+	return move > work ? move : work;
+}
+
+/* Adds what a launch took; and the time before it in which it was queued and nothing else ran. */
+static cl_int collect_one(struct pm_dev *d, const struct pm_timed *t)
+{
+	cl_ulong queued = 0, from = 0, to = 0, idle;
+	cl_int code = clGetEventProfilingInfo(t->event, CL_PROFILING_COMMAND_START, sizeof from, &from, NULL);
+
+	if (code == CL_SUCCESS)
+		code = clGetEventProfilingInfo(t->event, CL_PROFILING_COMMAND_END, sizeof to, &to, NULL);
+	if (code == CL_SUCCESS)
+		code = clGetEventProfilingInfo(t->event, CL_PROFILING_COMMAND_QUEUED, sizeof queued, &queued, NULL);
+	if (code != CL_SUCCESS)
+		return code;
+	idle = queued > d->ended ? queued : d->ended;
+	d->others[PM_GAPS].calls++;
+	d->others[PM_GAPS].seconds += from > idle ? 1e-9 * (double)(from - idle) : 0;
+	d->ended = to;
+	t->sums->calls++;
+	t->sums->seconds += to > from ? 1e-9 * (double)(to - from) : 0;
+	t->sums->flops += t->flops;
+	t->sums->bytes += t->bytes;
+	t->sums->floor += floor_of(d, t);
+	return code;
+}
+
 int pm_profile_collect(struct pm_dev *d, struct pm_err *e)
 {
 	cl_int code = CL_SUCCESS;
 	size_t i;
 
 	for (i = 0; i < d->ntimed; i++) {
-		struct pm_timed *t = &d->timed[i];
-		cl_ulong from = 0, to = 0;
-
 		if (code == CL_SUCCESS)
-			code = clGetEventProfilingInfo(t->event, CL_PROFILING_COMMAND_START, sizeof from, &from, NULL);
-		if (code == CL_SUCCESS)
-			code = clGetEventProfilingInfo(t->event, CL_PROFILING_COMMAND_END, sizeof to, &to, NULL);
-		clReleaseEvent(t->event);
-		t->sums->calls++;
-		t->sums->seconds += to > from ? 1e-9 * (double)(to - from) : 0;
-		t->sums->flops += t->flops;
-		t->sums->bytes += t->bytes;
+			code = collect_one(d, &d->timed[i]);
+		clReleaseEvent(d->timed[i].event);
 	}
 	d->ntimed = 0;
 	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "clGetEventProfilingInfo");
@@ -81,7 +105,7 @@ static int add_row(struct row **rows, size_t *n, size_t *cap, const struct pm_su
 /* Every kernel and other thing that was used; *rows is the caller's to free. */
 static int make_rows(struct pm_dev *d, struct row **rows, size_t *n, struct pm_err *e)
 {
-	static const char *const others[PM_OTHERS] = {"(write)", "(read)", "(zero)", "(compile)"};
+	static const char *const others[PM_OTHERS] = {"(write)", "(read)", "(zero)", "(compile)", "(launch)"};
 	const struct pm_kernel *k;
 	size_t cap = 0, i;
 
@@ -142,7 +166,7 @@ int pm_dev_profile(struct pm_dev *d, FILE *f, struct pm_err *e)
 		free(rows);
 		return -1;
 	}
-	fprintf(f, "%-48s %8s %10s %6s %8s %9s\n", "kernel", "calls", "ms", "%", "GB/s", "GFLOP/s");
+	fprintf(f, "%-48s %8s %10s %6s %8s %9s%s\n", "kernel", "calls", "ms", "%", "GB/s", "GFLOP/s", d->rated ? "  floor %" : "");
 	for (i = 0; i < n; i++) {
 		const struct pm_sums *s = rows[i].sums;
 
@@ -150,6 +174,8 @@ int pm_dev_profile(struct pm_dev *d, FILE *f, struct pm_err *e)
 		print_line(rows[i].name, calls, s->seconds, wall, f);
 		print_rate(s->bytes, s->seconds, 8, f);
 		print_rate(s->flops, s->seconds, 9, f);
+		if (d->rated && s->floor > 0 && s->seconds > 0)
+			fprintf(f, " %8.1f", 100 * s->floor / s->seconds);
 		putc('\n', f);
 		sum += s->seconds;
 	}

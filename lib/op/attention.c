@@ -57,7 +57,7 @@ static int64_t tiles(int64_t period)
 }
 
 /* A launch over `rows` queries or keys and the heads, `products` times q·kᵀ; operations are counted as if half of the keys
- * of a period were seen. */
+ * of a period were seen, in training; which of a cache are seen only the device knows. */
 static struct pm_launch launch(const struct pm_node *n, bool cpu, int64_t rows, int64_t period, int64_t heads, double products)
 {
 	const struct attr *a = n->attr;
@@ -65,7 +65,7 @@ static struct pm_launch launch(const struct pm_node *n, bool cpu, int64_t rows, 
 
 	if (cpu)
 		l = (struct pm_launch){.global = {(size_t)((rows + period - 1) / period * tiles(period)), (size_t)heads}, .local = {1, 1}};
-	l.flops = products * (double)(n->in[Q]->rows * a->heads * a->kv_period * (a->head_dim + a->v_dim)) / 2;
+	l.flops = n->in[KSPAN] ? products * (double)(n->in[Q]->rows * a->heads * a->kv_period * (a->head_dim + a->v_dim)) / 2 : 0;
 	l.bytes = 4 * (double)(n->in[Q]->rows * a->heads * (a->head_dim + a->v_dim));
 	return l;
 }
@@ -111,10 +111,8 @@ static int decode(const struct pm_node *n, struct pm_err *e)
 	const int64_t rows = in[Q]->rows, items = rows * a->kv_heads, wanted = 4 * (int64_t)pm_dev_info(n->g->dev)->units;
 	const int64_t each = (wanted + items - 1) / items;      /* workers a row and kv head: any number gives the same bits */
 	const struct pm_kernel *part = kernel(n, "attention_decode_cpu", "attention_part", cpu, e), *join = kernel(n, "attention_decode_cpu", "attention_join", false, e);
-	const double keys = (double)(items * a->kv_period);
-	const struct pm_launch l = {.global = {(size_t)(each < chunks(a) ? each : chunks(a)), (size_t)a->kv_heads, (size_t)rows}, .local = {1, 1, 1},
-		.flops = 2 * keys * (double)((a->head_dim + a->v_dim) * a->group),
-		.bytes = keys * (double)(pm_dtype_bytes(in[K]->type, (uint64_t)a->head_dim) + pm_dtype_bytes(in[V]->type, (uint64_t)a->v_dim))};
+	/* What the profile would count depends on the spans, which are the device's. */
+	const struct pm_launch l = {.global = {(size_t)(each < chunks(a) ? each : chunks(a)), (size_t)a->kv_heads, (size_t)rows}, .local = {1, 1, 1}};
 
 	if (!part || !join || PM_LAUNCH(part, l, e, PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]), PM_I32(a->group),
 	    PM_I32(a->kv_period), PM_I32(chunks(a)), PM_F32(a->scale), PM_F32(a->softcap)) < 0)

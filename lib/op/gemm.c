@@ -140,7 +140,7 @@ static int run_portable(struct pm_dev *d, const struct pm_gemm *p, const struct 
 	const struct pm_kernel *f = kernel(d, p, k, e);
 	const struct piece all = {.rows = p->m, .k = p->k};
 	struct pm_launch l = {{(size_t)pm_ceil_div(p->n, 32) * 8, (size_t)pm_ceil_div(p->m, 32) * 8}, {8, 8},
-		operations(p, &all), bytes_moved(p, &all)};
+		operations(p, &all), bytes_moved(p, &all), PM_RATE_F32};
 
 	if (!f)
 		return -1;
@@ -172,9 +172,9 @@ static int run_piece(struct pm_dev *d, const struct pm_gemm *p, const struct kin
 	/* AMX packs panels of 32 rows, 16 by each work-item */
 	struct pm_launch lp = {{(size_t)(k->mr == 32 ? pm_ceil_div(c->rows, 32) * 2 : pm_ceil_div(c->rows, k->vl)),
 		(size_t)(pm_ceil_div(c->k, c->period) * pm_ceil_div(c->period, PACK_STEP))}, {1, 1}, 0,
-		(double)(c->rows * c->k) * (4 + k->value)};
+		(double)(c->rows * c->k) * (4 + k->value), PM_RATE_F32};
 	struct pm_launch l = {{(size_t)pm_ceil_div(p->n, k->nv * k->vl), (size_t)pm_ceil_div(pm_ceil_div(c->rows, k->mr), panels)}, {1, 1},
-		operations(p, c), bytes_moved(p, c)};
+		operations(p, c), bytes_moved(p, c), k->value == 2 ? PM_RATE_BF16 : PM_RATE_F32};
 	const struct pm_arg packed_at = PM_I64(at / 4);
 
 	if (!f)

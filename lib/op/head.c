@@ -213,7 +213,8 @@ static int take_slice(const struct pm_node *n, const struct layout *l, int64_t v
 	const bool cpu = pm_elem_cpu(n->g->dev);
 	const struct pm_kernel *k = pm_kernel(n->g->dev, "head", cpu ? "head_slice_cpu" : "head_slice", NULL, e);
 	const size_t lanes = cpu ? 1 : LANES;
-	struct pm_launch where = {{(size_t)l->rows * lanes}, {lanes}, 20.0 * (double)(l->rows * cols), 4.0 * (double)(l->rows * cols)};
+	struct pm_launch where = {.global = {(size_t)l->rows * lanes}, .local = {lanes}, .flops = 20.0 * (double)(l->rows * cols),
+		.bytes = 4.0 * (double)(l->rows * cols)};
 
 	return k ? PM_LAUNCH(k, where, e, PM_MEM(n->scratch), PM_I64(l->state / 4), PM_MEM(n->scratch), PM_I64(0), PM_I64(cols),
 		PM_MEM(t->mem), PM_I64(t->off), PM_I64(t->ld), PM_I32(cols), PM_I32(v0), PM_F32(at->cap)) : -1;

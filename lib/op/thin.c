@@ -16,8 +16,8 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 	const int64_t unit = p->b_trans ? BLOCK : WIDTH;
 	int64_t cols = pm_ceil_div(pm_ceil_div(p->n, unit), (int64_t)info->units * ITEMS_A_UNIT) * unit;
 	const struct pm_kernel *k;
-	struct pm_launch l = {{0}, {0}, 2.0 * (double)p->m * (double)p->n * (double)p->k,
-		(double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k)) + 4.0 * (double)p->m * (double)(p->n + p->k)};
+	struct pm_launch l = {.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k,
+		.bytes = (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k)) + 4.0 * (double)p->m * (double)(p->n + p->k)};
 	char defines[64];
 
 	if (p->m <= 0 || p->n <= 0 || p->k <= 0)

@@ -507,7 +507,7 @@ static void test_profile(void)
 		}
 	}
 	fclose(f);
-	check(n == 7, "it has rows for kernels, copies, zeroing and compiling (%d)", n);
+	check(n == 8, "it has rows for kernels, copies, zeroing, compiling and launching (%d)", n);
 	pm_mem_free(m);
 	check(sum > 0 && sum - all < 0.01 && all - sum < 0.01, "they add up (%.3f, %.3f)", sum, all);
 	check(wall >= all && wall - all - rest < 0.01 && all + rest - wall < 0.01, "and with what is unexplained give the wall time");
