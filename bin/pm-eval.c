@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "bin/common.h"
+#include "bin/vocab.h"
 #include "text/tokenizer.h"
 #include "train/evaluate.h"
 
@@ -77,7 +78,7 @@ static int open_rows(struct run *r, int argc, char **argv, struct pm_err *e)
 			return -1;
 		return pm_rows_open(&r->rows, (const char *const *)(argv + 1), (size_t)(argc - 1), tmp, r->model->spec->vocab, known ? hash : NULL, e);
 	}
-	s = pm_tokenizer_open(&t, a.model, e);
+	s = open_vocabulary(&t, a.model, e);
 	if (s < 0)
 		return -1;
 	s = pm_rows_new(&r->rows, tmp, r->model->spec->vocab, e);

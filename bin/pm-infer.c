@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "bin/infer.h"
+#include "bin/vocab.h"
 
 static struct args a;
 
@@ -96,7 +97,7 @@ static int open_tokenizer(struct infer *x, struct pm_err *e)
 	int r = path ? 0 : -1;
 
 	if (r == 0 && (g ? pm_gguf_key(g, "tokenizer.ggml.model") != NULL : pm_exists(path)))
-		r = pm_tokenizer_open(&x->tok, a.model, e);
+		r = open_vocabulary(&x->tok, a.model, e);
 	free(path);
 	return r;
 }

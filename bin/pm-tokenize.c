@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "bin/names.h"
 #include "bin/tokenize.h"
+#include "bin/vocab.h"
 #include "cli/tool.h"
 #include "io/tokens.h"
 #include "text/records.h"
@@ -328,7 +329,7 @@ static int open_model(struct job *j, struct pm_err *e)
 	pm_fail(&j->no_tokenizer, PM_USAGE, "a model was wanted for its tokenizer (-m DIR)");
 	if (!a.model)
 		return 0;
-	if (pm_tokenizer_open(&j->tokenizer, a.model, &j->no_tokenizer) == 0)
+	if (open_vocabulary(&j->tokenizer, a.model, &j->no_tokenizer) == 0)
 		return open_chat(j, e);
 	if (j->no_tokenizer.status == PM_NOINPUT && pm_is_dir(a.model))
 		return 0;
@@ -412,7 +413,7 @@ static int decode(struct job *j, size_t n, const char *const *paths, struct pm_e
 	size_t i;
 	int k;
 
-	if (pm_tokenizer_open(&j->tokenizer, a.model, e) < 0 || pm_stream_open_all(&in, paths, n, e) < 0)
+	if (open_vocabulary(&j->tokenizer, a.model, e) < 0 || pm_stream_open_all(&in, paths, n, e) < 0)
 		return -1;
 	k = pm_out_open(&j->text, a.output ? a.output : "-", e);
 	while (k == 0 && (k = pm_stream_read(in, &r, e)) > 0) {

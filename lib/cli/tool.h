@@ -11,7 +11,7 @@
 #include "cli/opt.h"
 
 /* Where things are. A program under build/bin of a checkout uses that checkout's kernels/ and share/; an installed one
- * $PREFIX/share/pm. PM_SHARE overrides. PM_CACHE, else XDG_CACHE_HOME/pm, else ~/.cache/pm holds compiled kernels (PM_CACHE
+ * $PREFIX/share/pm. PM_SHARE overrides. PM_CACHE, else XDG_CACHE_HOME/pm, else ~/.cache/pm holds compiled kernels and vocabularies (PM_CACHE
  * empty: no cache, NULL here). */
 /* What was fetched (lib/hub/cache.h) lies in `hub`: HF_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else
  * ~/.cache/huggingface/hub; files that are of no repository in `urls`: "fetched" in the cache above. NULL: there is no such place. */

@@ -33,8 +33,10 @@ int pm_bpe_merges_new(struct pm_bpe_merges *m, size_t n, struct pm_err *e)
 
 void pm_bpe_merges_free(struct pm_bpe_merges *m)
 {
-	free(m->slot);
-	free(m->filter);
+	if (!m->borrowed) {
+		free(m->slot);
+		free(m->filter);
+	}
 }
 
 static struct pm_bpe_merge *place(const struct pm_bpe_merges *m, size_t h, uint32_t left, uint32_t right)
@@ -70,6 +72,23 @@ void pm_bpe_merges_set(struct pm_bpe_merges *m, int32_t left, int32_t right, uin
 	s->right = (uint32_t)right;
 	s->rank = rank;
 	s->id = id;
+}
+
+bool pm_bpe_merges_good(const struct pm_bpe_merges *m, size_t ids)
+{
+	size_t used = 0;
+
+	if ((m->mask & (m->mask + 1)) || (m->bits & (m->bits + 1)))
+		return false;
+	for (size_t i = 0; i <= m->mask; i++) {
+		const struct pm_bpe_merge *s = m->slot + i;
+
+		if (s->left == FREE && s->rank == NONE)
+			continue;
+		if (s->left == FREE || s->rank == NONE || s->id < 0 || (size_t)s->id >= ids || (used++ < 64 && seek(m, s->left, s->right) != s))
+			return false;
+	}
+	return used <= m->mask;
 }
 
 void pm_bpe_scratch_free(struct pm_bpe_scratch *s)

@@ -2,6 +2,7 @@
 #ifndef PM_TEXT_BPE_H
 #define PM_TEXT_BPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,11 +20,15 @@ struct pm_bpe_merges {
 	struct pm_bpe_merge *slot;
 	uint64_t *filter;
 	size_t mask, bits;              /* slots − 1, bits of the filter − 1 */
+	bool borrowed;                  /* the tables are someone else's */
 };
 
 int pm_bpe_merges_new(struct pm_bpe_merges *m, size_t n, struct pm_err *e);
 void pm_bpe_merges_free(struct pm_bpe_merges *m);
 void pm_bpe_merges_set(struct pm_bpe_merges *m, int32_t left, int32_t right, uint32_t rank, int32_t id);
+
+/* True where tables that came from elsewhere lead to ids below `ids` only, and find what is in them (some of it is tried). */
+bool pm_bpe_merges_good(const struct pm_bpe_merges *m, size_t ids);
 
 /* A piece under way: ids and the bytes that each covers. */
 struct pm_bpe_word {

@@ -82,9 +82,7 @@ static int read_strings(struct bpe *b, const json_t *o, struct pm_err *e)
 /* Notes where the token of a merge has a U+2581 behind another character. */
 static void note_crossing(struct bpe *b, const char *s, size_t n)
 {
-	for (size_t i = 1; i + 3 <= n; i++)
-		if (memcmp(s + i, meta, 3) == 0 && !(i >= 3 && memcmp(s + i - 3, meta, 3) == 0))
-			b->crosses[(unsigned char)s[i - 1]] = true;
+	pm_ready_crossing(b->crosses, s, n);
 }
 
 static int add_merge(struct bpe *b, const char *l, size_t ln, const char *r, size_t rn, uint32_t rank, struct pm_str *tmp, struct pm_err *e)
@@ -198,6 +196,39 @@ static int bpe_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool 
 	b->raw = *raw = *raw && !b->byte_fallback;
 	tables(b);
 	return 0;
+}
+
+static int bpe_load(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_ready *ready, struct pm_err *e)
+{
+	struct bpe *b = *conf = pm_alloc(1, sizeof *b, e);
+
+	if (!b)
+		return -1;
+	if (ready->model != PM_READY_BPE)
+		return pm_fail(e, PM_DATA, "tables of another model");
+	*vocab = ready->vocab;
+	b->merges = ready->merges;
+	memset(&ready->vocab, 0, sizeof ready->vocab);
+	memset(&ready->merges, 0, sizeof ready->merges);
+	memcpy(b->crosses, ready->crosses, sizeof b->crosses);
+	b->vocab = vocab;
+	if (read_strings(b, o, e) < 0)
+		return -1;
+	if (b->prefix_n)
+		return pm_fail(e, PM_DATA, "tables of merges without a prefix");
+	b->raw = *raw = *raw && !b->byte_fallback;
+	tables(b);
+	return 0;
+}
+
+static void bpe_saved(const void *conf, struct pm_ready *ready)
+{
+	const struct bpe *b = conf;
+
+	ready->model = PM_READY_BPE;
+	ready->vocab = *b->vocab;
+	ready->merges = b->merges;
+	memcpy(ready->crosses, b->crosses, sizeof b->crosses);
 }
 
 static int room(struct pm_bpe_scratch *c, size_t n, struct pm_err *e)
@@ -485,6 +516,8 @@ const struct pm_model_type pm_model_bpe = {
 	.name = "BPE",
 	.members = "vocab merges dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback ignore_merges",
 	.build = bpe_build,
+	.load = bpe_load,
+	.saved = bpe_saved,
 	.free = bpe_free,
 	.parts = bpe_parts,
 	.encode = bpe_encode,

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "text/learn_parts.h"
 #include "text/match.h"
+#include "text/part.h"
 #include "text/tokens.h"
 #include "text/unicode.h"
 

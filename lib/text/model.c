@@ -18,7 +18,8 @@ static const struct pm_model_type *guess(const json_t *o)
 	return json_object_get(o, "unk_token") ? &pm_model_wordlevel : NULL;
 }
 
-int pm_model_read(struct pm_model *m, struct pm_vocab *vocab, const json_t *o, bool bytelevel, bool *raw, struct pm_err *e)
+int pm_model_read(struct pm_model *m, struct pm_vocab *vocab, const json_t *o, bool bytelevel, bool *raw,
+	struct pm_ready *ready, struct pm_err *e)
 {
 	const char *name = json_string_value(json_object_get(o, "type"));
 
@@ -31,7 +32,11 @@ int pm_model_read(struct pm_model *m, struct pm_vocab *vocab, const json_t *o, b
 	if (!m->type)
 		return name ? pm_fail(e, PM_DATA, "the type '%s' is not known", name) : pm_fail(e, PM_DATA, "there is no 'type'");
 	*raw = bytelevel;
-	if (pm_part_check(o, m->type->members, e) < 0 || m->type->build(&m->conf, vocab, o, raw, e) < 0)
+	if (pm_part_check(o, m->type->members, e) < 0)
+		return pm_ctx(e, "%s", m->type->name);
+	if (ready && !m->type->load)
+		return pm_fail(e, PM_DATA, "%s: it has no tables that could be ready", m->type->name);
+	if ((ready ? m->type->load(&m->conf, vocab, o, raw, ready, e) : m->type->build(&m->conf, vocab, o, raw, e)) < 0)
 		return pm_ctx(e, "%s", m->type->name);
 	return 0;
 }

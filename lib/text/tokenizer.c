@@ -19,6 +19,7 @@ struct pm_tokenizer {
 	char hash[PM_SHA256_HEX];
 	struct pm_vocab vocab;
 	struct pm_parts normalizers, pretokenizers;
+	struct pm_ready ready;          /* what the vocabulary and the model may lie in */
 	struct pm_model model;
 	struct pm_post post;
 	struct pm_decoders decoders;
@@ -87,6 +88,7 @@ static const char *spelling(const struct pm_tokenizer *t, int32_t id, size_t *n)
 static int find_hidden(struct pm_tokenizer *t, struct pm_err *e)
 {
 	struct pm_vocab special = {0};
+	bool first[256] = {false};      /* bytes that one begins with */
 	const char *s;
 	size_t n;
 	int r = 0;
@@ -96,17 +98,19 @@ static int find_hidden(struct pm_tokenizer *t, struct pm_err *e)
 	if (!t->hidden)
 		return -1;
 	for (size_t i = 0; r == 0 && i < t->added.n; i++)
-		if (t->added.v[i].special)
+		if (t->added.v[i].special) {
+			first[(unsigned char)t->added.v[i].content[0]] = true;
 			r = pm_vocab_add(&special, t->added.v[i].content, t->added.v[i].n, t->added.v[i].id, e);
+		}
 	for (size_t i = 0; r == 0 && i < t->ids; i++) {
 		s = spelling(t, (int32_t)i, &n);
-		t->hidden[i] = s && pm_vocab_find(&special, s, n) >= 0;
+		t->hidden[i] = s && n && first[(unsigned char)*s] && pm_vocab_find(&special, s, n) >= 0;
 	}
 	pm_vocab_free(&special);
 	return r;
 }
 
-static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_err *e)
+static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_ready *ready, struct pm_err *e)
 {
 	bool raw = false;
 
@@ -118,7 +122,7 @@ static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_err 
 		return pm_ctx(e, "normalizer");
 	if (pm_parts_read(&t->pretokenizers, json_object_get(o, "pre_tokenizer"), pm_pretokenizers, "pretokenizers", e) < 0)
 		return pm_ctx(e, "pre_tokenizer");
-	if (pm_model_read(&t->model, &t->vocab, json_object_get(o, "model"), pm_pretok_ends_bytelevel(&t->pretokenizers), &raw, e) < 0)
+	if (pm_model_read(&t->model, &t->vocab, json_object_get(o, "model"), pm_pretok_ends_bytelevel(&t->pretokenizers), &raw, ready, e) < 0)
 		return pm_ctx(e, "model");
 	if (raw)
 		pm_pretok_raw(&t->pretokenizers);
@@ -163,34 +167,89 @@ static int read_config(struct pm_tokenizer *t, const char *dir, struct pm_err *e
 	return r;
 }
 
-int pm_tokens_read(struct pm_tokenizer **out, const char *json, size_t n, const char *name, struct pm_err *e)
+static int read_text(struct pm_tokenizer *t, const char *json, size_t n, const char *name, struct pm_ready *ready, struct pm_err *e)
+{
+	json_t *o = pm_json_parse(json, n, name, e);
+	int r = o ? read_sections(t, o, ready, e) : -1;
+
+	json_decref(o);
+	return o && r < 0 ? pm_ctx(e, "%s", name) : r;
+}
+
+/* Puts the tables into the cache, with what is left of the text. */
+static void save(const struct pm_tokenizer *t, const char *json, size_t n, const char *cache)
+{
+	struct pm_ready r = {0}, scanned;
+
+	if (!t->model.type->saved || !pm_ready_rest(&scanned, json, n))
+		return;
+	t->model.type->saved(t->model.conf, &r);
+	r.rest = scanned.rest;
+	pm_ready_save(&r, cache, t->hash);
+	pm_ready_free(&scanned);
+}
+
+/* The tables from the cache or straight from the text; where that fails, for whatever reason, *e means nothing. */
+static int read_ready(struct pm_tokenizer *t, const char *json, size_t n, const char *name, const char *cache, bool *cached, struct pm_err *e)
+{
+	*cached = cache && pm_ready_load(&t->ready, cache, t->hash);
+	if (!*cached && !pm_ready_scan(&t->ready, json, n))
+		return -1;
+	return read_text(t, t->ready.rest.data, t->ready.rest.len, name, &t->ready, e);
+}
+
+static struct pm_tokenizer *empty(const char hash[PM_SHA256_HEX], struct pm_err *e)
 {
 	struct pm_tokenizer *t = pm_alloc(1, sizeof *t, e);
-	json_t *o = NULL;
-	int r = -1;
 
-	*out = NULL;
 	if (!t)
-		return -1;
+		return NULL;
 	pthread_mutex_init(&t->lock, NULL);
 	t->bos = t->eos = -1;
-	if (pm_sha256_bytes(t->hash, json, n, e) == 0)
-		o = pm_json_parse(json, n, name, e);
-	if (o) {
-		r = read_sections(t, o, e);
-		json_decref(o);
-		if (r < 0)
-			pm_ctx(e, "%s", name);
+	memcpy(t->hash, hash, sizeof t->hash);
+	return t;
+}
+
+int pm_tokens_read_cached(struct pm_tokenizer **out, const char *json, size_t n, const char *name, const char *cache, struct pm_err *e)
+{
+	char hash[PM_SHA256_HEX];
+	struct pm_tokenizer *t;
+	bool cached = false;
+	int r;
+
+	*out = NULL;
+	if (pm_sha256_bytes(hash, json, n, e) < 0 || !(t = empty(hash, e)))
+		return -1;
+	r = read_ready(t, json, n, name, cache, &cached, e);
+	if (r < 0) {
+		pm_tokenizer_close(t);
+		e->status = PM_DONE;
+		t = empty(hash, e);
+		if (!t)
+			return -1;
+		r = read_text(t, json, n, name, NULL, e);
 	}
 	if (r < 0) {
 		pm_tokenizer_close(t);
 		return -1;
 	}
+	if (cache && !cached)
+		save(t, json, n, cache);
 	*out = t;
 	return 0;
 }
 
+int pm_tokens_read(struct pm_tokenizer **out, const char *json, size_t n, const char *name, struct pm_err *e)
+{
+	return pm_tokens_read_cached(out, json, n, name, NULL, e);
+}
+
 int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err *e)
+{
+	return pm_tokenizer_open_cached(out, path, NULL, e);
+}
+
+int pm_tokenizer_open_cached(struct pm_tokenizer **out, const char *path, const char *cache, struct pm_err *e)
 {
 	bool dir = pm_is_dir(path);
 	char *file = dir ? pm_path(path, "tokenizer.json", e) : pm_strdup(path, e);
@@ -199,7 +258,7 @@ int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err
 
 	*out = NULL;
 	if (file && pm_map_open(&m, file, e) == 0) {
-		r = pm_tokens_read(out, (const char *)m.data, m.size, file, e);
+		r = pm_tokens_read_cached(out, (const char *)m.data, m.size, file, cache, e);
 		pm_map_close(&m);
 	}
 	free(file);
@@ -229,6 +288,7 @@ void pm_tokenizer_close(struct pm_tokenizer *t)
 	pm_decoders_free(&t->decoders);
 	pm_added_free(&t->added);
 	free(t->hidden);
+	pm_ready_free(&t->ready);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }

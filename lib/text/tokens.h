@@ -3,13 +3,17 @@
 #define PM_TEXT_TOKENS_H
 
 #include "text/decoder.h"
-#include "text/part.h"
 #include "text/tokenizer.h"
 
 /* name stands in errors. */
 int pm_tokens_read(struct pm_tokenizer **out, const char *json, size_t n, const char *name, struct pm_err *e);
 
-/* The pieces that the model would see of a valid text without added tokens, one after the other to `to`. */
+/* The same with a directory where the compiled vocabulary may be, and is put where it is not (ready.h); NULL: none. */
+int pm_tokens_read_cached(struct pm_tokenizer **out, const char *json, size_t n, const char *name, const char *cache, struct pm_err *e);
+
+struct pm_sink;
+
+/* The pieces that the model would see of a valid text without added tokens, one after the other to `to` (part.h). */
 int pm_tokens_pieces(const struct pm_tokenizer *t, const char *text, size_t n, struct pm_sink *to, struct pm_err *e);
 
 const struct pm_decoders *pm_tokens_decoders(const struct pm_tokenizer *t);

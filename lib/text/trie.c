@@ -81,7 +81,26 @@ int pm_trie_build(struct pm_trie *t, struct pm_trie_key *key, size_t n, struct p
 
 void pm_trie_free(struct pm_trie *t)
 {
-	free(t->node);
-	free(t->edge);
+	if (!t->borrowed) {
+		free(t->node);
+		free(t->edge);
+	}
 	memset(t, 0, sizeof *t);
+}
+
+bool pm_trie_good(const struct pm_trie *t, size_t values)
+{
+	for (size_t i = 0; i < 256; i++)
+		if (t->root[i] && t->root[i] >= t->nodes)
+			return false;
+	for (size_t i = 0; i < t->nodes; i++) {
+		const struct pm_trie_node *n = t->node + i;
+
+		if (n->edge > t->edges || n->n > t->edges - n->edge || n->value < -1 || (n->value >= 0 && (size_t)n->value >= values))
+			return false;
+	}
+	for (size_t i = 0; i < t->edges; i++)
+		if (t->edge[i].node >= t->nodes)
+			return false;
+	return true;
 }

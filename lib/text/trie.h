@@ -2,6 +2,7 @@
 #ifndef PM_TEXT_TRIE_H
 #define PM_TEXT_TRIE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,12 +28,16 @@ struct pm_trie {
 	struct pm_trie_node *node;
 	struct pm_trie_edge *edge;
 	size_t nodes, cap_nodes, edges, cap_edges;
+	bool borrowed;                  /* the tables are someone else's */
 	uint32_t root[256];             /* node of a first byte, 0: none */
 };
 
 /* Sorts the keys; of equal ones the highest value counts. No key may be empty. */
 int pm_trie_build(struct pm_trie *t, struct pm_trie_key *key, size_t n, struct pm_err *e);
 void pm_trie_free(struct pm_trie *t);
+
+/* True where tables that came from elsewhere lead nowhere outside of them, and to values below `values`. */
+bool pm_trie_good(const struct pm_trie *t, size_t values);
 
 /* The node behind node k by byte b, 0: none. The first step is root[b]. */
 static inline uint32_t pm_trie_step(const struct pm_trie *t, uint32_t k, unsigned char b)

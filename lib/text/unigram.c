@@ -12,6 +12,8 @@
 struct unigram {
 	const struct pm_vocab *vocab;
 	double *score;
+	size_t scores;
+	bool borrowed;                  /* the scores are someone else's */
 	double unknown;                 /* score of an unknown character: the lowest of all, less 10 */
 	int64_t unk;                    /* −1: none */
 	bool byte_fallback;
@@ -23,7 +25,8 @@ static void unigram_free(void *conf)
 {
 	struct unigram *u = conf;
 
-	free(u->score);
+	if (!u->borrowed)
+		free(u->score);
 	pm_trie_free(&u->trie);
 	free(u);
 }
@@ -56,16 +59,26 @@ static double twice_rounded(double x)
 	return s[0] == '-' ? -x : x;
 }
 
+static double lowest(const struct unigram *u)
+{
+	double x = INFINITY;
+
+	for (size_t i = 0; i < u->scores; i++)
+		if (u->score[i] < x)
+			x = u->score[i];
+	return x;
+}
+
 static int read_vocab(struct unigram *u, struct pm_vocab *vocab, const json_t *a, struct pm_err *e)
 {
 	size_t n = json_array_size(a), keys = 0;
 	struct pm_trie_key *key;
-	double lowest = INFINITY;
 	int r = 0;
 
 	if (!json_is_array(a))
 		return pm_fail(e, PM_DATA, "'vocab': a list was wanted");
 	u->score = pm_alloc(n, sizeof *u->score, e);
+	u->scores = n;
 	key = pm_alloc(n, sizeof *key, e);
 	if (!u->score || !key || pm_vocab_room(vocab, n, e) < 0)
 		r = -1;
@@ -77,8 +90,6 @@ static int read_vocab(struct unigram *u, struct pm_vocab *vocab, const json_t *a
 			break;
 		}
 		u->score[i] = twice_rounded(json_number_value(x));
-		if (u->score[i] < lowest)
-			lowest = u->score[i];
 		r = pm_vocab_add(vocab, json_string_value(s), json_string_length(s), (int64_t)i, e);
 	}
 	for (size_t i = 0; r == 0 && i < vocab->n; i++) {
@@ -90,25 +101,20 @@ static int read_vocab(struct unigram *u, struct pm_vocab *vocab, const json_t *a
 	}
 	if (r == 0)
 		r = pm_trie_build(&u->trie, key, keys, e);
-	u->unknown = lowest - 10;
+	u->unknown = lowest(u) - 10;
 	free(key);
 	return r;
 }
 
-static int unigram_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e)
+/* What is not in the tables. */
+static int read_rest(struct unigram *u, struct pm_vocab *vocab, const json_t *o, struct pm_err *e)
 {
-	struct unigram *u = *conf = pm_alloc(1, sizeof *u, e);
 	char code[8];
 
-	*raw = false;
-	if (!u)
-		return -1;
-	u->vocab = vocab;
 	u->unk = -1;
-	if (read_vocab(u, vocab, json_object_get(o, "vocab"), e) < 0 || pm_json_int(&u->unk, o, "unk_id", e) < 0
-		|| pm_json_bool(&u->byte_fallback, o, "byte_fallback", e) < 0)
+	if (pm_json_int(&u->unk, o, "unk_id", e) < 0 || pm_json_bool(&u->byte_fallback, o, "byte_fallback", e) < 0)
 		return -1;
-	if (u->unk >= (int64_t)json_array_size(json_object_get(o, "vocab")))
+	if (u->unk >= (int64_t)u->scores)
 		return pm_fail(e, PM_DATA, "'unk_id' %lld is not in the vocabulary", (long long)u->unk);
 	for (int i = 0; i < 256; i++) {
 		snprintf(code, sizeof code, "<0x%02X>", (unsigned)i);
@@ -204,10 +210,56 @@ static int unigram_encode(const void *conf, const struct pm_view *v, struct pm_w
 	return 0;
 }
 
+static int unigram_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e)
+{
+	struct unigram *u = *conf = pm_alloc(1, sizeof *u, e);
+
+	*raw = false;
+	if (!u)
+		return -1;
+	u->vocab = vocab;
+	return read_vocab(u, vocab, json_object_get(o, "vocab"), e) < 0 ? -1 : read_rest(u, vocab, o, e);
+}
+
+static int unigram_load(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_ready *ready, struct pm_err *e)
+{
+	struct unigram *u = *conf = pm_alloc(1, sizeof *u, e);
+
+	*raw = false;
+	if (!u)
+		return -1;
+	if (ready->model != PM_READY_UNIGRAM)
+		return pm_fail(e, PM_DATA, "tables of another model");
+	u->vocab = vocab;
+	u->score = ready->score;
+	u->scores = ready->scores;
+	u->trie = ready->trie;
+	u->borrowed = ready->borrowed;
+	*vocab = ready->vocab;
+	memset(&ready->vocab, 0, sizeof ready->vocab);
+	memset(&ready->trie, 0, sizeof ready->trie);
+	ready->score = NULL;
+	u->unknown = lowest(u) - 10;
+	return read_rest(u, vocab, o, e);
+}
+
+static void unigram_saved(const void *conf, struct pm_ready *ready)
+{
+	const struct unigram *u = conf;
+
+	ready->model = PM_READY_UNIGRAM;
+	ready->vocab = *u->vocab;
+	ready->score = u->score;
+	ready->scores = u->scores;
+	ready->trie = u->trie;
+}
+
 const struct pm_model_type pm_model_unigram = {
 	.name = "Unigram",
 	.members = "vocab unk_id byte_fallback",
 	.build = unigram_build,
+	.load = unigram_load,
+	.saved = unigram_saved,
 	.free = unigram_free,
 	.encode = unigram_encode,
 };

@@ -100,10 +100,12 @@ int pm_vocab_add(struct pm_vocab *v, const char *s, size_t n, int64_t id, struct
 
 void pm_vocab_free(struct pm_vocab *v)
 {
-	free(v->bytes);
-	free(v->entry);
-	free(v->slot);
-	free(v->by_id);
+	if (!v->borrowed) {
+		free(v->bytes);
+		free(v->entry);
+		free(v->slot);
+		free(v->by_id);
+	}
 	memset(v, 0, sizeof *v);
 }
 
@@ -123,4 +125,32 @@ const char *pm_vocab_text(const struct pm_vocab *v, int32_t id, size_t *n)
 	t = v->entry + v->by_id[id];
 	*n = t->len;
 	return v->bytes + t->at;
+}
+
+bool pm_vocab_good(const struct pm_vocab *v)
+{
+	size_t used = 0;
+
+	if (!v->slots || (v->slots & (v->slots - 1)) || v->n >= UINT32_MAX || v->ids > 1 + (1 << 24) || !v->nbytes)
+		return false;
+	for (size_t i = 0; i < v->n; i++) {
+		const struct pm_vocab_entry *t = v->entry + i;
+
+		if (t->at >= v->nbytes || t->len >= v->nbytes - t->at || v->bytes[t->at + t->len] || t->id < 0 || (size_t)t->id >= v->ids)
+			return false;
+	}
+	for (size_t i = 0; i < v->slots; i++) {
+		if (v->slot[i].entry > v->n)
+			return false;
+		used += v->slot[i].entry != 0;
+	}
+	for (size_t i = 0; i < v->ids; i++)
+		if (v->by_id[i] < -1 || v->by_id[i] >= (int64_t)v->n)
+			return false;
+	if (used == v->slots)
+		return false;
+	for (size_t i = 0; i < v->n && i < 64; i++)
+		if (pm_vocab_find(v, v->bytes + v->entry[i].at, v->entry[i].len) != v->entry[i].id)
+			return false;
+	return true;
 }

@@ -2,6 +2,7 @@
 #ifndef PM_TEXT_VOCAB_H
 #define PM_TEXT_VOCAB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct pm_vocab {
 	} *slot;
 	int32_t *by_id;                 /* index of an entry, −1 where an id has none */
 	size_t nbytes, cap_bytes, n, cap_entry, slots, ids, cap_ids;
+	bool borrowed;                  /* the tables are someone else's; nothing can be added */
 };
 
 /* Makes room for n spellings at once. */
@@ -32,6 +34,9 @@ void pm_vocab_free(struct pm_vocab *v);
 
 int32_t pm_vocab_find(const struct pm_vocab *v, const char *s, size_t n);               /* its id, −1: none */
 const char *pm_vocab_text(const struct pm_vocab *v, int32_t id, size_t *n);             /* NULL: none */
+
+/* True where tables that came from elsewhere lead nowhere outside of them, and find what is in them (some of it is tried). */
+bool pm_vocab_good(const struct pm_vocab *v);
 
 /* A hash of n bytes; fast for short ones, never reads past them. */
 static inline uint64_t pm_vocab_mix(uint64_t a, uint64_t b)
