@@ -16,7 +16,7 @@
 
 static struct {
 	const char *model, *format, *map, *template, *train_on, *on_bad, *output;
-	bool decode, json, show_mask, parse_special, special, skip_special, eos, paragraphs, quiet, verbose;
+	bool decode, json, show_mask, parse_special, special, truncate, pad, skip_special, eos, paragraphs, quiet, verbose;
 } a = {.special = true};
 static struct train_args train_args;
 
@@ -34,6 +34,8 @@ static struct pm_opt opts[] = {
 	{.name = "special", .kind = PM_OPT_FLAG, .to = &a.special, .negatable = true,
 	 .help = "add to texts what the tokenizer adds, BOS (the default); --no-special: nothing"},
 	{.name = "parse-special", .kind = PM_OPT_FLAG, .to = &a.parse_special, .help = "special tokens written in the data are special"},
+	{.name = "truncate", .kind = PM_OPT_FLAG, .to = &a.truncate, .help = "cut texts as the tokenizer's section truncation says"},
+	{.name = "pad", .kind = PM_OPT_FLAG, .to = &a.pad, .help = "pad texts as the tokenizer's section padding says"},
 	{.name = "paragraphs", .kind = PM_OPT_FLAG, .to = &a.paragraphs, .help = "plain: empty lines part documents"},
 	{.name = "on-bad", .kind = PM_OPT_CHOICE, .arg = "WHAT", .to = &a.on_bad, .fallback = "error", .choices = "error|skip",
 	 .help = "what to do with a record that is no good"},
@@ -340,6 +342,7 @@ static int open_model(struct job *j, struct pm_err *e)
 static int open_job(struct job *j, struct pm_err *e)
 {
 	struct pm_sample_opts o = {.no_chat = &j->no_chat, .no_tokenizer = &j->no_tokenizer, .special = a.special, .parse_special = a.parse_special,
+		.truncate = a.truncate, .pad = a.pad,
 		.train_on = !strcmp(a.train_on, "all") ? PM_TRAIN_ALL : !strcmp(a.train_on, "last") ? PM_TRAIN_LAST : PM_TRAIN_ASSISTANT,
 		.offsets = a.json && !a.show_mask};
 	struct pm_env env;
@@ -441,7 +444,7 @@ static int decode(struct job *j, size_t n, const char *const *paths, struct pm_e
 /* Options that would have no effect. */
 static int check_options(const struct pm_tool *t, struct pm_err *e)
 {
-	static const char *const encoding[] = {"format", "map", "chat-template", "train-on", "eos", "special", "parse-special", "paragraphs", "on-bad",
+	static const char *const encoding[] = {"format", "map", "chat-template", "train-on", "eos", "special", "parse-special", "truncate", "pad", "paragraphs", "on-bad",
 		"show-mask"};
 	bool plain = a.format && !strcmp(a.format, "plain");
 	size_t i;
@@ -456,6 +459,8 @@ static int check_options(const struct pm_tool *t, struct pm_err *e)
 	if (plain && (pm_opt_refuse(t, "map", "on plain text", e) < 0 || pm_opt_refuse(t, "chat-template", "on plain text", e) < 0 ||
 	    pm_opt_refuse(t, "train-on", "on plain text", e) < 0))
 		return -1;
+	if (a.pad && a.eos)
+		return pm_fail(e, PM_USAGE, "--eos has no effect behind padding (--pad)");
 	if (!plain && pm_opt_refuse(t, "paragraphs", "without --format plain", e) < 0)
 		return -1;
 	if (!a.model && (a.decode || plain || a.template))

@@ -215,6 +215,61 @@ tokenizer() {
 	pm-pack -q -l 128 --json y | pm-tokenize --decode -m "$(tiny)" | diff text -
 }
 
+@test "pm-tokenize: two texts as one, with type_ids" {
+	needs_golden data/tokenizers/bert_base_uncased
+	echo '{"text":"Hello","pair":"world"}' | pm-tokenize -q -m "$(tokenizer bert_base_uncased)" --json |
+		jq -e '.ids == [101,7592,102,2088,102] and .type_ids == [0,0,0,1,1] and .offsets == [[0,0],[0,5],[0,0],[0,5],[0,0]]'
+	echo '{"text":"Hello","pair":1}' >x
+	fails_with 65 "x: line 1: 'pair': a text was wanted" pm-tokenize -q -m "$(tokenizer bert_base_uncased)" x
+}
+
+@test "pm-tokenize: truncation and padding act where they are asked for" {
+	needs_golden data/variants data/tokenizers/bert_base_uncased
+	m=$(golden_path data/variants/trunc_left.json)
+	echo '{"text":"a word b and so on"}' >x
+	pm-tokenize -q -m "$m" --json x | jq -e '.ids | length > 8'
+	pm-tokenize -q -m "$m" --json --truncate --pad x | jq -e '(.ids | length == 8) and (.attention_mask | all(. == 1))'
+	m=$(golden_path data/variants/pad_fixed_left.json)
+	echo '{"text":"a"}' | pm-tokenize -q -m "$m" --json --pad | jq -e '(.ids | length == 16) and (.attention_mask | add) == 2 and (.weights | add) == 2'
+	fails_with 64 "--eos has no effect behind padding" pm-tokenize -q -m "$m" --pad --eos x
+	fails_with 64 "--pad has no effect" pm-tokenize -q -m "$m" --decode --pad x
+	# every row of the golden file, by the tool
+	golden=$(golden_path data/tokenizers/bert_base_uncased)
+	jq -c 'select(has("text"))' "$golden/trunc_pad.jsonl" >rows
+	pm-tokenize -q -m "$golden" --json --truncate --pad --map '{text}' rows | jq -c '[.ids, .attention_mask]' | diff - <(jq -c '[.ids, .attention_mask]' rows)
+}
+
+@test "pm-tokenize: SentencePiece models, in a file or a directory" {
+	model=$BATS_TEST_DIRNAME/golden/sentencepiece/bpe.model
+	jq -c 'select(.model == "golden/sentencepiece/bpe.model")' "$BATS_TEST_DIRNAME/golden/sentencepiece/golden.jsonl" >rows
+	[ "$(wc -l <rows)" -gt 30 ]
+	pm-tokenize -q -m "$model" --json --map '{text}' rows | jq -c .ids | diff - <(jq -c .ids rows)
+	mkdir m
+	cp "$model" m/tokenizer.model
+	echo '{"tokenizer_class":"LlamaTokenizer"}' >m/tokenizer_config.json
+	echo '{"text":"ab"}' | pm-tokenize -q -m m --json | jq -e '.ids == [1,433,4]'
+	echo '{"text":"ab"}' | pm-tokenize -q -m m | pm-tokenize -m m --decode --skip-special | grep -qx ab
+	head -c 1000 "$model" >m/tokenizer.model
+	echo '{"text":"ab"}' >x
+	fails_with 65 "m/tokenizer.model: " pm-tokenize -q -m m x
+}
+
+@test "pm-tokenize: what the proofs of other software run: every golden row, encoded and decoded" {
+	needs_golden data/tokenizers/gemma3 data/tokenizers/gptoss
+	for t in gemma3 gptoss; do
+		golden=$(golden_path data/tokenizers/$t)
+		jq -c 'select((.disputed // []) == [])' "$golden/golden.jsonl" >rows
+		jq -c '{text}' rows >texts
+		pm-tokenize -q -m "$golden/tokenizer.json" --json --format text --parse-special texts | jq -c .ids | diff - <(jq -c .ids rows)
+		pm-tokenize -q -m "$golden/tokenizer.json" --json --format text --parse-special --no-special texts >out
+		jq -c .ids out | diff - <(jq -c .ids_no_special rows)
+		jq -c --slurpfile r rows '.offsets | select($r[input_line_number - 1].offsets)' out | diff - <(jq -c '.offsets | select(.)' rows)
+		jq -c '{ids: .ids_no_special}' rows | pm-tokenize -q -m "$golden/tokenizer.json" --decode --json | jq -c .text | diff - <(jq -c .decoded rows)
+		jq -c '{ids}' rows | pm-tokenize -q -m "$golden/tokenizer.json" --decode --json --skip-special | jq -c .text |
+			diff - <(jq -c '.decoded_skip_special // .decoded' rows)
+	done
+}
+
 @test "pm-tokenize: --paragraphs parts plain text at empty lines" {
 	printf '\n\none\ntwo\n \n\nthree\n' >x
 	pm-tokenize -q -m "$(tiny)" --format plain --paragraphs x | pm-tokenize --decode -m "$(tiny)" --json --skip-special | jq -r .text >y

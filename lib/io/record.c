@@ -43,6 +43,7 @@ void pm_record_free(struct pm_record *r)
 	free(r->doc_groups);
 	free(r->source);
 	free(r->offsets);
+	free(r->types);
 	memset(r, 0, sizeof *r);
 }
 
@@ -50,7 +51,7 @@ int pm_record_reset(struct pm_record *r, size_t room, struct pm_err *e)
 {
 	r->kind = PM_REC_TEXT;
 	r->n = r->ndocs = 0;
-	r->has_weights = r->has_docs = r->has_offsets = false;
+	r->has_weights = r->has_docs = r->has_offsets = r->has_types = r->has_mask = false;
 	r->group = r->line = -1;
 	if (r->source)
 		r->source[0] = 0;

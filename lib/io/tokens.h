@@ -64,6 +64,11 @@ struct pm_record {
 	uint32_t *offsets;              /* writing JSON: 2n code points, where has_offsets */
 	bool has_offsets;
 	size_t cap_o;
+	int32_t *types;                 /* writing JSON: which text of a pair, where has_types */
+	bool has_types;
+	size_t cap_t;
+	bool has_mask;                  /* writing JSON: an attention mask: 0 for that many ids before and behind */
+	size_t pads_before, pads_behind;
 };
 
 void pm_record_free(struct pm_record *r);

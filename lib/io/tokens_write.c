@@ -155,6 +155,17 @@ static int put_json(struct pm_str *s, const struct pm_record *r, struct pm_err *
 		if (pm_str_puts(s, "]", e) < 0)
 			return -1;
 	}
+	if (r->has_types && put_ints(s, "type_ids", r->types, r->n, 0, e) < 0)
+		return -1;
+	if (r->has_mask) {
+		if (pm_str_puts(s, ",\"attention_mask\":[", e) < 0)
+			return -1;
+		for (i = 0; i < r->n; i++)
+			if (pm_str_printf(s, e, i ? ",%d" : "%d", i >= r->pads_before && i < r->n - r->pads_behind) < 0)
+				return -1;
+		if (pm_str_puts(s, "]", e) < 0)
+			return -1;
+	}
 	if (r->kind == PM_REC_ROW && put_ints(s, "bounds", r->bounds, r->ndocs + 1, 4, e) < 0)
 		return -1;
 	if (r->has_docs) {

@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/json.h"
+#include "text/vocab.h"
 
 struct pm_bpe_merge {
 	uint32_t left, right;           /* ids; left == UINT32_MAX: a free slot */
@@ -29,6 +30,10 @@ void pm_bpe_merges_set(struct pm_bpe_merges *m, int32_t left, int32_t right, uin
 
 /* True where tables that came from elsewhere lead to ids below `ids` only, and find what is in them (some of it is tried). */
 bool pm_bpe_merges_good(const struct pm_bpe_merges *m, size_t ids);
+
+/* All that make a piece of two others, by `scores` (a list by id; null: that piece takes no part), or where that is NULL by id. Those whose
+ * ids are in the list `apart` take no part either (NULL: all do). */
+int pm_bpe_merges_of_pieces(struct pm_bpe_merges *m, const struct pm_vocab *vocab, const json_t *scores, const json_t *apart, struct pm_err *e);
 
 /* A piece under way: ids and the bytes that each covers. */
 struct pm_bpe_word {

@@ -7,6 +7,7 @@
 #include "text/bytelevel.h"
 #include "text/model.h"
 #include "text/pretok.h"
+#include "text/trie.h"
 #include "text/unicode.h"
 #include "text/worker.h"
 
@@ -25,6 +26,7 @@ struct bpe {
 	int32_t fallback[256];          /* <0x..> */
 	/* No merge crosses from a character that ends in byte x to a U+2581 where !crosses[x]: `parts` may be cut there. */
 	bool parts, crosses[256];
+	struct pm_trie symbols;         /* found before anything else; they merge with nothing */
 };
 
 static const char meta[] = "\xe2\x96\x81";
@@ -79,12 +81,6 @@ static int read_strings(struct bpe *b, const json_t *o, struct pm_err *e)
 	return 0;
 }
 
-/* Notes where the token of a merge has a U+2581 behind another character. */
-static void note_crossing(struct bpe *b, const char *s, size_t n)
-{
-	pm_ready_crossing(b->crosses, s, n);
-}
-
 static int add_merge(struct bpe *b, const char *l, size_t ln, const char *r, size_t rn, uint32_t rank, struct pm_str *tmp, struct pm_err *e)
 {
 	int32_t left = pm_vocab_find(b->vocab, l, ln), right = pm_vocab_find(b->vocab, r, rn), id;
@@ -99,7 +95,7 @@ static int add_merge(struct bpe *b, const char *l, size_t ln, const char *r, siz
 	id = pm_vocab_find(b->vocab, tmp->data, tmp->len);
 	if (id < 0)
 		return pm_fail(e, PM_DATA, "'merges': %u: '%s' is not in the vocabulary", rank, tmp->data);
-	note_crossing(b, tmp->data, tmp->len);
+	pm_ready_crossing(b->crosses, tmp->data, tmp->len);
 	pm_bpe_merges_set(&b->merges, left, right, rank, id);
 	return 0;
 }
@@ -170,7 +166,7 @@ static void tables(struct bpe *b)
 		if (b->vocab->entry[i].len > b->longest)
 			b->longest = b->vocab->entry[i].len;
 	/* nor where characters vanish, since those behind them in the piece then cover what they did not come from */
-	b->parts = b->plain && !b->raw && !b->ignore_merges && (b->unk || bytes) && pm_vocab_find(b->vocab, meta, 3) >= 0;
+	b->parts = b->plain && !b->symbols.nodes && !b->raw && !b->ignore_merges && (b->unk || bytes) && pm_vocab_find(b->vocab, meta, 3) >= 0;
 }
 
 static void bpe_free(void *conf)
@@ -178,24 +174,68 @@ static void bpe_free(void *conf)
 	struct bpe *b = conf;
 
 	pm_bpe_merges_free(&b->merges);
+	pm_trie_free(&b->symbols);
 	free(b->strings);
 	free(b);
 }
 
-static int bpe_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e)
+static int read_symbols(struct bpe *b, const json_t *a, struct pm_err *e)
+{
+	size_t n = json_array_size(a);
+	struct pm_trie_key *key = pm_alloc(n, sizeof *key, e);
+	int64_t id = -1;
+	int r = key ? 0 : -1;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		key[i].s = pm_json_to_int(&id, json_array_get(a, i)) == 0 && id >= 0 && id < INT32_MAX ?
+			pm_vocab_text(b->vocab, (int32_t)id, &key[i].n) : NULL;
+		key[i].value = (int32_t)id;
+		if (!key[i].s || !key[i].n)
+			r = pm_fail(e, PM_DATA, "'symbols': %zu: the id of a piece was wanted", i);
+	}
+	if (r == 0 && n)
+		r = pm_trie_build(&b->symbols, key, n, e);
+	free(key);
+	return r;
+}
+
+/* "pm:BPE": merges from the pieces. */
+static int read_pieces(struct bpe *b, const json_t *o, struct pm_err *e)
+{
+	const struct pm_vocab *v = b->vocab;
+
+	if (read_symbols(b, json_object_get(o, "symbols"), e) < 0)
+		return -1;
+	for (size_t i = 0; i < v->n; i++)
+		pm_ready_crossing(b->crosses, v->bytes + v->entry[i].at, v->entry[i].len);
+	return pm_bpe_merges_of_pieces(&b->merges, v, json_object_get(o, "merges"), json_object_get(o, "apart"), e);
+}
+
+static int build(void **conf, struct pm_vocab *vocab, const json_t *o, bool pieces, bool *raw, struct pm_err *e)
 {
 	struct bpe *b = *conf = pm_alloc(1, sizeof *b, e);
 
 	if (!b)
 		return -1;
 	b->vocab = vocab;
-	if (pm_model_vocab(vocab, json_object_get(o, "vocab"), e) < 0 || read_strings(b, o, e) < 0
-		|| read_merges(b, json_object_get(o, "merges"), e) < 0)
+	if (pm_model_vocab(vocab, json_object_get(o, "vocab"), e) < 0 || read_strings(b, o, e) < 0)
+		return -1;
+	if ((pieces ? read_pieces(b, o, e) : read_merges(b, json_object_get(o, "merges"), e)) < 0)
 		return -1;
 	/* byte fallback of byte-level characters is about those characters' own bytes: not for the raw path */
 	b->raw = *raw = *raw && !b->byte_fallback;
 	tables(b);
 	return 0;
+}
+
+static int bpe_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e)
+{
+	return build(conf, vocab, o, false, raw, e);
+}
+
+static int pieces_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e)
+{
+	return build(conf, vocab, o, true, raw, e);
 }
 
 static int bpe_load(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_ready *ready, struct pm_err *e)
@@ -229,6 +269,19 @@ static void bpe_saved(const void *conf, struct pm_ready *ready)
 	ready->vocab = *b->vocab;
 	ready->merges = b->merges;
 	memcpy(ready->crosses, b->crosses, sizeof b->crosses);
+}
+
+static int pieces_load(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_ready *ready, struct pm_err *e)
+{
+	struct bpe *b;
+
+	if (bpe_load(conf, vocab, o, raw, ready, e) < 0)
+		return -1;
+	b = *conf;
+	if (read_symbols(b, json_object_get(o, "symbols"), e) < 0)
+		return -1;
+	tables(b);
+	return 0;
 }
 
 static int room(struct pm_bpe_scratch *c, size_t n, struct pm_err *e)
@@ -307,6 +360,22 @@ static int unknown(const struct bpe *b, const char *s, size_t n, size_t covers, 
 	return 0;
 }
 
+/* The longest symbol at the start of s, and its length. */
+static int32_t symbol(const struct bpe *b, const char *s, size_t n, size_t *len)
+{
+	uint32_t node = b->symbols.root[(unsigned char)s[0]];
+	int32_t id = -1;
+
+	for (size_t i = 1; node; i++) {
+		if (b->symbols.node[node].value >= 0) {
+			id = b->symbols.node[node].value;
+			*len = i;
+		}
+		node = i < n ? pm_trie_step(&b->symbols, node, (unsigned char)s[i]) : 0;
+	}
+	return id;
+}
+
 /* The symbols of characters. */
 static int char_symbols(const struct bpe *b, const struct pm_view *v, struct pm_bpe_word *x, struct pm_err *e)
 {
@@ -320,7 +389,9 @@ static int char_symbols(const struct bpe *b, const struct pm_view *v, struct pm_
 		pm_utf8_get(v->s + i, &k);
 		s = v->s + i;
 		n = k;
-		if (!b->plain) {
+		if (b->symbols.nodes && (id = symbol(b, s, v->n - i, &k)) >= 0) {
+			n = k;
+		} else if (!b->plain) {
 			id = affixed(b, s, k, i == 0, i + k == v->n, buf, &n);
 			s = buf;
 		} else {
@@ -517,6 +588,17 @@ const struct pm_model_type pm_model_bpe = {
 	.members = "vocab merges dropout unk_token continuing_subword_prefix end_of_word_suffix fuse_unk byte_fallback ignore_merges",
 	.build = bpe_build,
 	.load = bpe_load,
+	.saved = bpe_saved,
+	.free = bpe_free,
+	.parts = bpe_parts,
+	.encode = bpe_encode,
+};
+
+const struct pm_model_type pm_model_bpe_pieces = {
+	.name = "pm:BPE",
+	.members = "vocab merges apart symbols unk_token fuse_unk byte_fallback ignore_merges",
+	.build = pieces_build,
+	.load = pieces_load,
 	.saved = bpe_saved,
 	.free = bpe_free,
 	.parts = bpe_parts,

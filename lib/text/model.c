@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-static const struct pm_model_type *const types[] = {&pm_model_bpe, &pm_model_unigram, &pm_model_wordpiece, &pm_model_wordlevel};
+static const struct pm_model_type *const types[] = {&pm_model_bpe, &pm_model_unigram, &pm_model_wordpiece, &pm_model_wordlevel,
+	&pm_model_bpe_pieces, &pm_model_unigram_pieces};
 
 enum { TYPES = sizeof types / sizeof *types };
 

@@ -35,5 +35,6 @@ void pm_model_free(struct pm_model *m);
 int pm_model_vocab(struct pm_vocab *vocab, const json_t *o, struct pm_err *e);
 
 extern const struct pm_model_type pm_model_bpe, pm_model_unigram, pm_model_wordpiece, pm_model_wordlevel;
+extern const struct pm_model_type pm_model_bpe_pieces, pm_model_unigram_pieces;      /* sources.h */
 
 #endif

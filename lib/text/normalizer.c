@@ -379,6 +379,9 @@ const struct pm_part_type pm_normalizers[] = {
 	{.name = "BertNormalizer", .members = "clean_text handle_chinese_chars strip_accents lowercase", .build = bert_build, .normalize = bert},
 	{.name = "Precompiled", .members = "precompiled_charsmap", .build = pm_charsmap_build, .free = pm_charsmap_free,
 	 .normalize = pm_charsmap_run},
+	{.name = "pm:SentencePiece", .members = "precompiled_charsmap symbols remove_extra_whitespaces add_dummy_prefix first "
+	 "treat_whitespace_as_suffix escape_whitespaces", .build = pm_sentencepiece_build, .free = pm_sentencepiece_free,
+	 .normalize = pm_sentencepiece_run},
 	{0},
 };
 

@@ -40,6 +40,28 @@ static int plain(struct pm_post *p, struct pm_err *e)
 	return add(&p->pair, PM_POST_B, 0, 1, e);
 }
 
+int pm_post_bounds(struct pm_post *p, int32_t bos, int add_bos, int32_t eos, int add_eos, struct pm_err *e)
+{
+	const struct pm_post_piece *v = p->single.v;
+	size_t n = p->single.n;
+	bool begins = n && v[0].kind == PM_POST_ID && v[0].id == bos, ends = n && v[n - 1].kind == PM_POST_ID && v[n - 1].id == eos;
+
+	add_bos = add_bos < 0 ? begins : add_bos;
+	add_eos = add_eos < 0 ? ends : add_eos;
+	if (add_bos == begins && add_eos == ends)
+		return 0;
+	pm_post_free(p);
+	for (int i = 0; i < 3; i++) {           /* the one text; the two of a pair */
+		struct pm_post_list *l = i ? &p->pair : &p->single;
+		int type = i == 2;
+
+		if ((add_bos && add(l, PM_POST_ID, bos, type, e) < 0) || add(l, type ? PM_POST_B : PM_POST_A, 0, type, e) < 0
+			|| (add_eos && add(l, PM_POST_ID, eos, type, e) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 static int bytelevel(struct pm_post *p, const json_t *o, struct pm_err *e)
 {
 	bool regex;

@@ -22,6 +22,10 @@ struct pm_post {
 };
 
 int pm_post_read(struct pm_post *p, const json_t *o, struct pm_err *e);
+
+/* Puts bos and eos around each text (1), or does not (0), or leaves it as it is (−1), as transformers rewrites the processor of its Llama
+ * tokenizers: a list that has to change has only the texts and these tokens afterwards. */
+int pm_post_bounds(struct pm_post *p, int32_t bos, int add_bos, int32_t eos, int add_eos, struct pm_err *e);
 void pm_post_free(struct pm_post *p);
 
 #endif

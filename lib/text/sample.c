@@ -8,7 +8,7 @@
 /* One document with the text that it was made from. */
 struct slot {
 	struct pm_sample d;
-	struct pm_str text;             /* of a text */
+	struct pm_str text, pair;       /* of a text, and of a pair its second */
 	struct pm_rendered chat;        /* of a chat */
 };
 
@@ -53,6 +53,7 @@ void pm_sampler_free(struct pm_sampler *s)
 		pm_record_free(&s->slot[i].d.record);
 		pm_encoding_free(&s->slot[i].d.enc);
 		pm_str_free(&s->slot[i].text);
+		pm_str_free(&s->slot[i].pair);
 		pm_rendered_free(&s->slot[i].chat);
 	}
 	free(s->scale);
@@ -77,6 +78,7 @@ static int need(struct pm_sampler *s, const void *thing, const struct pm_err *ot
 static int put_offsets(struct slot *t, struct pm_err *e)
 {
 	struct pm_sample *d = &t->d;
+	const char *text = d->text;
 	size_t i, k, at = 0;
 	uint32_t points = 0;
 
@@ -84,11 +86,16 @@ static int put_offsets(struct slot *t, struct pm_err *e)
 		return -1;
 	for (i = 0; i < 2 * d->enc.n; i++) {
 		size_t byte = i % 2 ? d->enc.to[i / 2] : d->enc.from[i / 2];
+		const char *own = i / 2 >= d->enc.second && i / 2 < d->enc.second_to ? t->pair.data : d->text;
 
+		if (own != text) {      /* counted anew from the start of the other text */
+			text = own;
+			at = points = 0;
+		}
 		for (k = at; k < byte; k++)
-			points += ((unsigned char)d->text[k] & 0xc0) != 0x80;
+			points += ((unsigned char)text[k] & 0xc0) != 0x80;
 		for (k = byte; k < at; k++)
-			points -= ((unsigned char)d->text[k] & 0xc0) != 0x80;
+			points -= ((unsigned char)text[k] & 0xc0) != 0x80;
 		at = byte;
 		d->record.offsets[i] = points;
 	}
@@ -115,11 +122,35 @@ static int put_eos(struct pm_sampler *s, struct pm_sample *d, struct pm_err *e)
 	return 0;
 }
 
+/* What a record says of a pair and of padding. */
+static int put_parts(struct slot *t, struct pm_err *e)
+{
+	struct pm_record *r = &t->d.record;
+	const struct pm_encoding *enc = &t->d.enc;
+	size_t i;
+
+	r->has_types = enc->types != NULL;
+	if (r->has_types) {
+		if (pm_grow(&r->types, &r->cap_t, enc->n + 1, sizeof *r->types, e) < 0)
+			return -1;
+		memcpy(r->types, enc->types, enc->n * sizeof *r->types);
+	}
+	r->pads_before = enc->pads_before;
+	r->pads_behind = enc->pads_behind;
+	if (!r->pads_before && !r->pads_behind)
+		return 0;
+	r->has_weights = true;
+	for (i = 0; i < r->n; i++)
+		r->weights[i] = i >= r->pads_before && i < r->n - r->pads_behind;
+	return 0;
+}
+
 /* The text in t->text as a document. What begins at byte `trained` is trained (0: everything, without weights). */
-static int text_tokens(struct pm_sampler *s, struct slot *t, size_t trained, bool eos, struct pm_err *e)
+static int text_tokens(struct pm_sampler *s, struct slot *t, size_t trained, bool pair, bool eos, struct pm_err *e)
 {
 	struct pm_sample *d = &t->d;
-	struct pm_encode_opts o = {.add_special = s->o.special, .parse_special = s->o.parse_special};
+	struct pm_encode_opts o = {.add_special = s->o.special, .parse_special = s->o.parse_special, .truncate = s->o.truncate && !trained,
+		.pad = s->o.pad && !trained};
 	size_t i, own;
 
 	if (need(s, s->o.tokenizer, s->o.no_tokenizer, e) < 0)
@@ -127,7 +158,8 @@ static int text_tokens(struct pm_sampler *s, struct slot *t, size_t trained, boo
 	d->text = t->text.data ? t->text.data : "";
 	d->length = t->text.len;
 	d->enc.n = 0;
-	if (pm_tokenizer_encode(s->o.tokenizer, d->text, d->length, &o, &d->enc, e) < 0)
+	if ((pair ? pm_tokenizer_encode_pair(s->o.tokenizer, d->text, d->length, t->pair.data, t->pair.len, &o, &d->enc, e) :
+		pm_tokenizer_encode(s->o.tokenizer, d->text, d->length, &o, &d->enc, e)) < 0)
 		return -1;
 	own = d->enc.n;
 	if ((eos && put_eos(s, d, e) < 0) || pm_record_reset(&d->record, d->enc.n, e) < 0)
@@ -137,6 +169,9 @@ static int text_tokens(struct pm_sampler *s, struct slot *t, size_t trained, boo
 	d->record.has_weights = trained > 0 && s->o.train_on != PM_TRAIN_ALL;
 	for (i = 0; d->record.has_weights && i < d->enc.n; i++)
 		d->record.weights[i] = d->enc.to[i] > trained || i >= own || (d->enc.ids[i] == s->eos_id && i == own - 1) ? 1 : 0;
+	d->record.has_mask = o.pad;
+	if (!trained && put_parts(t, e) < 0)
+		return -1;
 	return s->o.offsets && !trained ? put_offsets(t, e) : 0;
 }
 
@@ -208,7 +243,7 @@ static int answer_tokens(struct pm_sampler *s, struct slot *t, const json_t *pro
 	n = t->text.len;
 	if (string_of(&t->text, answer, key, e) < 0)
 		return -1;
-	return text_tokens(s, t, n, s->o.eos_completion, e);
+	return text_tokens(s, t, n, false, s->o.eos_completion, e);
 }
 
 static bool has_trained(const struct pm_record *r)
@@ -218,7 +253,7 @@ static bool has_trained(const struct pm_record *r)
 	for (i = 1; i < r->n; i++)
 		if (pm_record_weight(r, i) > 0)
 			return true;
-	return !r->has_weights;
+	return !r->has_weights || r->has_mask;
 }
 
 /* Hands on what was made. */
@@ -291,8 +326,15 @@ int pm_sampler_take(struct pm_sampler *s, const json_t *o, int64_t line, int (*p
 		if (r == 0 && json_is_boolean(label))
 			t->d.record.kind = json_is_true(label) ? PM_REC_CHOSEN : PM_REC_REJECTED;
 	} else if (json_object_get(o, "text")) {
+		bool pair = json_object_get(o, "pair") != NULL;
+
 		pm_str_clear(&t->text);
-		r = string_of(&t->text, json_object_get(o, "text"), "text", e) < 0 ? -1 : text_tokens(s, t, 0, s->o.eos_text, e);
+		pm_str_clear(&t->pair);
+		r = string_of(&t->text, json_object_get(o, "text"), "text", e);
+		if (r == 0 && pair)
+			r = string_of(&t->pair, json_object_get(o, "pair"), "pair", e);
+		if (r == 0)
+			r = text_tokens(s, t, 0, pair, s->o.eos_text, e);
 	} else {
 		return pm_fail(e, PM_DATA, "text, messages, a prompt with its completion, or ids were wanted");
 	}
@@ -305,7 +347,7 @@ int pm_sampler_text(struct pm_sampler *s, const char *text, size_t n, int64_t li
 	struct slot *t = &s->slot[0];
 
 	pm_str_clear(&t->text);
-	if (pm_str_put(&t->text, text, n, e) < 0 || text_tokens(s, t, 0, s->o.eos_text, e) < 0)
+	if (pm_str_put(&t->text, text, n, e) < 0 || text_tokens(s, t, 0, false, s->o.eos_text, e) < 0)
 		return -1;
 	return finish(s, 1, line, put, arg, e);
 }

@@ -1,6 +1,6 @@
 /* sample.h: a record in normal form (pm-format.5) to documents of tokens with the weights of their loss: what pm-tokenize writes.
  *
- *     {"text"}                           all tokens, no weights (each counts 1)
+ *     {"text", "pair"?}                  all tokens, no weights (each counts 1); two texts as the tokenizer puts them together
  *     {"messages", "tools"?}             by the chat template; weights as pm_chat_tokens says
  *     {"prompt", "completion"}           two texts: one document, the completion trained, the EOS token behind it; or two lists of
  *                                        messages: one chat, of which the messages of the completion are trained
@@ -20,6 +20,7 @@ struct pm_sample_opts {
 	enum pm_train_on train_on;
 	bool special;                           /* what the post-processor adds to texts */
 	bool parse_special;                     /* special tokens written in texts and contents are recognised */
+	bool truncate, pad;                     /* texts and pairs as the tokenizer's sections truncation and padding say; padding has weight 0 */
 	bool eos_text, eos_completion;          /* append the EOS token to texts, to completions */
 	bool offsets;                           /* give texts' records the offsets of their tokens */
 };

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "text/added.h"
 #include "text/decoder.h"
+#include "text/limits.h"
 #include "text/model.h"
 #include "text/post.h"
 #include "text/pretok.h"
@@ -23,6 +23,7 @@ struct pm_tokenizer {
 	struct pm_model model;
 	struct pm_post post;
 	struct pm_decoders decoders;
+	struct pm_limits limits;
 	struct pm_added added;
 	/* A long text may be taken in groups of lines, or of words, of which all but the first need the normalizers from `later` on. */
 	bool lines, words;
@@ -118,6 +119,8 @@ static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_read
 		return pm_fail(e, PM_DATA, "an object was wanted");
 	if (pm_part_check(o, "version truncation padding added_tokens normalizer pre_tokenizer post_processor decoder model", e) < 0)
 		return -1;
+	if (pm_limits_read(&t->limits, json_object_get(o, "truncation"), json_object_get(o, "padding"), e) < 0)
+		return -1;
 	if (pm_parts_read(&t->normalizers, json_object_get(o, "normalizer"), pm_normalizers, "normalizers", e) < 0)
 		return pm_ctx(e, "normalizer");
 	if (pm_parts_read(&t->pretokenizers, json_object_get(o, "pre_tokenizer"), pm_pretokenizers, "pretokenizers", e) < 0)
@@ -137,34 +140,6 @@ static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_read
 	t->words = t->model.type->parts && pm_added_by_words(&t->added) && pm_normalize_by_words(&t->normalizers, &t->later)
 		&& pm_pretok_only_spaces(&t->pretokenizers);
 	return find_hidden(t, e);
-}
-
-/* The token that tokenizer_config.json names (a string, or an object with its content). */
-static int32_t named(const struct pm_tokenizer *t, const json_t *o, const char *key)
-{
-	const json_t *v = json_object_get(o, key);
-	const char *s = json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
-
-	return s ? pm_tokenizer_id(t, s) : -1;
-}
-
-static int read_config(struct pm_tokenizer *t, const char *dir, struct pm_err *e)
-{
-	char *path = pm_path(dir, "tokenizer_config.json", e);
-	json_t *o = NULL;
-	int r = 0;
-
-	if (!path)
-		return -1;
-	if (pm_exists(path)) {
-		o = pm_json_file(path, e);
-		r = o ? 0 : -1;
-		t->bos = named(t, o, "bos_token");
-		t->eos = named(t, o, "eos_token");
-	}
-	json_decref(o);
-	free(path);
-	return r;
 }
 
 static int read_text(struct pm_tokenizer *t, const char *json, size_t n, const char *name, struct pm_ready *ready, struct pm_err *e)
@@ -244,30 +219,15 @@ int pm_tokens_read(struct pm_tokenizer **out, const char *json, size_t n, const 
 	return pm_tokens_read_cached(out, json, n, name, NULL, e);
 }
 
-int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err *e)
+int pm_tokens_bounds(struct pm_tokenizer *t, int32_t bos, int add_bos, int32_t eos, int add_eos, struct pm_err *e)
 {
-	return pm_tokenizer_open_cached(out, path, NULL, e);
-}
-
-int pm_tokenizer_open_cached(struct pm_tokenizer **out, const char *path, const char *cache, struct pm_err *e)
-{
-	bool dir = pm_is_dir(path);
-	char *file = dir ? pm_path(path, "tokenizer.json", e) : pm_strdup(path, e);
-	struct pm_map m;
-	int r = -1;
-
-	*out = NULL;
-	if (file && pm_map_open(&m, file, e) == 0) {
-		r = pm_tokens_read_cached(out, (const char *)m.data, m.size, file, cache, e);
-		pm_map_close(&m);
-	}
-	free(file);
-	if (r == 0 && dir && read_config(*out, path, e) < 0) {
-		pm_tokenizer_close(*out);
-		*out = NULL;
-		return -1;
-	}
-	return r;
+	t->bos = bos;
+	t->eos = eos;
+	if (add_bos > 0 && bos < 0)
+		return pm_fail(e, PM_DATA, "a BOS token is to be added, and none is named");
+	if (add_eos > 0 && eos < 0)
+		return pm_fail(e, PM_DATA, "an EOS token is to be added, and none is named");
+	return pm_post_bounds(&t->post, bos, add_bos, eos, add_eos, e);
 }
 
 void pm_tokenizer_close(struct pm_tokenizer *t)
@@ -450,50 +410,73 @@ static int check_utf8(const char *text, size_t n, struct pm_err *e)
 	return good == n ? 0 : pm_fail(e, PM_DATA, "byte %zu of the text is not UTF-8", good);
 }
 
+/* The texts as a list of the post-processor puts them together. enc->types is filled where `typed`. */
+static int assemble(struct pm_tokenizer *t, const struct pm_post_list *l, const char *const text[2], const size_t n[2], bool typed,
+	const struct pm_encode_opts *o, struct pm_encoding *enc, struct pm_err *e)
+{
+	struct pm_run *run = o->truncate ? pm_alloc(l->n, sizeof *run, e) : NULL;
+	size_t old, start = enc->n;
+	int r = o->truncate && !run ? -1 : 0, which;
+
+	enc->windows = 1;
+	enc->pads_before = enc->pads_behind = enc->second = enc->second_to = 0;
+	if (!typed) {
+		free(enc->types);
+		enc->types = NULL;
+		enc->cap_types = 0;
+	}
+	for (size_t i = 0; r == 0 && i < l->n; i++) {
+		old = enc->n;
+		which = l->v[i].kind == PM_POST_B;
+		if (l->v[i].kind != PM_POST_ID)
+			r = text[which] ? text_ids(t, text[which], n[which], o, enc, e) : 0;
+		else if (o->add_special)
+			r = append(enc, l->v[i].id, e);
+		if (which) {
+			enc->second = old;
+			enc->second_to = enc->n;
+		}
+		if (run)
+			run[i] = (struct pm_run){l->v[i].kind == PM_POST_ID ? -1 : which, old, enc->n};
+		if (r == 0 && typed)
+			r = pm_grow(&enc->types, &enc->cap_types, enc->n, sizeof *enc->types, e);
+		for (; r == 0 && typed && old < enc->n; old++)
+			enc->types[old] = l->v[i].type;
+	}
+	if (r == 0 && run)
+		r = pm_limits_cut(&t->limits, enc, run, l->n, o, e);
+	if (r == 0 && o->pad)
+		r = pm_limits_pad(&t->limits, enc, start, e);
+	free(run);
+	if (r < 0)
+		enc->n = start;
+	return r;
+}
+
 int pm_tokenizer_encode(const struct pm_tokenizer *ct, const char *text, size_t n, const struct pm_encode_opts *o,
 	struct pm_encoding *enc, struct pm_err *e)
 {
 	struct pm_tokenizer *t = (struct pm_tokenizer *)ct;     /* only its list of idle workers changes, under the lock */
-	const struct pm_post_list *l = &t->post.single;
-	size_t old = enc->n;
-	int r = check_utf8(text, n, e);
+	const char *const texts[2] = {text, NULL};
+	const size_t sizes[2] = {n, 0};
 
-	for (size_t i = 0; r == 0 && i < l->n; i++) {
-		if (l->v[i].kind == PM_POST_ID)
-			r = o->add_special ? append(enc, l->v[i].id, e) : 0;
-		else if (l->v[i].kind == PM_POST_A)
-			r = text_ids(t, text, n, o, enc, e);
-	}
-	if (r < 0)
-		enc->n = old;
-	return r;
+	return check_utf8(text, n, e) < 0 ? -1 : assemble(t, &t->post.single, texts, sizes, false, o, enc, e);
 }
 
 int pm_tokenizer_encode_pair(const struct pm_tokenizer *ct, const char *a, size_t na, const char *b, size_t nb,
 	const struct pm_encode_opts *o, struct pm_encoding *enc, struct pm_err *e)
 {
 	struct pm_tokenizer *t = (struct pm_tokenizer *)ct;
-	const struct pm_post_list *l = &t->post.pair;
-	size_t old = 0;
-	int r = enc->n || o->nliteral ? pm_fail(e, PM_SOFTWARE, "a pair wants an empty encoding and no literal ranges") : 0;
+	const char *const texts[2] = {a, b};
+	const size_t sizes[2] = {na, nb};
 
-	if (r == 0 && check_utf8(a, na, e) < 0)
-		r = pm_ctx(e, "first of a pair");
-	if (r == 0 && check_utf8(b, nb, e) < 0)
-		r = pm_ctx(e, "second of a pair");
-	for (size_t i = 0; r == 0 && i < l->n; i++) {
-		if (l->v[i].kind == PM_POST_ID)
-			r = o->add_special ? append(enc, l->v[i].id, e) : 0;
-		else
-			r = text_ids(t, l->v[i].kind == PM_POST_A ? a : b, l->v[i].kind == PM_POST_A ? na : nb, o, enc, e);
-		if (r == 0)
-			r = pm_grow(&enc->types, &enc->cap_types, enc->n, sizeof *enc->types, e);
-		for (; r == 0 && old < enc->n; old++)
-			enc->types[old] = l->v[i].type;
-	}
-	if (r < 0)
-		enc->n = 0;
-	return r;
+	if (enc->n || o->nliteral)
+		return pm_fail(e, PM_SOFTWARE, "a pair wants an empty encoding and no literal ranges");
+	if (check_utf8(a, na, e) < 0)
+		return pm_ctx(e, "first of a pair");
+	if (check_utf8(b, nb, e) < 0)
+		return pm_ctx(e, "second of a pair");
+	return assemble(t, &t->post.pair, texts, sizes, true, o, enc, e);
 }
 
 int pm_tokens_pieces(const struct pm_tokenizer *ct, const char *text, size_t n, struct pm_sink *to, struct pm_err *e)

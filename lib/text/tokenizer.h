@@ -14,7 +14,9 @@
 
 struct pm_tokenizer;
 
-/* path: a model directory (tokenizer.json, and tokenizer_config.json for the names of bos, eos, pad) or a tokenizer.json. */
+/* path: a tokenizer.json, a SentencePiece .model, tiktoken's ranks, or a GGUF file, told by their content, and that file alone decides; or
+ * a model directory: its tokenizer.json, else tokenizer.model (and such), together with tokenizer_config.json, which names bos and eos
+ * and whether they are added (add_bos_token, add_eos_token). */
 int pm_tokenizer_open(struct pm_tokenizer **out, const char *path, struct pm_err *e);
 
 /* The same, faster: `cache` is a directory that holds compiled vocabularies, by the content of their files, and gets this one if it is not
@@ -29,6 +31,9 @@ struct pm_encoding {
 	size_t *from, *to;              /* byte offsets into the text as given */
 	int32_t *types;                 /* of pm_tokenizer_encode_pair: which part of a pair an id belongs to; else NULL */
 	size_t n, cap_ids, cap_from, cap_to, cap_types;
+	size_t second, second_to;       /* of a pair: the ids from … to … are those of the second text */
+	size_t windows;                 /* with truncate: how many there are; 1: nothing was cut off */
+	size_t pads_before, pads_behind;        /* with pad: how many of the ids are padding */
 };
 void pm_encoding_free(struct pm_encoding *enc);
 
@@ -39,6 +44,8 @@ struct pm_encode_opts {
 	bool parse_special;             /* special tokens written in the text are recognised */
 	const struct pm_range *literal; /* with parse_special: parts where they are not (what a user wrote); sorted, disjoint */
 	size_t nliteral;
+	bool truncate, pad;             /* as the file's sections truncation and padding say */
+	size_t window;                  /* with truncate: which part of a text that is too long, 0: the first */
 };
 
 /* Appends to *enc. The text must be UTF-8: status 65 naming the byte where it is not. */

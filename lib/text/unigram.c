@@ -17,6 +17,7 @@ struct unigram {
 	double unknown;                 /* score of an unknown character: the lowest of all, less 10 */
 	int64_t unk;                    /* −1: none */
 	bool byte_fallback;
+	bool single;                    /* sums are single precision */
 	int32_t fallback[256];
 	struct pm_trie trie;
 };
@@ -69,10 +70,44 @@ static double lowest(const struct unigram *u)
 	return x;
 }
 
-static int read_vocab(struct unigram *u, struct pm_vocab *vocab, const json_t *a, struct pm_err *e)
+enum { NORMAL = 1, USER = 4 };  /* types of pieces that take part */
+
+/* The score and type of a piece; all are normal where there are no types. */
+static int read_piece(struct unigram *u, size_t i, const json_t *p, bool typed, unsigned char *kind, struct pm_err *e)
+{
+	const json_t *x = json_array_get(p, 1);
+	int64_t type = NORMAL;
+
+	if (json_array_size(p) != (typed ? 3 : 2) || !json_is_string(json_array_get(p, 0)) || !json_is_number(x)
+		|| (typed && (pm_json_to_int(&type, json_array_get(p, 2)) < 0 || type < 0 || type > 9)))
+		return pm_fail(e, PM_DATA, "'vocab': %zu: a piece and its score%s were wanted", i, typed ? " and type" : "");
+	u->score[i] = typed ? (double)(float)json_number_value(x) : twice_rounded(json_number_value(x));
+	*kind = (unsigned char)type;
+	return 0;
+}
+
+/* The score of an unknown character; and those of user-defined pieces, which beat any way through normal ones. */
+static void special_scores(struct unigram *u, const json_t *a, const unsigned char *kind)
+{
+	double least = INFINITY, highest = -INFINITY;
+
+	for (size_t i = 0; i < json_array_size(a); i++) {
+		if (kind[i] == NORMAL && u->score[i] < least)
+			least = u->score[i];
+		if (kind[i] == NORMAL && u->score[i] > highest)
+			highest = u->score[i];
+	}
+	u->unknown = u->single ? (double)((float)least - 10.0f) : least - 10;
+	for (size_t i = 0; i < json_array_size(a); i++)
+		if (kind[i] == USER)
+			u->score[i] = u->single ? (double)(float)((double)json_string_length(json_array_get(json_array_get(a, i), 0)) * highest - 0.1) : 0;
+}
+
+static int read_vocab(struct unigram *u, struct pm_vocab *vocab, const json_t *a, bool typed, struct pm_err *e)
 {
 	size_t n = json_array_size(a), keys = 0;
 	struct pm_trie_key *key;
+	unsigned char *kind;
 	int r = 0;
 
 	if (!json_is_array(a))
@@ -80,20 +115,20 @@ static int read_vocab(struct unigram *u, struct pm_vocab *vocab, const json_t *a
 	u->score = pm_alloc(n, sizeof *u->score, e);
 	u->scores = n;
 	key = pm_alloc(n, sizeof *key, e);
-	if (!u->score || !key || pm_vocab_room(vocab, n, e) < 0)
+	kind = pm_alloc(n, 1, e);
+	if (!u->score || !key || !kind || pm_vocab_room(vocab, n, e) < 0)
 		r = -1;
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		const json_t *p = json_array_get(a, i), *s = json_array_get(p, 0), *x = json_array_get(p, 1);
+		const json_t *p = json_array_get(a, i), *s = json_array_get(p, 0);
 
-		if (json_array_size(p) != 2 || !json_is_string(s) || !json_is_number(x)) {
-			r = pm_fail(e, PM_DATA, "'vocab': %zu: a piece and its score were wanted", i);
-			break;
-		}
-		u->score[i] = twice_rounded(json_number_value(x));
-		r = pm_vocab_add(vocab, json_string_value(s), json_string_length(s), (int64_t)i, e);
+		r = read_piece(u, i, p, typed, kind + i, e);
+		if (r == 0)
+			r = pm_vocab_add(vocab, json_string_value(s), json_string_length(s), (int64_t)i, e);
 	}
+	if (r == 0)
+		special_scores(u, a, kind);
 	for (size_t i = 0; r == 0 && i < vocab->n; i++) {
-		if (!vocab->entry[i].len)
+		if (!vocab->entry[i].len || (kind[vocab->entry[i].id] != NORMAL && kind[vocab->entry[i].id] != USER))
 			continue;
 		key[keys].s = vocab->bytes + vocab->entry[i].at;
 		key[keys].n = vocab->entry[i].len;
@@ -101,8 +136,8 @@ static int read_vocab(struct unigram *u, struct pm_vocab *vocab, const json_t *a
 	}
 	if (r == 0)
 		r = pm_trie_build(&u->trie, key, keys, e);
-	u->unknown = lowest(u) - 10;
 	free(key);
+	free(kind);
 	return r;
 }
 
@@ -123,8 +158,9 @@ static int read_rest(struct unigram *u, struct pm_vocab *vocab, const json_t *o,
 	return 0;
 }
 
-static void reach(struct pm_unigram_node *x, size_t from, double score, int32_t id)
+static void reach(struct pm_unigram_node *x, size_t from, double score, int32_t id, bool single)
 {
+	score = single ? (float)score : score;
 	if (x->from != SIZE_MAX && score <= x->score)
 		return;
 	x->from = from;
@@ -151,7 +187,7 @@ static int forward(const struct unigram *u, const struct pm_view *v, struct pm_u
 			int32_t id = u->trie.node[node].value;
 
 			if (id >= 0) {
-				reach(best + j, i, best[i].score + u->score[id], id);
+				reach(best + j, i, best[i].score + u->score[id], id, u->single);
 				single |= j == i + k;
 			}
 			node = j < v->n ? pm_trie_step(&u->trie, node, (unsigned char)v->s[j]) : 0;
@@ -161,7 +197,7 @@ static int forward(const struct unigram *u, const struct pm_view *v, struct pm_u
 			continue;
 		if (u->unk < 0)
 			return pm_fail(e, PM_DATA, "a character that is not in the vocabulary, which has no 'unk_id'");
-		reach(best + i + k, i, best[i].score + u->unknown, (int32_t)u->unk);
+		reach(best + i + k, i, best[i].score + u->unknown, (int32_t)u->unk, u->single);
 	}
 	return 0;
 }
@@ -210,7 +246,7 @@ static int unigram_encode(const void *conf, const struct pm_view *v, struct pm_w
 	return 0;
 }
 
-static int unigram_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e)
+static int build(void **conf, struct pm_vocab *vocab, const json_t *o, bool typed, bool *raw, struct pm_err *e)
 {
 	struct unigram *u = *conf = pm_alloc(1, sizeof *u, e);
 
@@ -218,7 +254,19 @@ static int unigram_build(void **conf, struct pm_vocab *vocab, const json_t *o, b
 	if (!u)
 		return -1;
 	u->vocab = vocab;
-	return read_vocab(u, vocab, json_object_get(o, "vocab"), e) < 0 ? -1 : read_rest(u, vocab, o, e);
+	if (pm_json_bool(&u->single, o, "float", e) < 0 || read_vocab(u, vocab, json_object_get(o, "vocab"), typed, e) < 0)
+		return -1;
+	return read_rest(u, vocab, o, e);
+}
+
+static int unigram_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e)
+{
+	return build(conf, vocab, o, false, raw, e);
+}
+
+static int pieces_build(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_err *e)
+{
+	return build(conf, vocab, o, true, raw, e);
 }
 
 static int unigram_load(void **conf, struct pm_vocab *vocab, const json_t *o, bool *raw, struct pm_ready *ready, struct pm_err *e)
@@ -260,6 +308,14 @@ const struct pm_model_type pm_model_unigram = {
 	.build = unigram_build,
 	.load = unigram_load,
 	.saved = unigram_saved,
+	.free = unigram_free,
+	.encode = unigram_encode,
+};
+
+const struct pm_model_type pm_model_unigram_pieces = {
+	.name = "pm:Unigram",
+	.members = "vocab unk_id byte_fallback float",
+	.build = pieces_build,
 	.free = unigram_free,
 	.encode = unigram_encode,
 };
