@@ -57,6 +57,10 @@ struct pm_render_opts {
 int pm_template_render(const struct pm_template *t, const json_t *messages, const struct pm_render_opts *o, struct pm_rendered *out,
 	struct pm_err *e);
 
+/* The messages as a template is given them, a new array that shares their values: where one has reasoning (reasoning_content, thinking or
+ * reasoning: the first that is there), it is given it as reasoning_content, and as thinking where it has none, as transformers 5 does. */
+json_t *pm_chat_messages(const json_t *messages, struct pm_err *e);
+
 /* What closes an assistant's turn, with `eos` where the template says so; borrowed from t or from eos. A generation ends there. */
 const char *pm_template_end(const struct pm_template *t, const char *eos);
 

@@ -12,6 +12,7 @@
 #include "tests/fuzz/chat.c"
 #include "tests/fuzz/generation.c"
 #include "tests/fuzz/gguf.c"
+#include "tests/fuzz/jinja.c"
 #include "tests/fuzz/json.c"
 #include "tests/fuzz/peft.c"
 #include "tests/fuzz/records.c"
@@ -33,7 +34,8 @@ static const struct parser {
 	const char *name;
 	int (*parse)(const uint8_t *data, size_t size, struct pm_err *e);
 } parsers[] = {
-	{"chat", parse_chat}, {"generation", parse_generation}, {"gguf", parse_gguf}, {"json", parse_json}, {"peft", parse_peft}, {"records", parse_records},
+	{"chat", parse_chat}, {"generation", parse_generation}, {"gguf", parse_gguf}, {"jinja", parse_jinja},
+	{"json", parse_json}, {"peft", parse_peft}, {"records", parse_records},
 	{"safetensors", parse_safetensors}, {"spec", parse_spec}, {"store", parse_store}, {"tokenizer", parse_tokenizer},
 	{"tokens", parse_tokens},
 };
