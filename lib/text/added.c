@@ -154,23 +154,6 @@ const struct pm_added_token *pm_added_of(const struct pm_added *a, int32_t id)
 	return id >= 0 && (size_t)id < a->ids && a->of_id[id] >= 0 ? a->v + a->of_id[id] : NULL;
 }
 
-/* The longest pattern at s[i], as the index of its token, and where it ends. */
-static int32_t longest(const struct pm_trie *t, const char *s, size_t n, size_t i, size_t *end)
-{
-	uint32_t k = t->root[(unsigned char)s[i]];
-	int32_t found = -1;
-
-	while (k) {
-		i++;
-		if (t->node[k].value >= 0) {
-			found = t->node[k].value;
-			*end = i;
-		}
-		k = i < n ? pm_trie_step(t, k, (unsigned char)s[i]) : 0;
-	}
-	return found;
-}
-
 /* How the part a .. b of the text lies to the literal ranges: outside all, inside one, or across an end of one. */
 enum place { OUTSIDE, INSIDE, ACROSS };
 
@@ -212,7 +195,7 @@ const struct pm_added_token *pm_added_find(const struct pm_added *a, const struc
 	size_t *at, size_t done, const struct pm_added_rule *rule, size_t *from, size_t *to)
 {
 	const struct pm_added_token *x;
-	size_t i = *at, end, k;
+	size_t i = *at, end = 0, k;
 	int32_t found;
 	enum place p;
 
@@ -223,11 +206,12 @@ const struct pm_added_token *pm_added_find(const struct pm_added *a, const struc
 			i++;
 		if (i == v->n)
 			break;
-		found = longest(t, v->s, v->n, i, &end);
+		found = pm_trie_longest(t, v->s + i, v->n - i, &end);
 		if (found < 0) {
 			i++;
 			continue;
 		}
+		end += i;
 		x = a->v + found;
 		p = !x->special ? OUTSIDE : !rule->special ? INSIDE : literal(rule, v, i, end);
 		if (p != OUTSIDE) {

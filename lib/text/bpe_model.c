@@ -360,22 +360,6 @@ static int unknown(const struct bpe *b, const char *s, size_t n, size_t covers, 
 	return 0;
 }
 
-/* The longest symbol at the start of s, and its length. */
-static int32_t symbol(const struct bpe *b, const char *s, size_t n, size_t *len)
-{
-	uint32_t node = b->symbols.root[(unsigned char)s[0]];
-	int32_t id = -1;
-
-	for (size_t i = 1; node; i++) {
-		if (b->symbols.node[node].value >= 0) {
-			id = b->symbols.node[node].value;
-			*len = i;
-		}
-		node = i < n ? pm_trie_step(&b->symbols, node, (unsigned char)s[i]) : 0;
-	}
-	return id;
-}
-
 /* The symbols of characters. */
 static int char_symbols(const struct bpe *b, const struct pm_view *v, struct pm_bpe_word *x, struct pm_err *e)
 {
@@ -389,7 +373,7 @@ static int char_symbols(const struct bpe *b, const struct pm_view *v, struct pm_
 		pm_utf8_get(v->s + i, &k);
 		s = v->s + i;
 		n = k;
-		if (b->symbols.nodes && (id = symbol(b, s, v->n - i, &k)) >= 0) {
+		if (b->symbols.nodes && (id = pm_trie_longest(&b->symbols, s, v->n - i, &k)) >= 0) {
 			n = k;
 		} else if (!b->plain) {
 			id = affixed(b, s, k, i == 0, i + k == v->n, buf, &n);

@@ -228,19 +228,14 @@ void pm_sentencepiece_free(struct pm_part *p)
 /* What stands for the start of s, and how many of its bytes that is: a symbol or a character as it is, or what the map has for it. */
 static const char *prefix(const struct sentencepiece *m, const char *s, size_t n, size_t *len, size_t *used)
 {
-	uint32_t node = m->symbols.nodes ? m->symbols.root[(unsigned char)s[0]] : 0;
 	const char *t = m->map.data ? find(&m->map, s, n, true, len, used) : NULL;
 	size_t symbol = 0;
 
-	for (size_t i = 1; node; i++) {
-		if (m->symbols.node[node].value >= 0)
-			symbol = i;
-		node = i < n ? pm_trie_step(&m->symbols, node, (unsigned char)s[i]) : 0;
-	}
-	if (t && !symbol)
-		return t;
-	if (!symbol)
+	if (pm_trie_longest(&m->symbols, s, n, &symbol) < 0) {
+		if (t)
+			return t;
 		pm_utf8_get(s, &symbol);
+	}
 	*len = *used = symbol;
 	return s;
 }

@@ -104,3 +104,18 @@ bool pm_trie_good(const struct pm_trie *t, size_t values)
 			return false;
 	return true;
 }
+
+int32_t pm_trie_longest(const struct pm_trie *t, const char *s, size_t n, size_t *len)
+{
+	uint32_t node = n ? t->root[(unsigned char)s[0]] : 0;
+	int32_t value = -1;
+
+	for (size_t i = 1; node; i++) {
+		if (t->node[node].value >= 0) {
+			value = t->node[node].value;
+			*len = i;
+		}
+		node = i < n ? pm_trie_step(t, node, (unsigned char)s[i]) : 0;
+	}
+	return value;
+}

@@ -39,6 +39,9 @@ void pm_trie_free(struct pm_trie *t);
 /* True where tables that came from elsewhere lead nowhere outside of them, and to values below `values`. */
 bool pm_trie_good(const struct pm_trie *t, size_t values);
 
+/* The value of the longest key that s (n bytes) begins with, and its length; −1: none. */
+int32_t pm_trie_longest(const struct pm_trie *t, const char *s, size_t n, size_t *len);
+
 /* The node behind node k by byte b, 0: none. The first step is root[b]. */
 static inline uint32_t pm_trie_step(const struct pm_trie *t, uint32_t k, unsigned char b)
 {
