@@ -156,3 +156,33 @@ int pm_json_str(const char **out, const json_t *o, const char *key, struct pm_er
 	*out = json_string_value(v);
 	return 0;
 }
+
+/* With as few digits as read back as the same numbers: 15 nearly always, 17 always. */
+static char *file_text(const json_t *v)
+{
+	char *text = json_dumps(v, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+	json_t *back = text ? json_loads(text, 0, NULL) : NULL;
+	bool same = back && json_equal(back, v);
+
+	json_decref(back);
+	if (same || !text)
+		return text;
+	free(text);
+	return json_dumps(v, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+}
+
+int pm_json_save(const char *path, const json_t *v, struct pm_err *e)
+{
+	char *text = file_text(v);
+	struct pm_out o;
+	int r = text ? pm_out_open(&o, path, e) : pm_fail(e, PM_SOFTWARE, "%s: it cannot be written as JSON", path);
+
+	if (r == 0 && pm_out_write(&o, text, strlen(text), e) == 0 && pm_out_write(&o, "\n", 1, e) == 0) {
+		r = pm_out_close(&o, e);
+	} else if (r == 0) {
+		pm_out_abort(&o);
+		r = -1;
+	}
+	free(text);
+	return r;
+}

@@ -21,6 +21,9 @@ json_t *pm_json_line(const char *text, size_t n, const char *name, int64_t line,
 /* Appends the compact text of a value. */
 int pm_json_text(struct pm_str *out, const json_t *v, struct pm_err *e);
 
+/* Writes a value as a file, indented, closed by a line's end. */
+int pm_json_save(const char *path, const json_t *v, struct pm_err *e);
+
 /* Members of an object. Each returns 0, 1 where the key is absent or null (*out is left as it was), or −1 where the
  * value is of another kind. An integer may be written as a float (8192.0). Strings are borrowed from the value. */
 int pm_json_int(int64_t *out, const json_t *o, const char *key, struct pm_err *e);

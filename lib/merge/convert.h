@@ -35,4 +35,7 @@ int pm_convert_values(const struct pm_convert *c, size_t i, float *out, struct p
 /* All of it as one file. */
 int pm_convert_write(const struct pm_convert *c, const char *path, struct pm_err *e);
 
+/* A name for what lies in a directory, as converters choose it: "x/hf-model" -> "Hf Model". The caller frees. */
+char *pm_title_of(const char *dir, struct pm_err *e);
+
 #endif

@@ -1,0 +1,254 @@
+/* convert.c: the tensors of a conversion. convert_keys.c has the keys. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "merge/convert_private.h"
+#include "quant/quant.h"
+
+static bool ends(const char *s, const char *end)
+{
+	return strlen(s) >= strlen(end) && !strcmp(s + strlen(s) - strlen(end), end);
+}
+
+/* What llama.cpp wants in float32 whatever the file's type: vectors, norms, routers and positions, and all that is no weight. */
+static bool always_f32(const struct pm_view *v)
+{
+	static const char *const parts[] = {"_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight"};
+	size_t i;
+
+	for (i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (ends(v->name, parts[i]))
+			return true;
+	return v->nd < 2 || !ends(v->name, ".weight");
+}
+
+static void settle(struct convert_item *it, enum pm_dtype type)
+{
+	uint64_t n = 1;
+	int i;
+
+	for (i = 0; i < it->view.nd; i++)
+		n *= it->view.dim[i];
+	if (always_f32(&it->view))
+		type = PM_F32;
+	else if (it->view.dim[it->view.nd - 1] % (uint64_t)pm_dtype(type)->block)
+		type = PM_F16;
+	it->count = (size_t)n;
+	it->view.type = type;
+	it->view.bytes = pm_dtype_bytes(type, n);
+}
+
+static const struct pm_tensor_spec *whose(const struct pm_convert *c, const struct pm_view *v)
+{
+	size_t i;
+
+	for (i = 0; i < c->spec->ntensors; i++)
+		if (pm_spec_view(c->spec, &c->spec->tensor[i], c->store) == v)
+			return &c->spec->tensor[i];
+	return NULL;
+}
+
+/* The tensors of the directory in its order, behind those that the architecture makes of its own (scales of frequencies). */
+static int list_items(struct pm_convert *c, struct pm_err *e)
+{
+	size_t i, k, count = pm_store_count(c->store), more = json_array_size(json_object_get(c->program, "tensors"));
+	int64_t dim[4];
+
+	c->item = pm_alloc(count + more, sizeof *c->item, e);
+	if (!c->item)
+		return -1;
+	for (i = 0; i < more; i++) {
+		struct convert_item *it = &c->item[c->n++];
+		const json_t *o = json_array_get(json_object_get(c->program, "tensors"), i);
+
+		it->values = json_object_get(o, "values");
+		it->view = (struct pm_view){.name = json_string_value(json_object_get(o, "name")), .nd = 1, .dim = {json_array_size(it->values)}};
+		if (!it->view.name || !it->view.dim[0])
+			return pm_fail(e, PM_DATA, "architecture %s: its output: a tensor without name or values", c->spec->arch);
+		settle(it, PM_F32);
+	}
+	for (i = 0; i < count; i++) {
+		const struct pm_tensor_spec *t = whose(c, pm_store_at(c->store, i));
+		struct convert_item *it = &c->item[c->n];
+
+		if (!t)
+			continue;
+		if (!t->gguf)
+			return pm_fail(e, PM_DATA, "tensor '%.200s' has no name in GGUF files", t->file);
+		pm_gguf_shape(dim, t);
+		it->t = t;
+		it->src = pm_store_at(c->store, i);
+		it->view = (struct pm_view){.name = t->gguf, .nd = t->nd};
+		for (k = 0; k < (size_t)t->nd; k++)
+			it->view.dim[k] = (uint64_t)dim[k];
+		c->n++;
+	}
+	return 0;
+}
+
+/* bf16 where the first matrix is stored so, else f16. */
+static enum pm_dtype guess(const struct pm_store *s)
+{
+	size_t i;
+
+	for (i = 0; i < pm_store_count(s); i++) {
+		const struct pm_view *v = pm_store_at(s, i);
+
+		if (v->nd >= 2 && (v->type == PM_BF16 || v->type == PM_F16))
+			return v->type;
+	}
+	return PM_F16;
+}
+
+/* Shapes and types as in the file. Where the architecture cuts the embedding, it has a row for each token of the tokenizer. */
+static void settle_items(struct pm_convert *c)
+{
+	const char *embed = NULL;
+	size_t i;
+
+	for (i = 0; i < c->spec->ntensors; i++)
+		if (!strcmp(c->spec->tensor[i].role, "text.embed"))
+			embed = c->spec->tensor[i].gguf;
+	for (i = 0; i < c->n; i++) {
+		struct convert_item *it = &c->item[i];
+
+		if (c->cut && embed && it->t && !strcmp(it->view.name, embed))
+			it->view.dim[0] = c->cut;
+		settle(it, c->type);
+	}
+}
+
+int pm_convert_open(struct pm_convert **out, const char *dir, const struct pm_convert_opts *o, struct pm_err *e)
+{
+	struct pm_convert *c = pm_alloc(1, sizeof *c, e);
+	int r;
+
+	*out = NULL;
+	if (!c)
+		return -1;
+	r = pm_store_open(&c->store, dir, e);
+	if (r == 0 && pm_store_gguf(c->store))
+		r = pm_fail(e, PM_USAGE, "%s: is a GGUF file already", dir);
+	if (r == 0)
+		r = pm_spec_load(&c->spec, dir, o->share, o->family, c->store, e);
+	if (r < 0) {
+		pm_convert_close(c);
+		return -1;
+	}
+	c->type = o->type == PM_DTYPE_NONE ? guess(c->store) : o->type;
+	r = pm_spec_check(c->spec, c->store, e);
+	if (r == 0 && !c->spec->arch)
+		r = pm_fail(e, PM_DATA, "GGUF files have no models of the family %s", c->spec->family);
+	if (r == 0)
+		r = convert_program(c, dir, o, e);
+	if (r == 0)
+		r = list_items(c, e);
+	if (r == 0)
+		r = convert_keys(c, dir, o, e);
+	if (r < 0) {
+		pm_convert_close(c);
+		return pm_ctx(e, "%s", dir);
+	}
+	settle_items(c);
+	*out = c;
+	return 0;
+}
+
+void pm_convert_close(struct pm_convert *c)
+{
+	if (!c)
+		return;
+	pm_gguf_close(c->header);
+	pm_ggml_vocab_free(c->vocab);
+	json_decref(c->program);
+	pm_spec_free(c->spec);
+	pm_store_close(c->store);
+	free(c->item);
+	free(c);
+}
+
+const struct pm_gguf *pm_convert_header(const struct pm_convert *c)
+{
+	return c->header;
+}
+
+enum pm_dtype pm_convert_type(const struct pm_convert *c)
+{
+	return c->type;
+}
+
+size_t pm_convert_count(const struct pm_convert *c)
+{
+	return c->n;
+}
+
+const struct pm_view *pm_convert_at(const struct pm_convert *c, size_t i)
+{
+	return &c->item[i].view;
+}
+
+int pm_convert_values(const struct pm_convert *c, size_t i, float *out, struct pm_err *e)
+{
+	const struct convert_item *it = &c->item[i];
+	size_t k;
+
+	for (k = 0; it->values && k < it->count; k++)
+		out[k] = (float)json_number_value(json_array_get(it->values, k));
+	if (it->values)
+		return 0;
+	pm_to_f32(out, it->src->data, it->src->type, it->count);
+	if (pm_gguf_turn(it->t, out, true, e) < 0)
+		return -1;
+	for (k = 0; it->t->plus && it->src->type == PM_F16 && k < it->count; k++)
+		out[k] = pm_f16_to_f32(pm_f32_to_f16(out[k]));  /* the sum of halves is a half there */
+	return 0;
+}
+
+/* Bytes that stay as they are need no floats. */
+static bool as_it_is(const struct convert_item *it)
+{
+	return it->src && it->src->type == it->view.type && !it->t->permute && !it->t->plus && !it->t->hf_transposed;
+}
+
+static int put(const struct pm_convert *c, size_t i, struct pm_gguf_writer *w, struct pm_err *e)
+{
+	const struct convert_item *it = &c->item[i];
+	float *v;
+	void *raw;
+	int r;
+
+	if (as_it_is(it))
+		return pm_gguf_put(w, it->src->data, it->view.bytes, e);
+	v = pm_alloc(it->count, sizeof *v, e);
+	raw = v ? pm_alloc(1, it->view.bytes, e) : NULL;
+	r = raw ? pm_convert_values(c, i, v, e) : -1;
+	if (r == 0 && pm_dtype_plain(it->view.type))
+		pm_from_f32(raw, it->view.type, v, it->count);
+	else if (r == 0)
+		r = pm_quant_from_f32(raw, it->view.type, v, it->count / it->view.dim[it->view.nd - 1], it->view.dim[it->view.nd - 1], NULL, e);
+	if (r == 0)
+		r = pm_gguf_put(w, raw, it->view.bytes, e);
+	free(v);
+	free(raw);
+	return r < 0 ? pm_ctx(e, "tensor '%.200s'", it->view.name) : 0;
+}
+
+int pm_convert_write(const struct pm_convert *c, const char *path, struct pm_err *e)
+{
+	struct pm_gguf_writer *w = NULL;
+	size_t i;
+	int r = pm_gguf_begin(&w, path, 0, e);
+
+	if (r < 0)
+		return -1;
+	for (i = 0; r == 0 && i < pm_gguf_keys(c->header); i++)
+		r = pm_gguf_put_key(w, pm_gguf_key_at(c->header, i), e);
+	for (i = 0; r == 0 && i < c->n; i++)
+		r = pm_gguf_declare(w, c->item[i].view.name, c->item[i].view.type, c->item[i].view.nd, c->item[i].view.dim, e);
+	for (i = 0; r == 0 && i < c->n; i++)
+		r = put(c, i, w, e);
+	if (r == 0)
+		return pm_gguf_end(w, e);
+	pm_gguf_abort(w);
+	return -1;
+}
