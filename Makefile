@@ -6,7 +6,7 @@ VERSION := $(shell cat VERSION)
 PM_CFLAGS = -std=c11 -D_POSIX_C_SOURCE=200809L -D_XOPEN_SOURCE=700 -DCL_TARGET_OPENCL_VERSION=120 \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith -Wwrite-strings -Wundef \
 	-ffp-contract=off -MMD -MP -Ilib -I. -DPM_VERSION='"$(VERSION)"' -DPM_SHAREDIR='"$(SHAREDIR)"'
-LIBS = -Wl,--as-needed -lOpenCL -ljq -ljansson -larchive -lgcrypt -lpcre2-8 -lutf8proc -lm -lpthread
+LIBS = -Wl,--as-needed -lOpenCL -ljq -ljansson -larchive -lcurl -lgcrypt -lpcre2-8 -lutf8proc -lm -lpthread
 
 # Everything is found by its place: a new file in lib/ROOM, bin, tests/unit, tests/op, man or share needs no line here.
 LIB_OBJ := $(patsubst %.c,$B/%.o,$(wildcard lib/*/*.c))
@@ -55,13 +55,17 @@ $(FUZZ): %: %.o $B/libpm.a
 $B/tests/optest: $(OP_OBJ) $B/libpm.a $(wildcard tests/op/.)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OP_OBJ) $B/libpm.a $(LIBS)
 
+# A hub on the loopback, for the tests of pm-fetch alone.
+$B/tests/server/hub: $B/tests/server/hub.o $B/libpm.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lmicrohttpd
+
 $B/tests/benchmark: $(BENCH_OBJ) $B/libpm.a $(wildcard tests/bench/.)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_OBJ) $B/libpm.a $(LIBS)
 
 -include $(wildcard $B/lib/*/*.d $B/bin/*.d $B/tests/*/*.d)
 
 ##: all tests
-check: all $(UNIT) $(OPTEST)
+check: all $(UNIT) $(OPTEST) $B/tests/server/hub
 	@$(TEST) $(UNIT) $(OP_RUNS) $(BATS)
 
 ##: the unit programs alone
@@ -73,7 +77,7 @@ check-op: $(OPTEST)
 	@$(if $(OP),$(OPTEST) $(OP),$(TEST) $(OP_RUNS))
 
 ##: the tools alone; T=NAME for one bats file
-check-tools: all
+check-tools: all $B/tests/server/hub
 	@$(if $(T),PM_BUILD=$B bats tests/$(T).bats,$(TEST) $(BATS))
 
 ##: builds by gcc and clang with warnings as errors; static analysis; man pages; shell scripts
@@ -86,7 +90,7 @@ lint:
 	! mandoc -Tlint -Wstyle $(MAN) | grep -v "referenced manual not found"
 	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds $(wildcard tests/*.bash tests/bench/run examples/*.sh))
 
-lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark
+lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark $B/tests/server/hub
 
 ##: unit tests under the address and undefined behaviour sanitizers
 sanitize:

@@ -6,11 +6,11 @@ cd "$(dirname "$0")"
 
 # To build: compiler, make, OpenCL headers and loader, the libraries.
 packages="gcc libc6-dev make
-	ocl-icd-opencl-dev libjq-dev libjansson-dev libarchive-dev libgcrypt20-dev libpcre2-dev libutf8proc-dev"
+	ocl-icd-opencl-dev libjq-dev libjansson-dev libarchive-dev libcurl4-openssl-dev libgcrypt20-dev libpcre2-dev libutf8proc-dev"
 # To run: a CPU device for OpenCL (it links kernels with the system's linker), and what the recipes call.
 packages="$packages pocl-opencl-icd binutils jq gnuplot-nox"
 # To test.
-packages="$packages bash bats mandoc"
+packages="$packages bash bats mandoc libmicrohttpd-dev"
 case " $* " in
 *" lint "*) packages="$packages clang cppcheck shellcheck" ;;
 esac

@@ -79,6 +79,26 @@ bool pm_is_dir(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool pm_path_inside(const char *path)
+{
+	const char *p = path;
+	size_t n;
+
+	if (strlen(path) > 1024)
+		return false;
+	for (;;) {
+		n = strcspn(p, "/");
+		if (n == 0 || n > 255 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+			return false;
+		for (; n; n--, p++)
+			if ((unsigned char)*p < 32 || *p == 127)
+				return false;
+		if (!*p)
+			return true;
+		p++;
+	}
+}
+
 char *pm_path(const char *dir, const char *name, struct pm_err *e)
 {
 	size_t n = strlen(dir);

@@ -26,6 +26,10 @@ int pm_read_file(struct pm_str *out, const char *path, struct pm_err *e);
 bool pm_exists(const char *path);
 bool pm_is_dir(const char *path);
 
+/* Whether a name from outside may be joined to a directory: relative, no empty, "." or ".." part, no control characters, no part
+ * over 255 bytes, at most 1024 in all. */
+bool pm_path_inside(const char *path);
+
 /* "dir/name" in new memory, or NULL with the error set. */
 char *pm_path(const char *dir, const char *name, struct pm_err *e);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "hub/name.h"
 
 #define MOST_FILES ((size_t)5000000)
@@ -12,7 +13,7 @@ int pm_hub_list_add(struct pm_hub_list *l, const char *path, uint64_t size, cons
 {
 	struct pm_hub_file *f;
 
-	if (!pm_hub_path_ok(path))
+	if (!pm_path_inside(path))
 		return pm_fail(e, PM_DATA, "the repository has a file called '%.300s': a path inside it was wanted", path);
 	if (hash && !pm_hub_is_hex(hash, 64) && !pm_hub_is_hex(hash, 40))
 		return pm_fail(e, PM_DATA, "%.300s: 64 or 40 hexadecimal digits of a hash were wanted, not '%.80s'", path, hash);

@@ -2,7 +2,7 @@
  * of them are wanted.
  *
  * A file is known by the hash of its bytes: SHA-256 where it is stored as a large file, else git's name of the blob (SHA-1 over
- * "blob SIZE\0" and the bytes). The names of files come from outside: a list never holds one that pm_hub_path_ok refuses. */
+ * "blob SIZE\0" and the bytes). The names of files come from outside: a list never holds one that pm_path_inside refuses. */
 #ifndef PM_HUB_LIST_H
 #define PM_HUB_LIST_H
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -31,26 +32,6 @@ bool pm_hub_is_hex(const char *text, size_t n)
 	return strlen(text) == n && strspn(text, "0123456789abcdef") == n;
 }
 
-bool pm_hub_path_ok(const char *path)
-{
-	const char *p = path;
-	size_t n;
-
-	if (strlen(path) > 1024)
-		return false;
-	for (;;) {
-		n = strcspn(p, "/");
-		if (n == 0 || n > 255 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
-			return false;
-		for (; n; n--, p++)
-			if ((unsigned char)*p < 32 || *p == 127)
-				return false;
-		if (!*p)
-			return true;
-		p++;
-	}
-}
-
 bool pm_hub_revision_ok(const char *revision)
 {
 	const char *p;
@@ -58,7 +39,7 @@ bool pm_hub_revision_ok(const char *revision)
 	for (p = revision; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("._/+=-", *p))
 			return false;
-	return revision[0] != '-' && strlen(revision) <= 250 && pm_hub_path_ok(revision);
+	return revision[0] != '-' && strlen(revision) <= 250 && pm_path_inside(revision);
 }
 
 /* One part of a repository's id: letters, digits, "-", "_", "."; neither "--" nor "..", no "-" or "." at an end, at most 96. "--"
@@ -148,7 +129,7 @@ static int fill(struct pm_hub_name *n, const char *text, const char *id, size_t 
 		return wrong(n, text, "a branch, tag or commit was wanted behind '@'", e);
 	if (n->path && n->path[strlen(n->path) - 1] == '/')
 		n->path[strlen(n->path) - 1] = 0;
-	if (n->path && !pm_hub_path_ok(n->path))
+	if (n->path && !pm_path_inside(n->path))
 		return wrong(n, text, "a path inside the repository was wanted, without '..'", e);
 	if (n->quant && !quant_ok(n->quant))
 		return wrong(n, text, "a quantisation was wanted behind ':', as in Q4_K_M", e);

@@ -40,9 +40,7 @@ int pm_hub_name_url(struct pm_hub_name *n, const char *url, const char *endpoint
 
 void pm_hub_name_free(struct pm_hub_name *n);
 
-/* Whether a name from outside may be joined to a directory: relative, no empty, "." or ".." part, no control characters, no
- * part over 255 bytes, at most 1024 in all. */
-bool pm_hub_path_ok(const char *path);
+/* Whether a text may be a branch, tag or commit: a path that pm_path_inside takes, of letters, digits and "._/+=-". */
 bool pm_hub_revision_ok(const char *revision);
 
 /* Whether text is n hexadecimal digits in lower case. */

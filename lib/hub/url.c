@@ -24,7 +24,7 @@ static int take(char **out, const json_t *o, const char *key, bool name, struct 
 
 	if (r != 0)
 		return r < 0 ? -1 : 0;
-	if (name && !pm_hub_path_ok(s))
+	if (name && !pm_path_inside(s))
 		return pm_fail(e, PM_DATA, "'%s': a path below the directory was wanted", key);
 	*out = pm_strdup(s, e);
 	return *out ? 0 : -1;
