@@ -1,4 +1,4 @@
-//! use quant gemm_bias
+//! use quant gemm_bias thin_walk
 /* thin_cpu.cl: the products of few rows of lib/op/gemm.h for CPUs: the rate of memory is what counts. A work-item takes some
  * columns of the result. Rows of A go in groups of 4, 2 and 1, each with 6 or 8 rows of B side by side, since memory
  * gives more to several streams than to one; the rows that go together lie far apart, so that each stream is a long walk (rows
@@ -7,29 +7,8 @@
 #ifndef TYPE_B
 #define TYPE_B f32
 #endif
-#define UNROLL _Pragma("unroll")
-#define STREAMS 8               // walks through B at once
-#define BLOCK 24                // columns that all rows of A go through before the next: a multiple of 6 and 8
 
 typedef STORAGE(TYPE_B) tb;
-
-/* What is added to the sums. */
-struct rest {
-	__global const uchar *bias;
-	__global const float *add, *h, *l;
-	long bias_off, ld_add, ldh, ldl;
-	int bias_type, r;
-	float s, scale;
-};
-
-inline float16 some_a(__global const float *p, int n)
-{
-	float v[16];
-
-	for (int i = 0; i < 16; i++)
-		v[i] = i < n ? p[i] : 0;
-	return vload16(0, v);
-}
 
 inline float16 some_b(__global const tb *b, long at, int n)
 {
@@ -38,38 +17,6 @@ inline float16 some_b(__global const tb *b, long at, int n)
 	for (int i = 0; i < 16; i++)
 		v[i] = i < n ? LOAD(TYPE_B, b, at + i) : 0;
 	return vload16(0, v);
-}
-
-inline float dot_f32(__global const float *p, __global const float *q, int n)
-{
-	float16 s = 0;
-	int i;
-
-	for (i = 0; i + 16 <= n; i += 16)
-		s = fma(vload16(0, p + i), vload16(0, q + i), s);
-	if (i < n)
-		s = fma(some_a(p + i, n - i), some_a(q + i, n - i), s);
-	return sum16(s);
-}
-
-/* c[row][col] from its sum. */
-inline void finish(__global float *c, long ldc, float v, int row, int col, const struct rest *f)
-{
-	if (f->h)
-		v = fma(f->s, dot_f32(f->h + row * f->ldh, f->l + col * f->ldl, f->r), v);
-	if (f->bias)
-		v += gemm_bias(f->bias, f->bias_type, f->bias_off + col);
-	c[row * ldc + col] = fma(v, f->scale, f->add ? f->add[row * f->ld_add + col] : 0);
-}
-
-/* The columns of a work-item in the order they are taken: one of each stream, then the next of each. */
-struct walk {
-	int from, end, step;
-};
-
-inline int walk_col(struct walk w, int i)
-{
-	return w.from + i % STREAMS * w.step + i / STREAMS;
 }
 
 /* ROWS rows of A from row m0 with COLS rows of B, number n0 and on in the walk (where it has no more the last row of all is

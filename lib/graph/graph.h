@@ -59,6 +59,7 @@ struct pm_graph {
 	struct pm_dev *dev;
 	int64_t period;                         /* rows of one sequence; see "Bits" above. 0: all rows are one */
 	bool bf16;                              /* products may round their operands to bf16 */
+	bool int8;                              /* products of few rows with weights in blocks may round theirs to 8 bits */
 	bool thin;                              /* few rows (decoding): products are done row by row, see op.h linear */
 	struct pm_node **nodes;
 	size_t nnodes, cap_nodes;

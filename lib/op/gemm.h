@@ -78,6 +78,7 @@ struct pm_thin {
 	struct pm_mat h, l;             /* LoRA; mem NULL: none. float32 */
 	int64_t r;
 	float s, scale;                 /* scale 0 means 1 */
+	bool int8;                      /* A may be rounded to 8 bits, a scale every 32 values, where B lies in blocks */
 };
 
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e);

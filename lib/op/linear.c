@@ -114,7 +114,7 @@ static int run_thin(const struct pm_node *n, struct pm_mat x, struct pm_err *e)
 	const struct attr *at = n->attr;
 	struct pm_gemm y = product_y(n);
 	struct pm_thin p = {.m = y.m, .n = y.n, .k = y.k, .a = y.a, .b = y.b, .c = y.c, .b_trans = y.b_trans, .bias = y.bias, .add = y.add,
-		.s = at->s, .scale = at->scale};
+		.s = at->s, .scale = at->scale, .int8 = n->g->int8};
 
 	if (n->in[A]) {
 		struct pm_gemm h = product_h(n);

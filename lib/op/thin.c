@@ -1,5 +1,6 @@
 /* thin.c: products of few rows (gemm.h). kernels/thin.cl, thin_cpu.cl */
 #include <stdio.h>
+#include <string.h>
 
 #include "op/gemm.h"
 
@@ -8,11 +9,18 @@
 #define BLOCK 24                /* columns are handed out by so many, stored (k, n) by WIDTH (thin_cpu.cl) */
 #define WIDTH 64
 #define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
+#define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl */
+
+/* Whether the integer kernels do it. */
+static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
+{
+	return p->int8 && p->b_trans && !pm_dtype_plain(p->b.type) && p->k <= INT8_MOST && pm_dev_info(d)->vnni && pm_tune(d, "linear", "int8", 1);
+}
 
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
-	const bool cpu = info->cpu && !pm_dev_reference(d);
+	const bool cpu = info->cpu && !pm_dev_reference(d), int8 = cpu && in_int8(d, p);
 	const int64_t unit = p->b_trans ? BLOCK : WIDTH;
 	int64_t cols = pm_ceil_div(pm_ceil_div(p->n, unit), (int64_t)info->units * ITEMS_A_UNIT) * unit;
 	const struct pm_kernel *k;
@@ -25,7 +33,9 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 	if (p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2)
 		return pm_fail(e, PM_SOFTWARE, "a product with (%lld, %lld) is too large", (long long)p->k, (long long)p->n);
 	snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(p->b.type)->name);
-	k = pm_kernel(d, cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored", defines, e);
+	if (int8)
+		snprintf(defines + strlen(defines), 16, " -DROWS=%d", p->m > 2 ? 4 : (int)p->m);
+	k = pm_kernel(d, int8 ? "thin_int8_cpu" : cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored", defines, e);
 	if (!k)
 		return -1;
 	if (cpu) {

@@ -1,8 +1,10 @@
 /* linear.c: products with weights, of training and prefill (tiles) and of decoding (few rows), and the head with its loss. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bench.h"
 #include "op/op.h"
+#include "quant/quant.h"
 
 #define MOST 64
 
@@ -11,7 +13,7 @@ struct layers {
 	int64_t rows, in, out, rank;
 	enum pm_dtype type;
 	int count;
-	bool bf16, thin, grad, head;
+	bool bf16, thin, exact, grad, head;
 	struct pm_graph *g;
 	struct pm_plan *plan;
 	struct pm_mem *mem[MOST];
@@ -33,7 +35,7 @@ static struct pm_tensor *leaf(struct bench *b, struct layers *l, enum pm_dtype t
 		for (i = 0; i < n; i++)
 			((int32_t *)p)[i] = (int32_t)i;
 	else
-		pm_from_f32(p, type, f, n);
+		bench_must(b, pm_quant_from_f32(p, type, f, (size_t)rows, (size_t)cols, NULL, &b->e));
 	bench_must(b, pm_mem_new(&l->mem[l->nmem], b->dev, bytes, &b->e));
 	bench_must(b, pm_mem_write(l->mem[l->nmem], 0, p, bytes, &b->e));
 	free(f);
@@ -56,6 +58,7 @@ static void build(struct bench *b, struct layers *l)
 	bench_must(b, pm_graph_new(&l->g, b->dev, &b->e));
 	l->g->bf16 = l->bf16;
 	l->g->thin = l->thin;
+	l->g->int8 = !l->exact;
 	x = leaf(b, l, PM_F32, l->rows, l->in);
 	if (l->grad)
 		trains(b, l, x);
@@ -102,7 +105,7 @@ static void row(struct bench *b, const char *what, struct layers l, double passe
 	if (flops)
 		bench_row(b, what, bench_time(b, run, &l), passes * 2 * (double)l.rows * weights, "GFLOP/s", flops);
 	else
-		bench_row(b, what, bench_time(b, run, &l), weights * (double)pm_dtype_bytes(l.type, 1), "GB/s", "dram");
+		bench_row(b, what, bench_time(b, run, &l), (double)pm_dtype_bytes(l.type, (uint64_t)weights), "GB/s", "dram");
 	pm_plan_free(l.plan);
 	pm_graph_free(l.g);
 	while (l.nmem)
@@ -164,4 +167,39 @@ BENCH(21, thin)
 	row(b, "thin 4x2048x8192 bf16", l, 1, NULL);
 	l.rows = 16;
 	row(b, "thin 16x2048x8192 bf16", l, 1, "f32");
+}
+
+BENCH(22, blocks)
+{
+	static const enum pm_dtype types[] = {PM_Q8_0, PM_Q4_0, PM_Q4_K, PM_Q6_K, PM_Q5_K, PM_Q5_0, PM_Q4_1, PM_Q3_K, PM_Q2_K, PM_IQ4_NL, PM_IQ4_XS, PM_MXFP4};
+	const char *rounded = pm_dev_info(b->dev)->amx ? "amx" : pm_dev_info(b->dev)->bf16 ? "bf16" : "f32";
+	struct layers l = {.rows = 1, .in = 2048, .out = 8192, .thin = true};
+	char name[64];
+	size_t i;
+
+	for (i = 0; i < sizeof types / sizeof *types; i++) {
+		l = (struct layers){.rows = 1, .in = 2048, .out = 8192, .count = 32, .type = types[i], .thin = true};
+		snprintf(name, sizeof name, "thin 1x2048x8192 %s", pm_dtype(types[i])->name);
+		row(b, name, l, 1, NULL);
+	}
+	for (i = 0; i < 5; i++) {
+		l = (struct layers){.rows = 1, .in = 1024, .out = 1024, .count = 60, .type = types[i], .thin = true};
+		snprintf(name, sizeof name, "thin 1x1024x1024 %s", pm_dtype(types[i])->name);
+		row(b, name, l, 1, NULL);
+	}
+	for (i = 0; i < 5; i++) {
+		l = (struct layers){.rows = 1, .in = 2048, .out = 8192, .count = 8, .type = types[i], .thin = true, .exact = true};
+		snprintf(name, sizeof name, "thin 1x2048x8192 %s, float", pm_dtype(types[i])->name);
+		row(b, name, l, 1, NULL);
+	}
+	for (i = 0; i < 5; i++) {
+		l = (struct layers){.rows = 16, .in = 2048, .out = 8192, .count = 8, .type = types[i], .thin = true};
+		snprintf(name, sizeof name, "thin 16x2048x8192 %s", pm_dtype(types[i])->name);
+		row(b, name, l, 1, "f32");
+	}
+	for (i = 0; i < 5; i++) {
+		l = (struct layers){.rows = 512, .in = 2048, .out = 2048, .count = 1, .type = types[i], .bf16 = true};
+		snprintf(name, sizeof name, "linear 512x2048x2048 %s, rounded to bf16", pm_dtype(types[i])->name);
+		row(b, name, l, 1, rounded);
+	}
 }

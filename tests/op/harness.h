@@ -25,7 +25,7 @@ struct op_case {
 	int64_t T;                      /* rows of activations (informative for operations that have none) */
 	int64_t period;                 /* > 0: T is a multiple of it, and sequences of so many rows may be computed alone */
 	double tol, gtol;               /* |a − b| ≤ tol · (|b| + rms of all b); 0: 1e-5 and 5e-5, with bf16 2e-2 and 5e-2 */
-	bool bf16, thin;                /* of the graph */
+	bool bf16, thin, int8;          /* of the graph */
 	bool speed;                     /* only measured (and never a test) */
 };
 

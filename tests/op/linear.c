@@ -25,7 +25,13 @@ struct row {
 	{{"33x256x70 " name, .T = 33, .period = 11}, 256, 70, BLOCKS(t), ALL}, \
 	{{"20x768x49 " name " rounded", .T = 20, .bf16 = true}, 768, 49, BLOCKS(t)}, \
 	{{"1x512x1 " name " thin", .T = 1, .thin = true}, 512, 1, BLOCKS(t)}, \
-	{{"7x768x131 " name " thin", .T = 7, .period = 1, .thin = true}, 768, 131, BLOCKS(t), ALL, .flags = OP_VIEW}
+	{{"7x768x131 " name " thin", .T = 7, .period = 1, .thin = true}, 768, 131, BLOCKS(t), ALL, .flags = OP_VIEW}, \
+	{{"1x512x133 " name " int8", .T = 1, .thin = true, .int8 = true}, 512, 133, BLOCKS(t)}, \
+	{{"7x768x70 " name " int8", .T = 7, .period = 1, .thin = true, .int8 = true}, 768, 70, BLOCKS(t), ALL, .flags = OP_VIEW}
+/* Rows of an odd number of blocks. */
+#define ODD(name, t) \
+	{{"2x96x33 " name " int8", .T = 2, .period = 1, .thin = true, .int8 = true}, 96, 33, BLOCKS(t), ALL}, \
+	{{"1x32x9 " name " int8", .T = 1, .thin = true, .int8 = true}, 32, 9, BLOCKS(t)}
 
 static const struct row rows[] = {
 	{{"1x1x1", .T = 1}, .in = 1, .out = 1},
@@ -72,6 +78,13 @@ static const struct row rows[] = {
 	OF_TYPE("q5_k", PM_Q5_K),
 	OF_TYPE("q6_k", PM_Q6_K),
 	OF_TYPE("iq4_xs", PM_IQ4_XS),
+	ODD("q4_0", PM_Q4_0),
+	ODD("q4_1", PM_Q4_1),
+	ODD("q5_0", PM_Q5_0),
+	ODD("q5_1", PM_Q5_1),
+	ODD("q8_0", PM_Q8_0),
+	ODD("iq4_nl", PM_IQ4_NL),
+	ODD("mxfp4", PM_MXFP4),
 	{{"512x2048x2048", .T = 512, .speed = true}, .in = 2048, .out = 2048},
 	{{"512x2048x2048 bf16 weights, LoRA 16", .T = 512, .speed = true}, 2048, 2048, BF16, .rank = 16, .s = 2},
 	{{"512x2048x2048 bf16", .T = 512, .bf16 = true, .speed = true}, 2048, 2048, BF16},

@@ -220,6 +220,7 @@ int op_prepare(struct op_run *r, struct pm_err *e)
 	c.g->period = r->data->c->period;
 	c.g->bf16 = r->data->c->bf16 && !r->how.portable;
 	c.g->thin = r->data->c->thin;
+	c.g->int8 = r->data->c->int8 && !r->how.portable;
 	r->nin = r->nout = 0;
 	c.g->segment = r->how.checkpoint;
 	r->data->t->build(&c, r->data->row);

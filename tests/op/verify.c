@@ -297,7 +297,7 @@ static void check_second(struct op_report *p, const struct op_data *d, const str
 static void on_device(struct op_report *p, struct op_data *d, struct expected *x, struct pm_dev *dev, struct pm_dev *one, const char *where, bool portable)
 {
 	const struct op_case *c = d->c;
-	bool rough = c->bf16 && !portable;
+	bool rough = (c->bf16 || c->int8) && !portable;
 	double tol = rough ? (c->tol > 2e-2 ? c->tol : 2e-2) : c->tol > 0 ? c->tol : 1e-5;
 	double gtol = rough ? (c->gtol > 5e-2 ? c->gtol : 5e-2) : c->gtol > 0 ? c->gtol : 5e-5;
 	struct op_how how = {.dev = dev, .where = where, .portable = portable, .keep = true, .fill = 0xff}, other;

@@ -1,0 +1,55 @@
+/* thin_walk.cl: what the products of few rows for CPUs share: the columns of a work-item in the order they are taken, and what is done to
+ * a sum. */
+#define UNROLL _Pragma("unroll")
+#define STREAMS 8               // walks through B at once
+#define BLOCK 24                // columns that all rows of A go through before the next: a multiple of 6 and 8
+
+/* What is added to the sums. */
+struct rest {
+	__global const uchar *bias;
+	__global const float *add, *h, *l;
+	long bias_off, ld_add, ldh, ldl;
+	int bias_type, r;
+	float s, scale;
+};
+
+inline float16 some_a(__global const float *p, int n)
+{
+	float v[16];
+
+	for (int i = 0; i < 16; i++)
+		v[i] = i < n ? p[i] : 0;
+	return vload16(0, v);
+}
+
+inline float dot_f32(__global const float *p, __global const float *q, int n)
+{
+	float16 s = 0;
+	int i;
+
+	for (i = 0; i + 16 <= n; i += 16)
+		s = fma(vload16(0, p + i), vload16(0, q + i), s);
+	if (i < n)
+		s = fma(some_a(p + i, n - i), some_a(q + i, n - i), s);
+	return sum16(s);
+}
+
+/* c[row][col] from its sum. */
+inline void finish(__global float *c, long ldc, float v, int row, int col, const struct rest *f)
+{
+	if (f->h)
+		v = fma(f->s, dot_f32(f->h + row * f->ldh, f->l + col * f->ldl, f->r), v);
+	if (f->bias)
+		v += gemm_bias(f->bias, f->bias_type, f->bias_off + col);
+	c[row * ldc + col] = fma(v, f->scale, f->add ? f->add[row * f->ld_add + col] : 0);
+}
+
+/* The columns of a work-item in the order they are taken: one of each stream, then the next of each. */
+struct walk {
+	int from, end, step;
+};
+
+inline int walk_col(struct walk w, int i)
+{
+	return w.from + i % STREAMS * w.step + i / STREAMS;
+}
