@@ -5,6 +5,7 @@ static const struct pm_verb *const verbs[] = {
 	&gguf_check,
 	&gguf_dump,
 	&gguf_hash,
+	&gguf_imatrix,
 	&gguf_join,
 	&gguf_set,
 	&gguf_split,

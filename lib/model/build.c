@@ -71,12 +71,32 @@ void build_lora(struct build *b, const struct pm_weight *w, struct pm_lora *l)
 	}
 }
 
+void build_observe(struct build *b, struct pm_tensor *x, const struct pm_weight *w)
+{
+	struct pm_forward *f = b->f;
+	struct pm_tensor *y;
+
+	if (!f->opts.observe || !x)
+		return;
+	y = b->observed == x ? f->observed[f->nobserved - 1].squares : pm_squares(b->g, x);
+	if (!y)
+		return;
+	if (pm_grow(&f->observed, &f->cap_observed, f->nobserved + 1, sizeof *f->observed, &b->g->err) < 0) {
+		pm_graph_fail(b->g, "out of memory");
+		return;
+	}
+	y->keep = true;
+	b->observed = x;
+	f->observed[f->nobserved++] = (struct pm_observed){w, y};
+}
+
 struct pm_tensor *build_linear(struct build *b, struct pm_tensor *x, const struct pm_weight *w, const struct pm_weight *bias,
 	struct pm_tensor *add, double scale)
 {
 	struct pm_linear_opts o = {.transposed = w->spec->transposed, .add = add, .scale = (float)scale};
 
 	build_lora(b, w, &o.lora);
+	build_observe(b, x, w);
 	return pm_linear(b->g, x, build_tensor(b, w), build_tensor(b, bias), &o);
 }
 
@@ -145,8 +165,10 @@ static void results(struct build *b)
 	struct pm_tensor *x = f->hidden, *wt = build_tensor(b, w), *bias = build_tensor(b, build_weight(b, "text.head.bias"));
 
 	/* A tied head shares the embedding's matrix, not its adapter: PEFT adapts the lookup alone. */
-	if (!s->tied)
+	if (!s->tied) {
 		build_lora(b, w, &o.lora);
+		build_observe(b, x, w);
+	}
 	if (wt && wt->grad && w->grad_head)
 		wt->grad = pm_tensor_of(b->g, PM_T_STATE, PM_F32, wt->rows, wt->cols, w->grad_head, "head's gradient");
 	if (f->opts.loss) {
@@ -224,5 +246,6 @@ void pm_forward_free(struct pm_forward *f)
 	if (!f)
 		return;
 	pm_graph_free(f->graph);
+	free(f->observed);
 	free(f);
 }

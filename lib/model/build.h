@@ -8,6 +8,7 @@ struct build {
 	struct pm_forward *f;
 	struct pm_graph *g;
 	bool training;
+	const struct pm_tensor *observed;       /* the last input that was: products of one input follow each other */
 };
 
 /* A weight by its role, NULL where the model has none. */
@@ -16,6 +17,8 @@ const struct pm_weight *build_weight(const struct build *b, const char *fmt, ...
 struct pm_tensor *build_tensor(struct build *b, const struct pm_weight *w);
 /* The adapter on it, or zeros. */
 void build_lora(struct build *b, const struct pm_weight *w, struct pm_lora *l);
+/* Notes x as the input of w's product, if that is asked for. */
+void build_observe(struct build *b, struct pm_tensor *x, const struct pm_weight *w);
 /* scale · (w·x + bias + adapter) + add. */
 struct pm_tensor *build_linear(struct build *b, struct pm_tensor *x, const struct pm_weight *w, const struct pm_weight *bias,
 	struct pm_tensor *add, double scale);

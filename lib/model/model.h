@@ -154,6 +154,13 @@ struct pm_build_opts {
 	bool logits;                            /* EVAL, PREFILL, DECODE: logits of the rows named by `select` (S of them; 0: all T) */
 	int64_t select;
 	bool loss;                              /* nll of every row against target */
+	bool observe;                           /* the squares of what goes into each product (EVAL): see pm_observed */
+};
+
+/* A product's input, as one run saw it: sums over the rows of each period of its squares, by column. Products of one input share the tensor. */
+struct pm_observed {
+	const struct pm_weight *weight;         /* of the product */
+	struct pm_tensor *squares;              /* (periods, in), f32; kept */
 };
 
 #define PM_MAX_ROPES 4
@@ -168,6 +175,8 @@ struct pm_forward {
 	struct pm_tensor *cs[PM_MAX_ROPES], *span[PM_MAX_WINDOWS], *kspan[PM_MAX_WINDOWS];
 	int64_t window[PM_MAX_WINDOWS];
 	int nwindows;
+	struct pm_observed *observed;           /* in the order of the products; the head is the last, where it is a matrix of its own */
+	size_t nobserved, cap_observed;
 	const struct pm_model *model;
 	struct pm_build_opts opts;
 };

@@ -119,6 +119,9 @@ struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tens
 /* Outside graphs: y[i] += x[i], `count` f32. */
 int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t count, struct pm_err *e);
 
+/* squares.c: y (periods, cols): sums of x² over the rows of each period of the graph, column by column; x (T, cols) may be a view. No gradient. */
+struct pm_tensor *pm_squares(struct pm_graph *g, struct pm_tensor *x);
+
 /* ---- outside graphs: steps of an optimiser, drawing a token ---- */
 
 /* adamw.c: one step as torch.optim.AdamW: p ← p·(1 − lr·wd); m, v; p ← p − lr/(1−β1^n)·m / (√v/√(1−β2^n) + eps). All f32, of `count`
