@@ -7,6 +7,7 @@ static const struct pm_verb *const verbs[] = {
 	&gguf_hash,
 	&gguf_imatrix,
 	&gguf_join,
+	&gguf_quantize,
 	&gguf_set,
 	&gguf_split,
 };

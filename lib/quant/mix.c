@@ -304,6 +304,7 @@ bool pm_mix_needs_importance(const char *name, enum pm_dtype t, const struct pm_
 struct patterns {
 	pcre2_code **code;
 	pcre2_match_data *match;
+	bool *used;
 	size_t n;
 };
 
@@ -315,6 +316,7 @@ static void patterns_free(struct patterns *p)
 		pcre2_code_free(p->code[i]);
 	pcre2_match_data_free(p->match);
 	free(p->code);
+	free(p->used);
 }
 
 static int patterns_new(struct patterns *p, const struct pm_mix_options *o, struct pm_err *e)
@@ -324,9 +326,10 @@ static int patterns_new(struct patterns *p, const struct pm_mix_options *o, stru
 	int error;
 
 	p->code = pm_alloc(o->n_over + 1, sizeof *p->code, e);
+	p->used = pm_alloc(o->n_over + 1, sizeof *p->used, e);
 	p->match = pcre2_match_data_create(1, NULL);
-	if (!p->code || !p->match)
-		return p->code ? pm_fail(e, PM_SOFTWARE, "out of memory") : -1;
+	if (!p->code || !p->used || !p->match)
+		return p->code && p->used ? pm_fail(e, PM_SOFTWARE, "out of memory") : -1;
 	for (; p->n < o->n_over; p->n++) {
 		const char *re = o->over[p->n].pattern;
 
@@ -350,6 +353,7 @@ static int overridden(enum pm_dtype *t, const struct patterns *p, const struct p
 		r = pcre2_match(p->code[i], (PCRE2_SPTR)name, strlen(name), 0, 0, p->match, NULL);
 		if (r >= 0) {
 			*t = o->over[i].type;
+			p->used[i] = true;
 			return 0;
 		}
 		if (r != PCRE2_ERROR_NOMATCH)
@@ -401,6 +405,10 @@ int pm_mix_choose(struct pm_mix_tensor *t, size_t n, const struct pm_mix_model *
 	}
 	for (i = 0; i < n && r == 0; i++)
 		r = choose(&t[i], &k, &p, e);
+	for (i = 0; i < p.n && r == 0; i++)
+		if (!p.used[i])
+			r = pm_fail(e, PM_USAGE, "pattern '%s' has no effect: it is found in no name of a tensor that is quantised, or another one before it is",
+				o->over[i].pattern);
 	patterns_free(&p);
 	return r;
 }

@@ -56,7 +56,7 @@ struct pm_mix_tensor {
 /* The order in which tensors are looked at and written: those without a layer by name, then by layer, then by name. */
 int pm_mix_compare(const char *a, const char *b);
 
-/* Chooses for n tensors in that order. −1: a pattern that does not compile (64), or out of memory. */
+/* Chooses for n tensors in that order. −1: a pattern that does not compile or is never used (64), or out of memory. */
 int pm_mix_choose(struct pm_mix_tensor *t, size_t n, const struct pm_mix_model *m, const struct pm_mix_options *o, struct pm_err *e);
 
 /* Whether a tensor of this name may not become `type` in such a file without importance for it. */

@@ -97,6 +97,8 @@ int pm_quant_from_f32(void *out, enum pm_dtype to, const float *x, size_t rows, 
 		return pm_fail(e, PM_DATA, "importance of column %zu is %g, wanted a finite number not below 0", bad, (double)importance[bad]);
 	for (r = 0; r < rows; r++) {
 		bad = first_bad(x + r * cols, cols, false);
+		if (bad < cols && rows == 1)
+			return pm_fail(e, PM_DATA, "value %zu is %g, wanted a finite number", bad, (double)x[bad]);
 		if (bad < cols)
 			return pm_fail(e, PM_DATA, "value %zu of row %zu is %g, wanted a finite number", bad, r, (double)x[r * cols + bad]);
 		encoder[to]((uint8_t *)out + r * bytes, x + r * cols, cols, importance);

@@ -157,13 +157,16 @@ static void golden(void)
 /* What the tables do not show. */
 static void other(void)
 {
-	static const struct pm_mix_override bad[] = {{"a(", PM_Q8_0}};
+	static const struct pm_mix_override bad[] = {{"a(", PM_Q8_0}}, unused[] = {{"FFN_up", PM_Q4_0}, {"rope", PM_Q8_0}};
 	struct pm_mix_model m = {.arch = "llama", .layers = 1};
 	struct pm_mix_tensor t[] = {{.name = "rope_freqs.weight", .nd = 1, .cols = 32}, {.name = "blk.0.ffn_up.weight", .nd = 2, .cols = 50}};
 	struct pm_mix_options o = {.to = pm_file_type("q8_0"), .output = PM_DTYPE_NONE, .embedding = PM_DTYPE_NONE, .over = bad, .n_over = 1};
 	bool forced;
 
 	check(pm_mix_choose(t, 2, &m, &o, &err) < 0 && err.status == PM_USAGE && strstr(err.text, "'a('"), "a pattern that does not compile: %s", err.text);
+	o.over = unused;
+	o.n_over = 2;
+	check(pm_mix_choose(t, 2, &m, &o, &err) < 0 && err.status == PM_USAGE && strstr(err.text, "'rope'"), "a pattern without effect: %s", err.text);
 	o.n_over = 0;
 	check(pm_mix_choose(t, 2, &m, &o, &err) == 0 && t[0].type == PM_DTYPE_NONE && t[1].type == PM_F16 && t[1].forced && t[1].wanted == PM_Q8_0,
 		"columns that no block divides: f16, and it is said");
