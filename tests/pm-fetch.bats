@@ -1,5 +1,6 @@
 # pm-fetch: what it fetches, from a server on the loopback, and what all tools make of the names that it takes.
 load lib
+load hub
 
 # A cache as others fill it: the tiny model as org/tiny, its adapter as org/adapter.
 by_hand() {
@@ -61,52 +62,6 @@ by_hand() {
 	HUGGINGFACE_HUB_CACHE=$PWD/moved pm-inspect org/tiny >5
 	HOME=$PWD HF_HOME='~/a' pm-inspect org/tiny >6
 	for i in 2 3 4 5 6; do diff <(tail -n +2 1) <(tail -n +2 $i); done
-}
-
-# ---- a hub on the loopback ----
-
-C1=1111111111111111111111111111111111111111
-C2=2222222222222222222222222222222222222222
-
-# Begins a hub that serves $PWD/srv; it ends with the test. org/model has a model's files at two commits.
-hub() {
-	local m=srv/models/org/model
-	mkdir -p $m/$C1/onnx $m/$C2 srv/files
-	printf '{"model_type":"llama"}' >$m/$C1/config.json
-	printf '{"tokens":[]}' >$m/$C1/tokenizer.json
-	: >$m/$C1/empty.json
-	seq 1 4000 >$m/$C1/model-00001-of-00002.safetensors
-	seq 4001 9000 >$m/$C1/model-00002-of-00002.safetensors
-	echo pickle >$m/$C1/pytorch_model.bin
-	echo onnx >$m/$C1/onnx/model.onnx
-	cp -r $m/$C1/. $m/$C2
-	printf '{"model_type":"qwen3"}' >$m/$C2/config.json
-	printf %s $C1 >$m/main
-	printf %s $C1 >$m/v1
-	printf %s $C2 >$m/v2
-	mkdir -p $m/refs/pr
-	printf %s $C2 >$m/refs/pr/1
-	: >srv/faults
-	: >srv/log
-	coproc HUB { "$(dirname "$PM_BIN")/tests/server/hub" srv; }
-	read -r PORT AWAY <&"${HUB[0]}"
-	export HF_ENDPOINT=http://127.0.0.1:$PORT HF_HUB_CACHE=$PWD/cache PM_CACHE=$PWD/pm
-	unset HF_TOKEN HF_HOME HF_HUB_OFFLINE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
-	export HOME=$PWD/home
-	repo=cache/models--org--model
-}
-
-fetch() { pm-fetch -q --retry-delay 0.01 "$@"; }
-faults() { printf '%s\n' "$@" >srv/faults; : >srv/log; }
-asked() { grep -c "$@" srv/log || :; }
-
-# The files of a commit, but for some, are in the snapshot.
-whole() {
-	local snap=$repo/snapshots/$1 f
-	for f in config.json tokenizer.json empty.json model-00001-of-00002.safetensors model-00002-of-00002.safetensors; do
-		cmp "srv/models/org/model/$1/$f" "$snap/$f" || return 1
-	done
-	[ -z "$(find cache -name '*.incomplete' -o -name '*.tmp')" ]
 }
 
 @test "fetch: a model lands in the layout that others share" {
@@ -197,4 +152,251 @@ whole() {
 	[ "$(ls -d cache/spaces--org--set)" ]
 	fails_with 64 "--type model says otherwise" fetch --type model hf://datasets/org/set
 	fails_with 66 "there is no such repository" fetch org/set
+}
+
+@test "fetch: --dry-run says files and bytes and writes nothing; --json says all" {
+	hub
+	fetch --dry-run org/model >out
+	[ ! -e cache ]
+	[ "$(grep -c '^fetch' out)" = 5 ]
+	grep -qx $'fetch\t22\tconfig.json' out
+	[ "$(tail -1 out)" = $'total\t43928\t5 of 5 files to fetch, 43928 bytes' ]
+	fetch org/model config.json
+	fetch --dry-run org/model >out
+	grep -qx $'here\t22\tconfig.json' out
+	[ "$(tail -1 out)" = $'total\t43928\t4 of 5 files to fetch, 43906 bytes' ]
+	fetch --json org/model >out
+	[ "$(wc -l <out)" = 1 ]
+	[ "$(jq -r '.type, .id, .revision, .commit, .received, (.files | length), ([.files[].is] | unique | join(",")), .path' out | tr '\n' ' ')" = \
+		"model org/model main $C1 43906 5 fetched,here $PWD/$repo/snapshots/$C1 " ]
+	fetch --json org/model | jq -e '.received == 0 and .needed == 0'
+	pm-fetch --retry-delay 0.01 org/model@v2 >out 2>err
+	[ "$(cat out)" = "$PWD/$repo/snapshots/$C2" ]
+	grep -q "org/model@222222222222: 5 files" err
+	PM_PROGRESS=1 pm-fetch --local-dir there org/model >out 2>err
+	grep -q 'model-00001-of-00002.safetensors  18.9 kB' err
+	grep -qE '5 of 5 files  43.9 kB of 43.9 kB  ' err
+}
+
+@test "fetch: offline, what is missing is status 66, and half a snapshot is none" {
+	hub
+	fails_with 66 "the network is not to be used" pm-fetch -q --offline org/model
+	fetch org/model config.json
+	pm-fetch -q --offline org/model config.json
+	fetch org/model --exclude '*00002-of*'
+	fails_with 66 "'model-00002-of-00002.safetensors' is not in the cache" pm-fetch -q --offline org/model
+	fails_with 66 "the cache lacks 'model-00002-of-00002.safetensors' of it: 'pm-fetch org/model' gets it" pm-inspect org/model
+	fetch org/model
+	pm-fetch -q --offline org/model
+	rm $repo/trees/$C1.json # filled by others, who kept no list
+	pm-fetch -q --offline org/model
+	fails_with 66 "no file 'x'" pm-fetch -q --offline org/model x
+	fails_with 64 "--jobs has no effect with --offline" pm-fetch --offline --jobs 2 org/model
+}
+
+@test "fetch: --local-dir has plain files, goes on, and knows what was changed" {
+	hub
+	[ "$(fetch --local-dir d org/model)" = d ]
+	for f in config.json empty.json model-00001-of-00002.safetensors; do
+		cmp srv/models/org/model/$C1/$f d/$f
+		[ ! -L d/$f ]
+	done
+	[ "$(sed -n 1p d/.cache/huggingface/download/config.json.metadata)" = $C1 ]
+	sha256sum d/model-00001-of-00002.safetensors | grep -q "^$(sed -n 2p d/.cache/huggingface/download/model-00001-of-00002.safetensors.metadata) "
+	[ "$(cat d/.cache/huggingface/.gitignore)" = '*' ]
+	: >srv/log
+	fetch --local-dir d org/model
+	[ "$(asked /resolve/)" = 0 ]
+	printf 'x%.0s' $(seq 22) >d/config.json
+	touch -d '+1 hour' d/config.json
+	pm-fetch -q --verify d >out || [ $? = 1 ]
+	grep -q 'd/config.json: has the hash' out
+	fetch --local-dir d org/model
+	cmp srv/models/org/model/$C1/config.json d/config.json
+	[ "$(asked /resolve/)" = 1 ]
+	fetch --local-dir d org/model@v2
+	cmp srv/models/org/model/$C2/config.json d/config.json
+	pm-fetch -q --verify d
+	pm-inspect d/config.json >/dev/null 2>&1 || :
+}
+
+@test "fetch: --lock writes what was fetched, and fetches exactly that" {
+	hub
+	fetch --lock l.json org/model >/dev/null
+	[ "$(jq -r '.pm_lock, .repositories[0].type, .repositories[0].id, .repositories[0].revision, .repositories[0].commit, (.repositories[0].files | length)' l.json | tr '\n' ' ')" = "1 model org/model main $C1 5 " ]
+	printf %s $C2 >srv/models/org/model/main
+	rm -rf cache
+	: >srv/log
+	[ "$(fetch --lock l.json)" = "$PWD/$repo/snapshots/$C1" ]
+	whole $C1
+	[ "$(asked /api/)" = 0 ]
+	fetch --lock l.json org/model
+	[ "$(asked /api/)" = 0 ]
+	mkdir -p srv/models/org/two/$C2
+	echo '{}' >srv/models/org/two/$C2/config.json
+	printf %s $C2 >srv/models/org/two/main
+	fetch --lock l.json org/two
+	[ "$(jq '.repositories | length' l.json)" = 2 ]
+	fails_with 65 "l.json has the revision 'main', 'v2' was wanted" fetch --lock l.json org/model@v2
+	# what the hub has under that commit is no longer what it was
+	rm -rf cache
+	printf '{"model_type":"other"}' >srv/models/org/model/$C1/config.json
+	fails_with 65 "config.json: the bytes have the hash" fetch --lock l.json org/model
+	jq '.repositories[0].files[0].path = "../x"' l.json >bad.json
+	fails_with 65 "'../x'" fetch --lock bad.json
+	echo '{}' >bad.json
+	fails_with 65 "a lock file was wanted" fetch --lock bad.json
+}
+
+@test "fetch: --verify finds what was changed, --repair fetches it again" {
+	hub
+	fetch org/model
+	pm-fetch --verify 2>err
+	grep -q "5 files are what they were, 0 are not" err
+	h=$(readlink -f $repo/snapshots/$C1/config.json)
+	printf '{"model_type":"LLAMA"}' >"$h"
+	status=0
+	pm-fetch -q --verify org/model >out || status=$?
+	[ $status = 1 ]
+	[ "$(wc -l <out)" = 1 ]
+	grep -qE "config.json: has the hash [0-9a-f]{40}, ${h##*/} was wanted" out
+	fetch org/model
+	! pm-fetch -q --verify $repo/snapshots/$C1
+	fetch --repair org/model
+	pm-fetch -q --verify
+	whole $C1
+	fetch --lock l.json org/model
+	cp -rL $repo/snapshots/$C1 plain
+	fails_with 66 "no hash is known" pm-fetch -q --verify plain
+	pm-fetch -q --verify --lock l.json plain
+	rm plain/empty.json
+	status=0
+	pm-fetch -q --json --verify --lock l.json plain >out || status=$?
+	[ $status = 1 ]
+	[ "$(jq -r 'select(.is == "gone").path' out)" = empty.json ]
+}
+
+@test "fetch: --list, --prune and --remove" {
+	hub
+	pm-fetch --list
+	fetch org/model
+	fetch org/model@v2
+	pm-fetch --list >out
+	[ "$(wc -l <out)" = 2 ]
+	grep -q "^org/model	main	5 files	43.9 kB	.*/$C1$" out
+	[ "$(pm-fetch --list --json | jq -r 'select(.commit == "'$C2'").revisions')" = v2 ]
+	pm-fetch -q --prune >out
+	[ ! -s out ]
+	printf %s $C2 >srv/models/org/model/main
+	fetch org/model
+	echo part >$repo/blobs/$(printf 'a%.0s' {1..64}).incomplete
+	echo orphan >$repo/blobs/$(printf 'b%.0s' {1..64})
+	pm-fetch -q --prune --dry-run >out
+	[ "$(wc -l <out)" = 4 ] # the commit, its blob, the part, the orphan
+	[ -e $repo/snapshots/$C1 ]
+	pm-fetch -q --prune >out2
+	cmp out out2
+	[ ! -e $repo/snapshots/$C1 ]
+	[ "$(find $repo/blobs -type f | wc -l)" = 5 ]
+	pm-fetch -q --verify
+	fetch org/model@v1
+	pm-fetch -q --remove org/model@v1
+	[ ! -e $repo/snapshots/$C1 ]
+	whole $C2
+	pm-fetch -q --remove org/model
+	[ ! -e $repo ]
+	fails_with 66 "is not in the cache" pm-fetch --remove org/model
+	fails_with 64 "--include has no effect with --list" pm-fetch --list --include x
+	fails_with 64 "--prune (--remove does) takes no name" pm-fetch --prune org/model
+}
+
+@test "fetch: files from addresses: once, asked again whether they changed, held to a hash, resumed" {
+	hub
+	at=http://127.0.0.1:$AWAY/files
+	seq 1 5000 >srv/files/data.jsonl
+	sum=$(sha256sum <srv/files/data.jsonl | cut -d' ' -f1)
+	path=$(fetch $at/data.jsonl)
+	[ "${path##*/}" = data.jsonl ]
+	cmp $path srv/files/data.jsonl
+	: >srv/log
+	[ "$(fetch $at/data.jsonl)" = $path ]
+	[ "$(fetch --json $at/data.jsonl | jq -r '.is, .received')" = $'here\n0' ]
+	[ "$(wc -l <srv/log)" = 2 ]
+	[ "$(pm-fetch -q --offline $at/data.jsonl)" = $path ]
+	fetch $at/data.jsonl#sha256=$sum
+	[ "$(wc -l <srv/log)" = 2 ] # the hash says it all
+	bad=${sum//[0-8]/9}
+	fails_with 65 "$bad was wanted" fetch --sha256 $bad $at/data.jsonl
+	[ "$(fetch $at/data.jsonl)" = $path ]
+	seq 1 6000 >srv/files/data.jsonl
+	fetch $at/data.jsonl
+	cmp $path srv/files/data.jsonl
+	[ "$(fetch --local-dir here $at/data.jsonl)" = here/data.jsonl ]
+	cmp here/data.jsonl srv/files/data.jsonl
+	seq 1 7000 >srv/files/other
+	faults 'once cut 20000'
+	path=$(fetch $at/other)
+	cmp $path srv/files/other
+	[ "$(asked 'range=bytes=20000-')" = 1 ]
+	seq 1 8000 >srv/files/third
+	faults 'cut 9000'
+	fails_with 69 "the connection ended after\|transfer closed\|third" fetch --retries 0 $at/third || grep -q third fails.err
+	seq 2 8001 >srv/files/third # it changes while a part of the old one is here
+	faults
+	cmp "$(fetch $at/third)" srv/files/third
+	fails_with 66 "there is no such" fetch $at/none
+	fails_with 66 "is not in the cache, and the network is not to be used" pm-fetch -q --offline $at/none
+	fetch --lock l.json $at/other
+	[ "$(jq -r '.addresses[0].sha256' l.json)" = "$(sha256sum <srv/files/other | cut -d' ' -f1)" ]
+	echo changed >srv/files/other
+	rm -rf pm
+	fails_with 65 "was wanted" fetch --lock l.json
+	fails_with 64 "--revision has no effect" fetch --revision x $at/other
+}
+
+@test "fetch: archives from addresses and paths are unpacked, once, and names of them are paths to all tools" {
+	hub
+	at=http://127.0.0.1:$AWAY/files
+	mkdir in
+	cp -rL "$(tiny)" in/tiny
+	tar -czf srv/files/tiny.tar.gz -C in tiny
+	path=$(fetch $at/tiny.tar.gz)
+	[ "${path##*/}" = tiny ]
+	diff -r "$path" in/tiny
+	diff <(pm-inspect "$path" | tail -n +2) <(pm-inspect $at/tiny.tar.gz | tail -n +2)
+	[ -z "$(find pm -name '*.tar.gz')" ]
+	[ "$(fetch $at/tiny.tar.gz)" = "$path" ]
+	path=$(fetch --include '*/config.json' $at/tiny.tar.gz)
+	[ "$(ls "$path")" = config.json ]
+	path=$(fetch --no-unpack $at/tiny.tar.gz)
+	cmp "$path" srv/files/tiny.tar.gz
+	path=$(fetch file:$PWD/srv/files/tiny.tar.gz)
+	diff -r "$path" in/tiny
+	[ "$(fetch srv/files/tiny.tar.gz)" = "$path" ]
+	[ "$(fetch --local-dir out srv/files/tiny.tar.gz)" = out ]
+	diff -r out/tiny in/tiny
+	fails_with 73 "out: is already there" fetch --local-dir out srv/files/tiny.tar.gz
+	[ "$(fetch in/tiny)" = in/tiny ]
+	[ "$(fetch in/tiny/config.json)" = in/tiny/config.json ]
+	fails_with 66 "is no such\|No such file" fetch file:none || grep -q none fails.err
+	fails_with 65 "more than 2 files" fetch --max-files 2 srv/files/tiny.tar.gz --repair
+	fails_with 65 "more than 100 bytes" fetch --max-bytes 100 srv/files/tiny.tar.gz --repair
+	[ "$(fetch srv/files/tiny.tar.gz)" = "$path" ]
+	tar -C in -czPf srv/files/evil.tar.gz --transform 's,tiny/config,../../evil,' tiny/config.json
+	fails_with 65 "'../../evil.json'" fetch $at/evil.tar.gz
+	[ -z "$(find . -name 'evil.json')" ]
+	fails_with 66 "is not in the cache" pm-inspect $at/evil.tar.gz
+}
+
+@test "fetch: options that have no effect, and names that are none, are status 64" {
+	hub
+	fails_with 64 "a name was wanted" pm-fetch
+	fails_with 64 "ORG/NAME was wanted" pm-fetch a/b/c
+	fails_with 64 "'x' has no effect" pm-fetch hf://org/model/config.json x
+	fails_with 64 "--sha256 has no effect on a repository" pm-fetch --sha256 x org/model
+	fails_with 64 "--unpack has no effect on a repository" pm-fetch --no-unpack org/model
+	fails_with 64 "--list" pm-fetch --list org/model
+	fails_with 64 "files can be named of a repository only" pm-fetch http://127.0.0.1:1/x y
+	env -u HF_HUB_CACHE -u HOME -u XDG_CACHE_HOME pm-fetch org/model 2>err || [ $? = 78 ]
+	grep -q "no place for a cache" err
 }

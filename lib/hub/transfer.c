@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "hub/fetch.h"
 #include "hub/name.h"
 
 #define MOST_TEXT ((size_t)256 << 20)   /* an answer that is no file */
@@ -195,6 +196,8 @@ static int begin_body(struct pm_job *j, struct pm_err *e)
 	if (j->size != UINT64_MAX && a->total != UINT64_MAX && a->total != j->size)
 		return pm_fail(e, PM_DATA, "%s: %llu bytes were wanted, the server has %llu", j->name, (unsigned long long)j->size,
 		    (unsigned long long)a->total);
+	if (j->size == UINT64_MAX && a->total != UINT64_MAX && pm_hub_room(j->part, a->total - (a->status == 206 ? j->done : 0), e) < 0)
+		return -1;
 	if (a->status != 206 && j->done && pm_transfer_restart(j, e) < 0)
 		return -1;
 	if (!o->hash.state && !j->done && a->total != UINT64_MAX && begin_hash(j, a->total, e) < 0)
@@ -301,7 +304,7 @@ int pm_transfer_settle(struct pm_job *j, struct pm_err *e)
 
 	if (!j->part)
 		return 0;
-	if (!o->body_begun && o->at && begin_body(j, e) < 0)    /* an empty file has no first byte */
+	if (!o->body_begun && j->answer.status && begin_body(j, e) < 0)    /* an empty file has no first byte */
 		return e->status ? -1 : 1;
 	if (want != UINT64_MAX && j->done < want)
 		return 2;

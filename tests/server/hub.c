@@ -296,7 +296,7 @@ static enum MHD_Result resolve(struct MHD_Connection *c, const char *repo, const
 	r = text("");
 	snprintf(line, sizeof line, "http://127.0.0.1:%u/cdn%s", f->loop ? ports[0] : ports[f->away], path + strlen(top));
 	if (f->loop)
-		snprintf(line, sizeof line, "/models/x/resolve/%s/%s", commit, file);
+		snprintf(line, sizeof line, "%s/resolve/%s/%s", strchr(repo + strlen(top) + 1, '/'), commit, file);
 	MHD_add_response_header(r, "Location", line);
 	snprintf(line, sizeof line, "\"%s\"", hash);
 	MHD_add_response_header(r, "X-Linked-Etag", line);
