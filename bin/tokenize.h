@@ -1,9 +1,18 @@
-/* tokenize.h: the parts of pm-tokenize: pm-tokenize.c (the table of options, encoding, decoding) and tokenize_train.c. */
+/* tokenize.h: the parts of pm-tokenize: pm-tokenize.c (the table of options, decoding), tokenize_encode.c and tokenize_train.c. */
 #ifndef PM_BIN_TOKENIZE_H
 #define PM_BIN_TOKENIZE_H
 
 #include "cli/tool.h"
 #include "text/learn.h"
+
+struct tokenize_args {
+	const char *model, *format, *map, *template, *train_on, *on_bad, *output;
+	int64_t threads;
+	bool decode, json, show_mask, parse_special, special, truncate, pad, skip_special, eos, paragraphs, quiet, verbose;
+};
+
+/* Records and texts to tokens. */
+int tokenize_encode(const struct pm_tool *t, const struct tokenize_args *a, const char *const *paths, int n, struct pm_err *e);
 
 /* The options of --train. */
 struct train_args {

@@ -124,6 +124,11 @@ int pm_stream_begin(struct pm_stream_writer *w, const char *path, const char *pm
 /* Adds "inputs" to a header: name and SHA-256 of those of the paths that are regular files. */
 int pm_stream_inputs(json_t *header, const char *const *paths, size_t n, struct pm_err *e);
 int pm_stream_put(struct pm_stream_writer *w, const struct pm_record *r, struct pm_err *e);
+
+/* The two halves of pm_stream_put: the record's bytes into w->buf (of w, only `json` is looked at: it need not be begun), and bytes out.
+ * *group and *ngroup are where the record's group stands in them (*ngroup 0: it has none): an i64, or in JSON its digits. */
+int pm_stream_format(struct pm_stream_writer *w, const struct pm_record *r, size_t *group, size_t *ngroup, struct pm_err *e);
+int pm_stream_write(struct pm_stream_writer *w, const void *bytes, size_t n, struct pm_err *e);
 int pm_stream_end(struct pm_stream_writer *w, struct pm_err *e);
 void pm_stream_abort(struct pm_stream_writer *w);
 

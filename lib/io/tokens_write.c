@@ -114,6 +114,22 @@ static int put_float(struct pm_str *s, float x, struct pm_err *e)
 	return pm_str_puts(s, t, e);
 }
 
+/* A whole number, after a comma. */
+static int put_int(struct pm_str *s, bool comma, long long x, struct pm_err *e)
+{
+	unsigned long long u = x < 0 ? 0 - (unsigned long long)x : (unsigned long long)x;
+	char t[24], *p = t + sizeof t;
+
+	do
+		*--p = (char)('0' + u % 10);
+	while (u /= 10);
+	if (x < 0)
+		*--p = '-';
+	if (comma)
+		*--p = ',';
+	return pm_str_put(s, p, (size_t)(t + sizeof t - p), e);
+}
+
 static int put_ints(struct pm_str *s, const char *key, const void *v, size_t n, int width, struct pm_err *e)
 {
 	size_t i;
@@ -124,7 +140,7 @@ static int put_ints(struct pm_str *s, const char *key, const void *v, size_t n, 
 		long long x = width == 8 ? (long long)((const int64_t *)v)[i] : width == 4 ? (long long)((const uint32_t *)v)[i] :
 		    (long long)((const int32_t *)v)[i];
 
-		if (pm_str_printf(s, e, i ? ",%lld" : "%lld", x) < 0)
+		if (put_int(s, i > 0, x, e) < 0)
 			return -1;
 	}
 	return pm_str_puts(s, "]", e);
@@ -150,7 +166,8 @@ static int put_json(struct pm_str *s, const struct pm_record *r, struct pm_err *
 		if (pm_str_puts(s, ",\"offsets\":[", e) < 0)
 			return -1;
 		for (i = 0; i < r->n; i++)
-			if (pm_str_printf(s, e, "%s[%u,%u]", i ? "," : "", r->offsets[2 * i], r->offsets[2 * i + 1]) < 0)
+			if (pm_str_puts(s, i ? ",[" : "[", e) < 0 || put_int(s, false, r->offsets[2 * i], e) < 0
+			    || put_int(s, true, r->offsets[2 * i + 1], e) < 0 || pm_str_put(s, "]", 1, e) < 0)
 				return -1;
 		if (pm_str_puts(s, "]", e) < 0)
 			return -1;
@@ -186,11 +203,45 @@ static int put_json(struct pm_str *s, const struct pm_record *r, struct pm_err *
 	return pm_str_puts(s, "}\n", e);
 }
 
-int pm_stream_put(struct pm_stream_writer *w, const struct pm_record *r, struct pm_err *e)
+/* Where the group stands: what comes before it in a record are numbers and words of ours. */
+static void find_group(const struct pm_stream_writer *w, size_t *group, size_t *n)
+{
+	static const char key[] = "\"group\":";
+	const unsigned char *p = (const unsigned char *)w->buf.data;
+	const char *digits;
+
+	if (w->json) {
+		digits = strstr(w->buf.data, key) + sizeof key - 1;
+		*group = (size_t)(digits - w->buf.data);
+		*n = strspn(digits, "0123456789");
+		return;
+	}
+	for (*group = 8; pm_le32(p + *group) != PM_TAG_GROUP; *group += 8 + (pm_le32(p + *group + 4) + 3) / 4 * 4)
+		;
+	*group += 8;
+	*n = 8;
+}
+
+int pm_stream_format(struct pm_stream_writer *w, const struct pm_record *r, size_t *group, size_t *ngroup, struct pm_err *e)
 {
 	if ((w->json ? put_json(&w->buf, r, e) : pm_record_to_bytes(&w->buf, r, e)) < 0)
 		return -1;
-	return pm_out_write(&w->out, w->buf.data, w->buf.len, e);
+	*group = *ngroup = 0;
+	if (r->group >= 0)
+		find_group(w, group, ngroup);
+	return 0;
+}
+
+int pm_stream_write(struct pm_stream_writer *w, const void *bytes, size_t n, struct pm_err *e)
+{
+	return pm_out_write(&w->out, bytes, n, e);
+}
+
+int pm_stream_put(struct pm_stream_writer *w, const struct pm_record *r, struct pm_err *e)
+{
+	size_t group, n;
+
+	return pm_stream_format(w, r, &group, &n, e) < 0 ? -1 : pm_stream_write(w, w->buf.data, w->buf.len, e);
 }
 
 int pm_stream_end(struct pm_stream_writer *w, struct pm_err *e)

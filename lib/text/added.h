@@ -45,6 +45,7 @@ struct pm_added_rule {
 	bool special;                   /* they are, but for the ranges (of the original text): */
 	const struct pm_range *literal;
 	size_t nliteral;
+	size_t threads;                 /* of the call; nothing to do with added tokens, but it goes where the rule goes */
 };
 
 /* Finds the first token at or after *at (the longest there), and moves *at behind it. Returns it with its place (blanks that

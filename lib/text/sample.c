@@ -60,6 +60,11 @@ void pm_sampler_free(struct pm_sampler *s)
 	free(s);
 }
 
+int64_t pm_sampler_groups(const struct pm_sampler *s)
+{
+	return s->group;
+}
+
 bool pm_sampler_hopeless(const struct pm_sampler *s)
 {
 	return s->hopeless;
@@ -145,18 +150,19 @@ static int put_parts(struct slot *t, struct pm_err *e)
 	return 0;
 }
 
-/* The text in t->text as a document. What begins at byte `trained` is trained (0: everything, without weights). */
-static int text_tokens(struct pm_sampler *s, struct slot *t, size_t trained, bool pair, bool eos, struct pm_err *e)
+/* A text, which lasts as long as the slot, as a document; `pair`: with t->pair behind it. What begins at byte `trained` is trained (0: everything, without weights). */
+static int text_tokens(struct pm_sampler *s, struct slot *t, const char *text, size_t n, size_t trained, bool pair, bool eos,
+	struct pm_err *e)
 {
 	struct pm_sample *d = &t->d;
 	struct pm_encode_opts o = {.add_special = s->o.special, .parse_special = s->o.parse_special, .truncate = s->o.truncate && !trained,
-		.pad = s->o.pad && !trained};
+		.pad = s->o.pad && !trained, .threads = s->o.threads};
 	size_t i, own;
 
 	if (need(s, s->o.tokenizer, s->o.no_tokenizer, e) < 0)
 		return -1;
-	d->text = t->text.data ? t->text.data : "";
-	d->length = t->text.len;
+	d->text = text ? text : "";
+	d->length = n;
 	d->enc.n = 0;
 	if ((pair ? pm_tokenizer_encode_pair(s->o.tokenizer, d->text, d->length, t->pair.data, t->pair.len, &o, &d->enc, e) :
 		pm_tokenizer_encode(s->o.tokenizer, d->text, d->length, &o, &d->enc, e)) < 0)
@@ -243,7 +249,7 @@ static int answer_tokens(struct pm_sampler *s, struct slot *t, const json_t *pro
 	n = t->text.len;
 	if (string_of(&t->text, answer, key, e) < 0)
 		return -1;
-	return text_tokens(s, t, n, false, s->o.eos_completion, e);
+	return text_tokens(s, t, t->text.data, t->text.len, n, false, s->o.eos_completion, e);
 }
 
 static bool has_trained(const struct pm_record *r)
@@ -334,7 +340,7 @@ int pm_sampler_take(struct pm_sampler *s, const json_t *o, int64_t line, int (*p
 		if (r == 0 && pair)
 			r = string_of(&t->pair, json_object_get(o, "pair"), "pair", e);
 		if (r == 0)
-			r = text_tokens(s, t, 0, pair, s->o.eos_text, e);
+			r = text_tokens(s, t, t->text.data, t->text.len, 0, pair, s->o.eos_text, e);
 	} else {
 		return pm_fail(e, PM_DATA, "text, messages, a prompt with its completion, or ids were wanted");
 	}
@@ -346,8 +352,7 @@ int pm_sampler_text(struct pm_sampler *s, const char *text, size_t n, int64_t li
 {
 	struct slot *t = &s->slot[0];
 
-	pm_str_clear(&t->text);
-	if (pm_str_put(&t->text, text, n, e) < 0 || text_tokens(s, t, 0, false, s->o.eos_text, e) < 0)
+	if (text_tokens(s, t, text, n, 0, false, s->o.eos_text, e) < 0)
 		return -1;
 	return finish(s, 1, line, put, arg, e);
 }

@@ -23,6 +23,7 @@ struct pm_sample_opts {
 	bool truncate, pad;                     /* texts and pairs as the tokenizer's sections truncation and padding say; padding has weight 0 */
 	bool eos_text, eos_completion;          /* append the EOS token to texts, to completions */
 	bool offsets;                           /* give texts' records the offsets of their tokens */
+	size_t threads;                         /* for a very long text; 0 or 1: the caller's alone */
 };
 
 /* A document as it was made. What is in it lasts until the next one. */
@@ -43,6 +44,9 @@ void pm_sampler_free(struct pm_sampler *s);
  * which no token is trained (the first one never is) is an error of status 65. */
 int pm_sampler_take(struct pm_sampler *s, const json_t *normal, int64_t line, int (*put)(void *arg, const struct pm_sample *d, struct pm_err *e),
 	void *arg, struct pm_err *e);
+
+/* How many groups were given out: those of the next records begin with this one. */
+int64_t pm_sampler_groups(const struct pm_sampler *s);
 
 /* Whether the last failure was for want of a tokenizer or a chat template, so that no other record of the kind will do better. */
 bool pm_sampler_hopeless(const struct pm_sampler *s);

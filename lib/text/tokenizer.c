@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "text/added.h"
+#include "text/chunks.h"
 #include "text/decoder.h"
 #include "text/limits.h"
 #include "text/model.h"
@@ -26,7 +27,7 @@ struct pm_tokenizer {
 	struct pm_limits limits;
 	struct pm_added added;
 	/* A long text may be taken in groups of lines, or of words, of which all but the first need the normalizers from `later` on. */
-	bool lines, words;
+	bool lines, words, by_lines;    /* by_lines: may, lines: should, since there is something to normalize */
 	size_t later;
 	bool *hidden;                   /* by id: decoding with skip_special leaves it out */
 	size_t ids;
@@ -135,8 +136,8 @@ static int read_sections(struct pm_tokenizer *t, const json_t *o, struct pm_read
 		return pm_ctx(e, "decoder");
 	if (pm_added_read(&t->added, json_object_get(o, "added_tokens"), &t->vocab, normalized, t, e) < 0)
 		return pm_ctx(e, "added_tokens");
-	t->lines = t->normalizers.n && !t->added.normal.nodes && pm_normalize_by_lines(&t->normalizers)
-		&& pm_pretok_by_lines(&t->pretokenizers);
+	t->by_lines = !t->added.normal.nodes && pm_normalize_by_lines(&t->normalizers) && pm_pretok_by_lines(&t->pretokenizers);
+	t->lines = t->normalizers.n && t->by_lines;
 	t->words = t->model.type->parts && pm_added_by_words(&t->added) && pm_normalize_by_words(&t->normalizers, &t->later)
 		&& pm_pretok_only_spaces(&t->pretokenizers);
 	return find_hidden(t, e);
@@ -318,53 +319,67 @@ static int normalize(const struct pm_tokenizer *t, size_t i, const struct pm_vie
 	return t->added.normal.nodes ? part(t, &t->added.normal, &n, rule, w, second, e) : plain(t, &n, w, e);
 }
 
-enum { GROUP = 4096 };
-
-static bool printable(char c)
-{
-	return c > ' ' && c < 0x7f;
-}
-
-/* The end of a group of lines: a line's end between two printable ASCII characters, or one with a space and such behind it. */
-static size_t lines(const struct pm_view *v, size_t i)
-{
-	const char *p;
-
-	for (i += GROUP; i < v->n && (p = memchr(v->s + i, '\n', v->n - i)); i++) {
-		i = (size_t)(p - v->s);
-		if (i + 2 < v->n && (p[1] == ' ' ? printable(p[2]) : printable(p[1]) && printable(p[-1])))
-			return i + 1;
-	}
-	return v->n;
-}
-
-/* The end of a group of words: where the model may be cut before a space. */
-static size_t words(const struct pm_tokenizer *t, const struct pm_view *v, size_t i)
-{
-	const char *p;
-
-	for (i += GROUP; i < v->n && (p = memchr(v->s + i, ' ', v->n - i)); i++) {
-		i = (size_t)(p - v->s);
-		if (p[-1] != ' ' && memcmp(p - 3, "\xe2\x96\x81", 3) != 0 && t->model.type->parts(t->model.conf, (unsigned char)p[-1]))
-			return i;
-	}
-	return v->n;
-}
-
-/* Groups that give the same as the whole text stay in near caches, and one that needs no normalizing is left as it is. */
-static int first(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
-	struct pm_err *e)
+/* Groups that give the same as the whole text stay in near caches, and one that needs no normalizing is left as it is. from and to are
+ * places where it may be cut. */
+static int groups(const struct pm_tokenizer *t, const struct pm_view *v, size_t from, size_t to, const struct pm_added_rule *rule,
+	struct pm_worker *w, struct pm_err *e)
 {
 	struct pm_view p;
 	size_t end;
 
-	for (size_t i = 0; i < v->n; i = end) {
-		end = t->lines ? lines(v, i) : t->words ? words(t, v, i) : v->n;
+	for (size_t i = from; i < to; i = end) {
+		end = t->lines ? pm_chunks_line(v, i) : t->words ? pm_chunks_word(v, i, &t->model) : v->n;
+		end = end < to ? end : to;
 		p = pm_view_part(v, i, end);
 		if (normalize(t, i && t->words ? t->later : 0, &p, rule, w, e) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* The same on several threads. */
+struct shared {
+	struct pm_tokenizer *t;
+	const struct pm_added_rule *rule;
+	const struct pm_worker *w;      /* the caller's */
+};
+
+static size_t cut(const void *ctx, const struct pm_view *v, size_t i)
+{
+	const struct shared *x = ctx;
+
+	return x->t->by_lines ? pm_chunks_line(v, i) : pm_chunks_word(v, i, &x->t->model);
+}
+
+static int chunk(const void *ctx, const struct pm_view *v, size_t from, size_t to, struct pm_encoding *enc, struct pm_err *e)
+{
+	const struct shared *x = ctx;
+	struct pm_worker *w = take(x->t, e);
+	int r;
+
+	if (!w)
+		return -1;
+	w->enc = enc;
+	w->text = x->w->text;
+	w->n = x->w->n;
+	w->first = from ? SIZE_MAX : 0;
+	w->trim = x->w->trim;
+	w->trim_prefix = x->w->trim_prefix;
+	r = groups(x->t, v, from, to, x->rule, w, e);
+	w->enc = NULL;
+	give_back(x->t, w);
+	return r;
+}
+
+static int first(const struct pm_tokenizer *t, const struct pm_view *v, const struct pm_added_rule *rule, struct pm_worker *w,
+	struct pm_err *e)
+{
+	struct shared x = {(struct pm_tokenizer *)t, rule, w};
+	struct pm_chunks c = {cut, chunk, &x};
+
+	if ((t->by_lines || t->words) && pm_chunks_many(v, rule->threads))
+		return pm_chunks_encode(&c, v, rule->threads, w->enc, e);
+	return groups(t, v, 0, v->n, rule, w, e);
 }
 
 static int append(struct pm_encoding *enc, int32_t id, struct pm_err *e)
@@ -381,7 +396,7 @@ static int append(struct pm_encoding *enc, int32_t id, struct pm_err *e)
 static int text_ids(struct pm_tokenizer *t, const char *text, size_t n, const struct pm_encode_opts *o, struct pm_encoding *enc,
 	struct pm_err *e)
 {
-	struct pm_added_rule rule = {o->parse_special, o->literal, o->nliteral};
+	struct pm_added_rule rule = {o->parse_special, o->literal, o->nliteral, o->threads};
 	struct pm_view v = {text, n, NULL, 0};
 	struct pm_worker *w = take(t, e);
 	int r;
@@ -488,7 +503,7 @@ int pm_tokens_pieces(const struct pm_tokenizer *ct, const char *text, size_t n, 
 	int r = w ? 0 : -1;
 
 	for (size_t i = 0; r == 0 && i < n; i = end) {
-		end = t->lines ? lines(&all, i) : n;
+		end = t->lines ? pm_chunks_line(&all, i) : n;
 		part_of = pm_view_part(&all, i, end);
 		r = pm_normalize(&t->normalizers, 0, &part_of, &v, w, e);
 		if (r == 0 && v.n)

@@ -46,6 +46,7 @@ struct pm_encode_opts {
 	size_t nliteral;
 	bool truncate, pad;             /* as the file's sections truncation and padding say */
 	size_t window;                  /* with truncate: which part of a text that is too long, 0: the first */
+	size_t threads;                 /* that a very long text may be encoded by; 0 or 1: the caller's alone. The ids are the same */
 };
 
 /* Appends to *enc. The text must be UTF-8: status 65 naming the byte where it is not. */
