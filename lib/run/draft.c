@@ -86,28 +86,6 @@ static struct pm_sequence *next(void *arg, struct pm_err *e)
 	return d->at < d->n ? &d->seq[d->at++] : NULL;
 }
 
-static int drawn(void *arg, struct pm_sequence *s, int32_t id, struct pm_err *e)
-{
-	(void)arg;
-	(void)s;
-	(void)id;
-	(void)e;
-	return 0;
-}
-
-static int ended(void *arg, struct pm_sequence *s, struct pm_err *e)
-{
-	(void)arg;
-	(void)s;
-	(void)e;
-	return 0;
-}
-
-static double no_clock(void)
-{
-	return 0;
-}
-
 /* Takes over what sequence s has; it gets no guesses where the smaller model cannot follow: a token that it does not have, a longer context. */
 static int follow(struct pm_draft *d, struct pm_sequence *t, const struct pm_sequence *s, int64_t most, struct pm_err *e)
 {
@@ -132,7 +110,7 @@ static int follow(struct pm_draft *d, struct pm_sequence *t, const struct pm_seq
 int pm_draft_by_model(void *arg, struct pm_sequence *const *s, int64_t n, int64_t most, int32_t *ids, int64_t *count, struct pm_err *e)
 {
 	struct pm_draft *d = arg;
-	struct pm_engine_calls c = {.next = next, .drawn = drawn, .ended = ended, .clock = no_clock, .arg = d};
+	struct pm_engine_calls c = {.next = next, .arg = d};
 	struct pm_engine_stats st;
 	int64_t i;
 

@@ -51,12 +51,13 @@ struct pm_engine_stats {
 };
 
 /* Runs sequences to their ends. next gives the next one, or NULL where there is none left; drawn is called for every
- * token kept (return 1 to end the sequence there, −1 to end everything); ended when one is done. Both see the sequence as it is then. */
+ * token kept (return 1 to end the sequence there, −1 to end everything); ended when one is done. Both see the sequence as it is then. All but
+ * next may be NULL; without a clock nothing is timed. */
 struct pm_engine_calls {
 	struct pm_sequence *(*next)(void *arg, struct pm_err *e);
 	int (*drawn)(void *arg, struct pm_sequence *s, int32_t id, struct pm_err *e);
 	int (*ended)(void *arg, struct pm_sequence *s, struct pm_err *e);
-	int (*stop)(void);              /* asked once a step: non-zero ends everything in good order; may be NULL */
+	int (*stop)(void);              /* asked once a step: non-zero ends everything in good order */
 	double (*clock)(void);
 	void *arg;
 };

@@ -114,24 +114,10 @@ static struct pm_sequence *next(void *arg, struct pm_err *e)
 	return &o->s;
 }
 
-static int drawn(void *arg, struct pm_sequence *s, int32_t id, struct pm_err *e)
-{
-	(void)arg;
-	(void)s;
-	(void)id;
-	(void)e;
-	return 0;
-}
-
-static int ended(void *arg, struct pm_sequence *s, struct pm_err *e)
-{
-	return drawn(arg, s, 0, e);
-}
-
 static void infer(struct bench *b, struct pm_model *m, const char *name)
 {
 	struct pm_engine_opts eo = {.slots = 1, .context = PROMPT + ANSWER};
-	struct pm_engine_calls c = {.next = next, .drawn = drawn, .ended = ended, .clock = clock_now};
+	struct pm_engine_calls c = {.next = next, .clock = clock_now};
 	struct pm_engine *g;
 	double bytes = 0, read[3], decode[3];
 	char what[64];

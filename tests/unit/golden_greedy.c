@@ -11,26 +11,12 @@ struct job {
 	int n, at, ended;
 };
 
-static double no_clock(void)
-{
-	return 0;
-}
-
 static struct pm_sequence *next(void *arg, struct pm_err *e)
 {
 	struct job *j = arg;
 
 	(void)e;
 	return j->at < j->n ? &j->seq[j->at++] : NULL;
-}
-
-static int drawn(void *arg, struct pm_sequence *s, int32_t id, struct pm_err *e)
-{
-	(void)arg;
-	(void)s;
-	(void)id;
-	(void)e;
-	return 0;
 }
 
 static int ended(void *arg, struct pm_sequence *s, struct pm_err *e)
@@ -116,7 +102,7 @@ static void run(struct fixture *f, const struct pm_model *m, int64_t slots, int6
 	static const char *const word[] = {"none", "looked up", "its own", "wrong"};
 	struct pm_engine_opts o = {.slots = slots, .context = 512, .chunk = chunk, .guesses = 4};
 	struct pm_draft *draft = NULL;
-	struct pm_engine_calls c = {.next = next, .drawn = drawn, .ended = ended, .clock = no_clock};
+	struct pm_engine_calls c = {.next = next, .ended = ended};
 	struct pm_engine_stats st;
 	struct pm_engine *g = NULL;
 	struct job j;
