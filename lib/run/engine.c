@@ -1,74 +1,18 @@
-#include "run/engine.h"
+#include "run/private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define CHUNK 512
-#define BUCKETS 16
 #define THIN 16                         /* rows that decoding computes for about the price of one */
 #define LOOSE 8                         /* tokens of a prompt that are read like answers, where that is allowed */
-#define WORTH 32                        /* tokens of a common beginning that are worth waiting for another sequence to read them */
-
-/* A graph of T rows with its plan. */
-struct shape {
-	int64_t T;
-	struct pm_forward *f;
-	struct pm_plan *p;
-};
-
-struct slot {
-	struct pm_sequence *s;
-	int32_t *held;                  /* tokens whose keys the slot holds */
-	int64_t nheld;
-};
-
-struct pm_engine {
-	const struct pm_model *m;
-	const struct pm_adapters *a;
-	struct pm_engine_opts o;
-	struct pm_kv kv;
-	struct slot *slot;
-	struct shape prefill[BUCKETS], decode[BUCKETS];
-	struct pm_plan *arena;          /* the first plan: the others use its memory when they fit */
-	struct pm_batch batch;
-	int64_t rows;                   /* of a decoding pass, at most: a token a slot, and guesses */
-	int32_t *select, *ids;
-	struct pm_sequence **ready;     /* whose tokens a pass draws */
-	struct pm_sample_row *how;
-	int32_t *guess;                 /* slots × guesses */
-	int64_t *nguess, *row;          /* of each that is ready: how many, and the row that draws its next token */
-	struct pm_sequence *waiting;    /* for another to read what both begin with */
-	void *copy;                     /* rows on their way from slot to slot */
-	double *inv[2];                 /* frequencies, for the question whether they changed */
-};
 
 /* ---- making it ---- */
-
-static int make_cache(struct pm_engine *g, struct pm_err *e)
-{
-	const struct pm_spec *s = g->m->spec;
-	int64_t rows = g->o.slots * g->o.context, i;
-
-	g->kv = (struct pm_kv){.type = g->m->bf16 ? PM_F16 : PM_F32, .slots = g->o.slots, .context = g->o.context};
-	g->kv.k = pm_alloc((size_t)s->layers, sizeof *g->kv.k, e);
-	g->kv.v = g->kv.k ? pm_alloc((size_t)s->layers, sizeof *g->kv.v, e) : NULL;
-	if (!g->kv.v)
-		return -1;
-	for (i = 0; i < s->layers; i++) {
-		size_t bytes = pm_dtype_bytes(g->kv.type, (uint64_t)(rows * s->layer[i].kv_heads * s->layer[i].head_dim));
-
-		/* Zeros: attention reads whole tiles and weighs what is not visible with 0, so it must be a number. */
-		if (pm_mem_zeros(&g->kv.k[i], g->m->dev, bytes, e) < 0 || pm_mem_zeros(&g->kv.v[i], g->m->dev, bytes, e) < 0)
-			return pm_ctx(e, "no room for the KV cache (a shorter context, -l, or fewer sequences at a time would help)");
-	}
-	return 0;
-}
 
 int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct pm_adapters *a, const struct pm_engine_opts *o, struct pm_err *e)
 {
 	struct pm_engine *g = pm_alloc(1, sizeof *g, e);
-	int64_t i, rows, dims = 2;
-	int k;
+	int64_t rows;
 
 	*out = NULL;
 	if (!g)
@@ -83,11 +27,6 @@ int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct
 	if (!o->loose && g->rows > THIN)
 		g->rows = o->slots > THIN ? o->slots : THIN;
 	rows = g->o.chunk > g->rows ? g->o.chunk : g->rows;
-	for (k = 0; k < m->spec->nropes; k++)
-		dims = m->spec->ropes[k].dims > dims ? m->spec->ropes[k].dims : dims;
-	g->inv[0] = pm_alloc((size_t)dims, sizeof *g->inv[0], e);
-	g->inv[1] = pm_alloc((size_t)dims, sizeof *g->inv[1], e);
-	g->slot = pm_alloc((size_t)o->slots, sizeof *g->slot, e);
 	g->select = pm_alloc((size_t)o->slots, sizeof *g->select, e);
 	g->ids = pm_alloc((size_t)g->rows, sizeof *g->ids, e);
 	g->how = pm_alloc((size_t)g->rows, sizeof *g->how, e);
@@ -95,18 +34,13 @@ int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct
 	g->nguess = pm_alloc((size_t)o->slots, sizeof *g->nguess, e);
 	g->row = pm_alloc((size_t)o->slots, sizeof *g->row, e);
 	g->ready = pm_alloc((size_t)o->slots, sizeof *g->ready, e);
-	if (!g->inv[0] || !g->inv[1] || !g->slot || !g->select || !g->ids || !g->how || !g->ready || !g->guess || !g->nguess || !g->row || pm_batch_new(&g->batch, rows, e) < 0)
-		goto fail;
-	for (i = 0; i < o->slots; i++)
-		if (!(g->slot[i].held = pm_alloc((size_t)g->o.context, sizeof (int32_t), e)))
-			goto fail;
-	if (make_cache(g, e) < 0)
-		goto fail;
+	if (!g->select || !g->ids || !g->how || !g->ready || !g->guess || !g->nguess || !g->row || pm_batch_new(&g->batch, rows, e) < 0 ||
+	    pm_slots_new(g, e) < 0) {
+		pm_engine_free(g);
+		return -1;
+	}
 	*out = g;
 	return 0;
-fail:
-	pm_engine_free(g);
-	return -1;
 }
 
 int64_t pm_engine_context(const struct pm_engine *g)
@@ -116,26 +50,17 @@ int64_t pm_engine_context(const struct pm_engine *g)
 
 void pm_engine_free(struct pm_engine *g)
 {
-	int64_t i;
 	int k;
 
 	if (!g)
 		return;
-	for (k = BUCKETS - 1; k >= 0; k--) {
+	for (k = PM_RUN_BUCKETS - 1; k >= 0; k--) {
 		pm_plan_free(g->prefill[k].p);
 		pm_plan_free(g->decode[k].p);
 		pm_forward_free(g->prefill[k].f);
 		pm_forward_free(g->decode[k].f);
 	}
-	for (i = 0; g->kv.v && i < g->m->spec->layers; i++) {
-		pm_mem_free(g->kv.k[i]);
-		pm_mem_free(g->kv.v[i]);
-	}
-	for (i = 0; g->slot && i < g->o.slots; i++)
-		free(g->slot[i].held);
-	free(g->kv.k);
-	free(g->kv.v);
-	free(g->slot);
+	pm_slots_free(g);
 	free(g->select);
 	free(g->ids);
 	free(g->how);
@@ -143,17 +68,14 @@ void pm_engine_free(struct pm_engine *g)
 	free(g->guess);
 	free(g->nguess);
 	free(g->row);
-	free(g->copy);
-	free(g->inv[0]);
-	free(g->inv[1]);
 	pm_batch_free(&g->batch);
 	free(g);
 }
 
 /* The plan for n rows: of the smallest size that holds them, made when it is first wanted. */
-static int shape_for(struct pm_engine *g, bool decode, int64_t n, struct shape **out, struct pm_err *e)
+static int shape_for(struct pm_engine *g, bool decode, int64_t n, struct pm_shape **out, struct pm_err *e)
 {
-	struct shape *list = decode ? g->decode : g->prefill, *s;
+	struct pm_shape *list = decode ? g->decode : g->prefill, *s;
 	int64_t T = decode ? 1 : 32, top = decode ? g->rows : g->o.chunk;
 	struct pm_build_opts b = {.mode = decode ? PM_DECODE : PM_PREFILL, .adapters = g->a, .kv = &g->kv, .logits = true,
 		.select = decode ? 0 : g->o.slots};
@@ -194,7 +116,7 @@ static void lay_token(struct pm_engine *g, int64_t row, const struct pm_sequence
 }
 
 /* Runs a plan over the rows laid and draws a token for the first `nselect` selected rows. */
-static int pass(struct pm_engine *g, struct shape *s, int64_t nselect, struct pm_err *e)
+static int pass(struct pm_engine *g, struct pm_shape *s, int64_t nselect, struct pm_err *e)
 {
 	struct pm_batch b = g->batch;
 
@@ -221,7 +143,7 @@ static void ask(struct pm_engine *g, int64_t k, const struct pm_sequence *s, siz
 
 static void mark_held(struct pm_engine *g, struct pm_sequence *s, int64_t to)
 {
-	struct slot *t = &g->slot[s->slot];
+	struct pm_slot *t = &g->slot[s->slot];
 
 	memcpy(t->held + s->cached, s->ids + s->cached, (size_t)(to - s->cached) * sizeof *t->held);
 	s->cached = to;
@@ -240,127 +162,6 @@ struct running {
 static double time_of(const struct running *run)
 {
 	return run->c->clock ? run->c->clock() : 0;
-}
-
-/* Whether the keys of a sequence that grew from `before` to `now` tokens must be made again: its frequencies changed. */
-static int stale(struct pm_engine *g, int64_t before, int64_t now, struct pm_err *e)
-{
-	const struct pm_spec *s = g->m->spec;
-	double factor[2];
-	int k, i;
-
-	for (k = 0; k < s->nropes; k++) {
-		const struct pm_rope_spec *r = &s->ropes[k];
-
-		if (r->type != PM_ROPE_DYNAMIC && r->type != PM_ROPE_LONGROPE)
-			continue;
-		for (i = 0; i < 2; i++)
-			if (pm_rope_frequencies(r, s, i ? now : before, g->inv[i], &factor[i], e) < 0)
-				return -1;
-		if (memcmp(g->inv[0], g->inv[1], (size_t)(r->dims / 2) * sizeof (double)) || memcmp(&factor[0], &factor[1], sizeof (double)))
-			return 1;
-	}
-	return 0;
-}
-
-/* How many tokens of a sequence a slot holds; the last one is always read, for what comes after it. */
-static int64_t common(const struct slot *t, const struct pm_sequence *s)
-{
-	int64_t n = 0;
-
-	while (n < t->nheld && n + 1 < (int64_t)s->n && t->held[n] == s->ids[n])
-		n++;
-	return n;
-}
-
-/* Whether a sequence that is being read begins like s for much longer than `most` tokens. */
-static bool soon(const struct pm_engine *g, const struct pm_sequence *s, int64_t most)
-{
-	const struct pm_sequence *r;
-	int64_t i, n;
-
-	for (i = 0; i < g->o.slots; i++) {
-		r = g->slot[i].s;
-		if (!r || r->drawn)
-			continue;
-		for (n = 0; n + 1 < (int64_t)s->n && n < (int64_t)r->n && r->ids[n] == s->ids[n]; n++)
-			;
-		if (n >= most + WORTH && n > r->cached)
-			return true;
-	}
-	return false;
-}
-
-/* The first n rows of one slot to another. */
-static int copy_rows(struct pm_engine *g, int64_t to, int64_t from, int64_t n, struct pm_err *e)
-{
-	const struct pm_spec *s = g->m->spec;
-	size_t row, most = 0;
-	int64_t i;
-	int k;
-
-	for (i = 0; i < s->layers; i++) {
-		row = pm_dtype_bytes(g->kv.type, (uint64_t)(s->layer[i].kv_heads * s->layer[i].head_dim));
-		most = row > most ? row : most;
-	}
-	if (!g->copy && !(g->copy = pm_alloc((size_t)g->o.context, most, e)))
-		return -1;
-	for (i = 0; i < s->layers; i++) {
-		row = pm_dtype_bytes(g->kv.type, (uint64_t)(s->layer[i].kv_heads * s->layer[i].head_dim));
-		for (k = 0; k < 2; k++) {
-			struct pm_mem *m = k ? g->kv.v[i] : g->kv.k[i];
-
-			if (pm_mem_read(m, (size_t)(from * g->o.context) * row, g->copy, (size_t)n * row, e) < 0 ||
-			    pm_mem_write(m, (size_t)(to * g->o.context) * row, g->copy, (size_t)n * row, e) < 0)
-				return -1;
-		}
-	}
-	memcpy(g->slot[to].held, g->slot[from].held, (size_t)n * sizeof (int32_t));
-	g->slot[to].nheld = n;
-	return 0;
-}
-
-/* Puts a sequence into the free slot that holds most of its beginning already, with what another slot holds beyond. 0: it has to wait. */
-static int admit(struct pm_engine *g, struct pm_sequence *s, struct pm_err *e)
-{
-	int64_t i, n, best = -1, most = -1, other = 0, known = -1;
-	int r;
-
-	if (!s->n)
-		return pm_fail(e, PM_DATA, "a prompt is empty");
-	if ((int64_t)s->n >= g->o.context && s->max_tokens > 0)
-		return pm_fail(e, PM_DATA, "a prompt has %zu tokens, the context %lld: no room for an answer", s->n, (long long)g->o.context);
-	for (i = 0; i < g->o.slots; i++) {
-		n = common(&g->slot[i], s);
-		if (n > known) {
-			known = n;
-			other = i;
-		}
-		if (!g->slot[i].s && n > most) {
-			most = n;
-			best = i;
-		}
-	}
-	if (soon(g, s, known))
-		return 0;
-	r = stale(g, g->slot[other].nheld, (int64_t)s->n, e);
-	if (r < 0)
-		return -1;
-	if (!r && known >= most + WORTH) {
-		if (copy_rows(g, best, other, known, e) < 0)
-			return -1;
-		most = known;
-	}
-	r = stale(g, g->slot[best].nheld, (int64_t)s->n, e);
-	if (r < 0)
-		return -1;
-	s->slot = best;
-	s->cached = r ? 0 : most;
-	s->nprompt = s->n;
-	s->drawn = 0;
-	s->finish = PM_FINISH_NONE;
-	g->slot[best].s = s;
-	return 1;
 }
 
 static int fill_slots(struct pm_engine *g, struct running *run, struct pm_err *e)
@@ -382,7 +183,7 @@ static int fill_slots(struct pm_engine *g, struct running *run, struct pm_err *e
 			run->dry = true;
 			return e->status != PM_DONE ? -1 : 0;
 		}
-		r = admit(g, s, e);
+		r = pm_slots_admit(g, s, e);
 		if (r < 0)
 			return -1;
 		g->waiting = r ? NULL : s;
@@ -421,7 +222,7 @@ static int take(struct pm_engine *g, struct running *run, struct pm_sequence *s,
 		return end_sequence(g, run, s, 1, e);
 	if ((int64_t)s->drawn >= s->max_tokens || (int64_t)s->n >= g->o.context)
 		return end_sequence(g, run, s, 0, e);
-	if (stale(g, (int64_t)s->n - 1, (int64_t)s->n, e))
+	if (pm_slots_stale(g, (int64_t)s->n - 1, (int64_t)s->n, e))
 		s->cached = 0;
 	return 0;
 }
@@ -442,7 +243,7 @@ static int prefill(struct pm_engine *g, struct running *run, struct pm_err *e)
 {
 	struct pm_sequence **ready = g->ready, *s;
 	int64_t i, row = 0, nready = 0, take_n, k, total = 0;
-	struct shape *shape;
+	struct pm_shape *shape;
 	double t0 = time_of(run);
 
 	for (i = 0; i < g->o.slots; i++)
@@ -502,7 +303,7 @@ static int guess(struct pm_engine *g, int64_t n, struct pm_err *e)
 		most = most < g->nguess[i] ? most : g->nguess[i];
 		for (k = 0; k < most && ids[k] >= 0 && ids[k] < g->m->spec->vocab; k++)
 			;
-		r = k ? stale(g, (int64_t)s->n, (int64_t)s->n + k, e) : 0;
+		r = k ? pm_slots_stale(g, (int64_t)s->n, (int64_t)s->n + k, e) : 0;
 		if (r < 0 || pm_grow(&s->ids, &s->cap, s->n + (size_t)k, sizeof *s->ids, e) < 0)
 			return -1;
 		g->nguess[i] = r ? 0 : k;
@@ -539,7 +340,7 @@ static int decode(struct pm_engine *g, struct running *run, struct pm_err *e)
 {
 	struct pm_sequence **ready = g->ready, *s;
 	int64_t i, k, n = 0, row = 0, to;
-	struct shape *shape;
+	struct pm_shape *shape;
 	double t0 = time_of(run);
 
 	for (i = 0; i < g->o.slots; i++)

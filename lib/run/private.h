@@ -1,0 +1,54 @@
+/* private.h: the engine, for the files of this room that it is made of. No other room includes it. */
+#ifndef PM_RUN_PRIVATE_H
+#define PM_RUN_PRIVATE_H
+
+#include "run/engine.h"
+
+#define PM_RUN_BUCKETS 16               /* sizes of plans */
+
+/* A graph of T rows with its plan. */
+struct pm_shape {
+	int64_t T;
+	struct pm_forward *f;
+	struct pm_plan *p;
+};
+
+struct pm_slot {
+	struct pm_sequence *s;
+	int32_t *held;                  /* tokens whose keys the slot holds */
+	int64_t nheld;
+};
+
+struct pm_engine {
+	const struct pm_model *m;
+	const struct pm_adapters *a;
+	struct pm_engine_opts o;
+	struct pm_kv kv;
+	struct pm_slot *slot;
+	struct pm_shape prefill[PM_RUN_BUCKETS], decode[PM_RUN_BUCKETS];
+	struct pm_plan *arena;          /* the first plan: the others use its memory when they fit */
+	struct pm_batch batch;
+	int64_t rows;                   /* of a decoding pass, at most: a token a slot, and guesses */
+	int32_t *select, *ids;
+	struct pm_sequence **ready;     /* whose tokens a pass draws */
+	struct pm_sample_row *how;
+	int32_t *guess;                 /* slots × guesses */
+	int64_t *nguess, *row;          /* of each that is ready: how many, and the row that draws its next token */
+	struct pm_sequence *waiting;    /* for another to read what both begin with */
+	void *copy;                     /* rows on their way from slot to slot */
+	double *inv[2];                 /* frequencies, for the question whether they changed */
+};
+
+/* ---- slots.c: which sequence lies where in the cache ---- */
+
+/* The cache, with its slots empty. */
+int pm_slots_new(struct pm_engine *g, struct pm_err *e);
+void pm_slots_free(struct pm_engine *g);
+
+/* Puts a sequence into the free slot that holds most of its beginning already, with what another slot holds beyond. 0: it has to wait. */
+int pm_slots_admit(struct pm_engine *g, struct pm_sequence *s, struct pm_err *e);
+
+/* Whether the keys of a sequence that grew from `before` to `now` tokens must be made again: its frequencies changed. */
+int pm_slots_stale(struct pm_engine *g, int64_t before, int64_t now, struct pm_err *e);
+
+#endif
