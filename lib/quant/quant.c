@@ -1,5 +1,6 @@
 /* The codecs by type, and the plain types. */
 #include "quant/codec.h"
+#include "quant/packed.h"
 
 static pm_decode_fn *const decoder[PM_DTYPES] = {
 	[PM_Q4_0] = pm_dec_q4_0, [PM_Q4_1] = pm_dec_q4_1, [PM_Q5_0] = pm_dec_q5_0, [PM_Q5_1] = pm_dec_q5_1,
@@ -12,17 +13,6 @@ static pm_decode_fn *const decoder[PM_DTYPES] = {
 	[PM_TQ1_0] = pm_dec_tq1_0, [PM_TQ2_0] = pm_dec_tq2_0, [PM_MXFP4] = pm_dec_mxfp4, [PM_NVFP4] = pm_dec_nvfp4,
 	[PM_Q1_0] = pm_dec_q1_0, [PM_Q2_0] = pm_dec_q2_0,
 };
-
-/* FP8: E4M3 as OCP has it (no infinities, 0x7f is NaN), E5M2 as the upper half of an f16. */
-static float e4m3(uint8_t b)
-{
-	int x = b >> 3 & 15, m = b & 7;
-	float f = x ? ldexpf(1.0f + (float)m / 8, x - 7) : (float)m * 0x1p-9f;
-
-	if (x == 15 && m == 7)
-		f = NAN;
-	return b & 0x80 ? -f : f;
-}
 
 #define EACH(T, value) do { for (i = 0; i < n; i++) { T x; memcpy(&x, p + i * sizeof x, sizeof x); out[i] = (value); } } while (0)
 
@@ -41,7 +31,7 @@ void pm_quant_to_f32(float *out, const void *in, enum pm_dtype from, size_t n)
 	case PM_U32: EACH(uint32_t, (float)x); return;
 	case PM_I64: EACH(int64_t, (float)x); return;
 	case PM_U64: EACH(uint64_t, (float)x); return;
-	case PM_F8_E4M3: EACH(uint8_t, e4m3(x)); return;
+	case PM_F8_E4M3: EACH(uint8_t, pm_e4m3_to_f32(x)); return;
 	case PM_F8_E5M2: EACH(uint8_t, pm_f16_to_f32((uint16_t)(x << 8))); return;
 	default: decoder[from](out, p, n / (size_t)pm_dtype(from)->block); return;
 	}
