@@ -62,16 +62,7 @@ typedef __global const uchar *block_t;
 typedef ushort block_any_ushort __attribute__((aligned(1)));
 #define block_ushort(p) (*(__global const block_any_ushort *)(p))
 
-/* Two of them: vload_half would be a dozen instructions here. */
-inline float4 block_halves(block_t p, block_t o)
-{
-	const uint w = block_ushort(p) | (uint)block_ushort(o) << 16;
-	float4 f;
-
-	__asm__("vcvtph2ps %1, %0" : "=v"(f) : "v"((uint4)(w, 0, 0, 0)));
-	return f;
-}
-
+/* vload_half would be a dozen instructions here. */
 inline float block_half(block_t p)
 {
 	float4 f;

@@ -49,121 +49,132 @@ INLINE int16 pick(int16 t, int16 i)
 	return t;
 }
 
-/* What belongs to a format: values of a step; what code 0 stands for, negated; values that have a scale of their own; whether they have a
- * minimum, too; whether of each 128 values the second and third 32 change places, as the codes lie. */
-#define traits_q4_0 STEP = 64, ZERO = 8, GRAIN = 32, LOW = false, SWAPPED = false
-#define traits_q4_1 STEP = 64, ZERO = 0, GRAIN = 32, LOW = true, SWAPPED = false
-#define traits_q5_0 STEP = 64, ZERO = 16, GRAIN = 32, LOW = false, SWAPPED = false
-#define traits_q5_1 STEP = 64, ZERO = 0, GRAIN = 32, LOW = true, SWAPPED = false
-#define traits_q8_0 STEP = 64, ZERO = 128, GRAIN = 32, LOW = false, SWAPPED = false
-#define traits_iq4_nl STEP = 64, ZERO = 128, GRAIN = 32, LOW = false, SWAPPED = false
-#define traits_mxfp4 STEP = 64, ZERO = 16, GRAIN = 32, LOW = false, SWAPPED = false
-#define traits_q2_k STEP = 256, ZERO = 0, GRAIN = 16, LOW = true, SWAPPED = false
-#define traits_q3_k STEP = 256, ZERO = 4, GRAIN = 16, LOW = false, SWAPPED = false
-#define traits_q4_k STEP = 256, ZERO = 0, GRAIN = 32, LOW = true, SWAPPED = true
-#define traits_q5_k STEP = 256, ZERO = 0, GRAIN = 32, LOW = true, SWAPPED = true
-#define traits_q6_k STEP = 256, ZERO = 32, GRAIN = 16, LOW = false, SWAPPED = false
-#define traits_iq4_xs STEP = 256, ZERO = 128, GRAIN = 32, LOW = false, SWAPPED = false
-
+/* What belongs to a format: what code 0 stands for, negated; values that have a scale of their own; whether they have a minimum, too;
+ * whether of each 128 values the second and third 32 change places, as the codes of Q4_K and Q5_K lie, whose minima are subtracted. */
+#define traits_q4_0 ZERO = 8, GRAIN = 32, LOW = 0, SWAPPED = 0
+#define traits_q4_1 ZERO = 0, GRAIN = 32, LOW = 1, SWAPPED = 0
+#define traits_q5_0 ZERO = 16, GRAIN = 32, LOW = 0, SWAPPED = 0
+#define traits_q5_1 ZERO = 0, GRAIN = 32, LOW = 1, SWAPPED = 0
+#define traits_q8_0 ZERO = 128, GRAIN = 32, LOW = 0, SWAPPED = 0
+#define traits_iq4_nl ZERO = 128, GRAIN = 32, LOW = 0, SWAPPED = 0
+#define traits_mxfp4 ZERO = 16, GRAIN = 32, LOW = 0, SWAPPED = 0
+#define traits_q2_k ZERO = 0, GRAIN = 16, LOW = 1, SWAPPED = 0
+#define traits_q3_k ZERO = 4, GRAIN = 16, LOW = 0, SWAPPED = 0
+#define traits_q4_k ZERO = 0, GRAIN = 32, LOW = 1, SWAPPED = 1
+#define traits_q5_k ZERO = 0, GRAIN = 32, LOW = 1, SWAPPED = 1
+#define traits_q6_k ZERO = 32, GRAIN = 16, LOW = 0, SWAPPED = 0
+#define traits_iq4_xs ZERO = 128, GRAIN = 32, LOW = 0, SWAPPED = 0
 enum { CAT(traits_, TYPE_B) };
 
-/* A row of A. */
+/* ---- rows of A ---- */
+
+#define STEP 256
+
+/* For each STEP values: 16 scales in d and, LOW, the sums of what they belong to in low; or, at a grain of 32, 8 of each in d. */
 struct row {
 	int16 q[MOST / 64];             /* its bytes, as the codes of B lie */
 	int16 start[MOST / 64];         /* what sums begin with: what the zero of the codes takes away */
-	float d[MOST / 16];             /* scales, GRAIN values each */
-	float low[MOST / 16];           /* scale times the sum of the bytes */
+	float16 d[MOST / STEP], low[MOST / STEP];
 };
 
-inline int sum_int8(int8 v)
-{
-	const int4 a = v.lo + v.hi;
-	const int2 b = a.lo + a.hi;
+/* The halves of two vectors, each reduced to half of the result; likewise until 8 vectors are one. */
+#define HALVE(op, a, b) op((int16)(a.lo, b.lo), (int16)(a.hi, b.hi))
+#define QUARTER(op, a, b) op((int16)(a.s0123, a.s89ab, b.s0123, b.s89ab), (int16)(a.s4567, a.scdef, b.s4567, b.scdef))
+#define EIGHTH(op, a, b) op((int16)(a.s01, b.s01, a.s45, b.s45, a.s89, b.s89, a.scd, b.scd), \
+	(int16)(a.s23, b.s23, a.s67, b.s67, a.sab, b.sab, a.sef, b.sef))
 
-	return b.x + b.y;
+/* The largest magnitudes of 8 times 32 values; NaN where there is one. */
+INLINE float8 largest(const float16 *v)
+{
+	int16 m[8];
+
+	UNROLL for (int j = 0; j < 8; j++)
+		m[j] = max(as_int16(v[2 * j]) & 0x7fffffff, as_int16(v[2 * j + 1]) & 0x7fffffff);
+	UNROLL for (int j = 0; j < 4; j++)
+		m[j] = HALVE(max, m[2 * j], m[2 * j + 1]);
+	m[0] = QUARTER(max, m[0], m[1]);
+	m[1] = QUARTER(max, m[2], m[3]);
+	m[0] = EIGHTH(max, m[0], m[1]);
+	const int8 two = max(m[0].even, m[0].odd);
+	return as_float8(two.s02461357);
 }
 
-/* Rounds 16 values that are at most 127. */
-inline char16 bytes_of(float16 v)
+/* The sums of 8 times 8 lanes. */
+INLINE int8 sum_eights(const int16 *v)
 {
-	return convert_char16(as_int16(v + 12582912.0f) - 0x4b400000);
+	const int16 a = (int16)(v[0].even, v[1].even) + (int16)(v[0].odd, v[1].odd);
+	const int16 b = (int16)(v[2].even, v[3].even) + (int16)(v[2].odd, v[3].odd);
+	const int16 c = (int16)(a.even, b.even) + (int16)(a.odd, b.odd);
+
+	return c.even + c.odd;
 }
 
-/* The largest magnitude; NaN where there is one. */
-inline float largest(float16 v, float16 w)
+/* The sums of 16 times 4 lanes. */
+INLINE int16 sum_fours(const int16 *v)
 {
-	const int16 a = max(as_int16(v) & 0x7fffffff, as_int16(w) & 0x7fffffff);
-	const int8 b = max(a.lo, a.hi);
-	const int4 c = max(b.lo, b.hi);
-	const int2 d = max(c.lo, c.hi);
+	const int16 a = (int16)(v[0].even, v[1].even) + (int16)(v[0].odd, v[1].odd);
+	const int16 b = (int16)(v[2].even, v[3].even) + (int16)(v[2].odd, v[3].odd);
 
-	return as_float(max(d.x, d.y));
+	return (int16)(a.even, b.even) + (int16)(a.odd, b.odd);
 }
 
-/* Where 32 values lie, and which lie there. */
-inline int place(int b)
+/* STEP values, number g of their row. */
+INLINE void quantise_step(struct row *x, int g, const float16 *v)
 {
-	return SWAPPED && (b % 4 == 1 || b % 4 == 2) ? b ^ 3 : b;
+	const float8 most = largest(v), d = most * (1.0f / 127), to = select((float8)0, 127 / most, most > 0);
+	char16 *q = (char16 *)(x->q + 4 * g);
+	float by[8];
+	int16 sum[4];
+
+	vstore8(to, 0, by);
+	UNROLL for (int j = 0; j < 8; j++) {
+		const int at = SWAPPED && (j % 4 == 1 || j % 4 == 2) ? j ^ 3 : j;
+		/* 1.5 · 2²³ added, the low byte is what the value rounds to */
+		q[2 * at] = convert_char16(as_int16(fma(v[2 * j], (float16)by[j], (float16)12582912.0f)));
+		q[2 * at + 1] = convert_char16(as_int16(fma(v[2 * j + 1], (float16)by[j], (float16)12582912.0f)));
+	}
+	UNROLL for (int j = 0; j < 4; j++) {
+		sum[j] = dot4((int16)0, (int16)0x01010101, x->q[4 * g + j]);
+		x->start[4 * g + j] = sum[j] * -ZERO;
+	}
+	if (GRAIN == 16) {
+		x->d[g] = ((float16)(d, d)).s08192a3b4c5d6e7f;
+		x->low[g] = convert_float16(sum_fours(sum)) * x->d[g];
+	} else {
+		const float8 low = convert_float8(sum_eights(sum));
+		x->d[g] = (float16)(d, SWAPPED ? -low.s02134657 * d : low * d);
+	}
 }
 
+/* Values behind the last are 0. */
 inline void quantise(struct row *x, __global const float *a, int k)
 {
-	char16 *q = (char16 *)x->q;
+	float16 v[16];
+	int g = 0, j;
 
-	for (int i = 0; i < k; i += 32) {
-		const float16 v = vload16(0, a + i), w = vload16(0, a + i + 16);
-		const float most = largest(v, w), to = most > 0 ? 127 / most : 0, d = most * (1.0f / 127);
-		const int at = place(i / 32);
-		q[2 * at] = bytes_of(v * to);
-		q[2 * at + 1] = bytes_of(w * to);
-		for (int j = 0; j < 32 / GRAIN; j++)
-			x->d[i / GRAIN + j] = d;
+	for (; (g + 1) * STEP <= k; g++) {
+		UNROLL for (int i = 0; i < 16; i++)
+			v[i] = vload16(16 * g + i, a);
+		quantise_step(x, g, v);
 	}
-	if (k % 64) {
-		q[k / 16] = q[k / 16 + 1] = 0;
-		x->d[k / 32] = 0;
-	}
-	for (int i = 0; i < (k + 63) / 64; i++) {
-		const int16 sum = dot4((int16)0, (int16)0x01010101, x->q[i]);
-		x->start[i] = sum * -ZERO;
-		if (LOW == true && GRAIN == 16) {
-			const int8 two = sum.even + sum.odd;
-			vstore4(convert_float4(two.even + two.odd) * vload4(i, x->d), i, x->low);
-		} else if (LOW) {
-			const int b = place(2 * i), o = place(2 * i + 1);
-			x->low[b] = (float)sum_int8(sum.lo) * x->d[b];
-			x->low[o] = (float)sum_int8(sum.hi) * x->d[o];
-		}
-	}
+	if (g * STEP == k)
+		return;
+	for (j = 0; j < 16; j++)
+		v[j] = g * STEP + 16 * j < k ? vload16(16 * g + j, a) : 0;
+	quantise_step(x, g, v);
 }
 
 /* ---- one step: sums of ROWS rows of A with a row of B, and what its minima add ---- */
 
 struct sums {
-	float16 s[ROWS];
-	float8 low[ROWS];
+	float16 s[ROWS], low[ROWS];
 };
 
-/* 64 codes, number i in their row. scale: of each 32 (or 16) among them. */
+/* 64 codes, number i in their row; their scales. */
 #define ADD(r, codes, i, scales) (t->s[r] = fma(convert_float16(dot4(ZERO ? x[r].start[i] : (int16)0, codes, x[r].q[i])), scales, t->s[r]))
 /* Of up to 16 scales the two a and b, 8 times each, or the four from a on, 4 times each. */
 #define TWO(v, a, b) lanes(v, (int16)((int8)(a), (int8)(b)))
 #define FOUR(v, a) lanes(v, (int16)((int4)(a), (int4)((a) + 1), (int4)((a) + 2), (int4)((a) + 3)))
-
-/* Two blocks of 32: codes, scales and minima. */
-INLINE void add_two(struct sums *t, const struct row *x, int i, int16 codes, float4 d)
-{
-	UNROLL for (int r = 0; r < ROWS; r++) {
-		const float2 s = d.lo * vload2(i, x[r].d);
-		ADD(r, codes, i, TWO(wider((float8)(s, s, s, s)), 0, 1));
-	}
-}
-
-INLINE void low_two(struct sums *t, const struct row *x, int i, float4 m)
-{
-	UNROLL for (int r = 0; r < ROWS; r++)
-		t->low[r].lo.lo = fma(m.lo, vload2(i, x[r].low), t->low[r].lo.lo);
-}
 
 #define HIGH_HALVES (uint16)(0, 0, 0, 0, 4, 4, 4, 4, 0, 0, 0, 0, 4, 4, 4, 4)
 
@@ -189,116 +200,165 @@ INLINE int16 fifth_bits(uint a, uint b)
 #define TABLE_IQ4 TABLE(0x3f2d1801, 0x766a5d4f, 0xa6998d81, 0xf1d9c5b5)
 #define TABLE_FP4 TABLE(0x13121110, 0x1c181614, 0x0d0e0f10, 0x04080a0c)
 
-INLINE void step_q8_0(struct sums *t, const struct row *x, int i, block_t p, block_t o)
-{
-	const int16 q = (int16)(GET8(p + 2), GET8(o + 2)) ^ (int)0x80808080;
+/* Blocks of 32: the codes of two of them; the scales, and minima, of eight. */
+#define codes_q8_0(p, o) ((int16)(GET8(p + 2), GET8(o + 2)) ^ (int)0x80808080)
+#define codes_q4_0(p, o) nibbles(p + 2, o + 2)
+#define codes_q4_1(p, o) nibbles(p + 4, o + 4)
+#define codes_q5_0(p, o) (nibbles(p + 6, o + 6) | fifth_bits(block_word(p + 2), block_word(o + 2)))
+#define codes_q5_1(p, o) (nibbles(p + 8, o + 8) | fifth_bits(block_word(p + 4), block_word(o + 4)))
+#define codes_iq4_nl(p, o) pick(TABLE_IQ4, nibbles(p + 2, o + 2))
+#define codes_mxfp4(p, o) pick(TABLE_FP4, nibbles(p + 1, o + 1))
 
-	add_two(t, x, i, q, block_halves(p, o));
+/* Eight halves, `bytes` apart; of n of them, the first again for the others, which are multiplied by 0. */
+INLINE float8 eight_halves(block_t p, int bytes, int n)
+{
+	const ushort8 h = (ushort8)(block_ushort(p), block_ushort(p + (n > 1 ? bytes : 0)), block_ushort(p + (n > 2 ? 2 * bytes : 0)),
+		block_ushort(p + (n > 3 ? 3 * bytes : 0)), block_ushort(p + (n > 4 ? 4 * bytes : 0)), block_ushort(p + (n > 5 ? 5 * bytes : 0)),
+		block_ushort(p + (n > 6 ? 6 * bytes : 0)), block_ushort(p + (n > 7 ? 7 * bytes : 0)));
+	float8 f;
+
+	__asm__("vcvtph2ps %1, %0" : "=v"(f) : "v"(h));
+	return f;
 }
 
-INLINE void step_q4_0(struct sums *t, const struct row *x, int i, block_t p, block_t o)
+INLINE float8 eight_e8m0(block_t p, int bytes, int n)
 {
-	add_two(t, x, i, nibbles(p + 2, o + 2), block_halves(p, o));
+	uint8 e;
+
+	for (int j = 0; j < 8; j++)
+		((uint *)&e)[j] = p[j < n ? j * bytes : 0];
+	return as_float8(select((e - 1) << 23, (uint8)0x200000u << e, e < 2));
 }
 
-INLINE void step_q4_1(struct sums *t, const struct row *x, int i, block_t p, block_t o)
-{
-	add_two(t, x, i, nibbles(p + 4, o + 4), block_halves(p, o));
-	low_two(t, x, i, block_halves(p + 2, o + 2));
+#define scales_q8_0 eight_halves
+#define scales_q4_0 eight_halves
+#define scales_q4_1 eight_halves
+#define scales_q5_0 eight_halves
+#define scales_q5_1 eight_halves
+#define scales_iq4_nl eight_halves
+#define scales_mxfp4 eight_e8m0
+
+/* n of 8 blocks of 32. */
+#define DEFINE_STEP_32(type) \
+INLINE void step_##type(struct sums *t, const struct row *x, int g, block_t p, int n) \
+{ \
+	const int bytes = (int)(size_t)at_##type((size_t)0, 32); \
+	const float8 s = scales_##type(p, bytes, n), m = LOW ? eight_halves(p + 2, bytes, n) : (float8)0; \
+	float8 d[ROWS]; \
+	UNROLL for (int r = 0; r < ROWS; r++) { \
+		d[r] = s * x[r].d[g].lo; \
+		if (LOW) \
+			t->low[r].lo = fma(m, x[r].d[g].hi, t->low[r].lo); \
+	} \
+	UNROLL for (int j = 0; j < 4; j++) { \
+		if (2 * j >= n) \
+			break; \
+		block_t a = p + 2 * j * bytes, o = 2 * j + 1 < n ? a + bytes : a; \
+		const int16 q = codes_##type(a, o); \
+		UNROLL for (int r = 0; r < ROWS; r++) \
+			ADD(r, q, 4 * g + j, TWO(wider(d[r]), 2 * j, 2 * j + 1)); \
+	} \
 }
+DEFINE_STEP_32(q8_0)
+DEFINE_STEP_32(q4_0)
+DEFINE_STEP_32(q4_1)
+DEFINE_STEP_32(q5_0)
+DEFINE_STEP_32(q5_1)
+DEFINE_STEP_32(iq4_nl)
+DEFINE_STEP_32(mxfp4)
 
-INLINE void step_q5_0(struct sums *t, const struct row *x, int i, block_t p, block_t o)
+/* The eight scales and minima of Q4_K and Q5_K, 6 bits each, times d and dmin. */
+INLINE float16 scales_k(block_t p)
 {
-	add_two(t, x, i, nibbles(p + 6, o + 6) | fifth_bits(block_word(p + 2), block_word(o + 2)), block_halves(p, o));
-}
+	const int4 h = GET4(p);
+	/* bytes 4 .. 15 to 16-bit lanes: what holds the low bits of each, and what holds the upper two (0x80: none) */
+	const short16 low = (short16)(0x8004, 0x8005, 0x8006, 0x8007, 0x800c, 0x800d, 0x800e, 0x800f, 0x8008, 0x8009, 0x800a, 0x800b,
+		0x800c, 0x800d, 0x800e, 0x800f);
+	const short16 top = (short16)(0x8080, 0x8080, 0x8080, 0x8080, 0x8004, 0x8005, 0x8006, 0x8007, 0x8080, 0x8080, 0x8080, 0x8080,
+		0x8008, 0x8009, 0x800a, 0x800b);
+	ushort16 a, b;
+	float4 d;
 
-INLINE void step_q5_1(struct sums *t, const struct row *x, int i, block_t p, block_t o)
-{
-	add_two(t, x, i, nibbles(p + 8, o + 8) | fifth_bits(block_word(p + 4), block_word(o + 4)), block_halves(p, o));
-	low_two(t, x, i, block_halves(p + 2, o + 2));
-}
-
-INLINE void step_iq4_nl(struct sums *t, const struct row *x, int i, block_t p, block_t o)
-{
-	add_two(t, x, i, pick(TABLE_IQ4, nibbles(p + 2, o + 2)), block_halves(p, o));
-}
-
-INLINE void step_mxfp4(struct sums *t, const struct row *x, int i, block_t p, block_t o)
-{
-	add_two(t, x, i, pick(TABLE_FP4, nibbles(p + 1, o + 1)), (float4)(block_e8m0(*p), block_e8m0(*o), 0, 0));
-}
-
-/* The eight scales and minima of Q4_K and Q5_K, 6 bits each. */
-INLINE void scales_k(float8 *d, float8 *m, block_t p)
-{
-	const uint a = block_word(p + 4), b = block_word(p + 8), c = block_word(p + 12);
-	const uint2 s = (uint2)(a & 0x3f3f3f3f, (c & 0x0f0f0f0f) | (a >> 2 & 0x30303030));
-	const uint2 l = (uint2)(b & 0x3f3f3f3f, (c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030));
-
-	*d = convert_float8(as_uchar8(s)) * block_half(p);
-	*m = convert_float8(as_uchar8(l)) * -block_half(p + 2);
+	__asm__("vpshufb %2, %1, %0" : "=v"(a) : "v"((int8)(h, h)), "v"(low));
+	__asm__("vpshufb %2, %1, %0" : "=v"(b) : "v"((int8)(h, h)), "v"(top));
+	__asm__("vcvtph2ps %1, %0" : "=v"(d) : "v"(h));
+	a = (a >> (ushort16)(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4)) &
+		(ushort16)(63, 63, 63, 63, 15, 15, 15, 15, 63, 63, 63, 63, 15, 15, 15, 15);
+	b = b >> (ushort)2 & (ushort)0x30;
+	return convert_float16(a | b) * TWO(wider((float8)(d, d)), 0, 1);
 }
 
 /* 128 codes: those of sub-blocks 4h and 4h + 2 side by side, then those of 4h + 1 and 4h + 3. */
-INLINE void add_k(struct sums *t, const struct row *x, int i, int h, int16 even, int16 odd, const float8 *d)
+INLINE void add_k(struct sums *t, const struct row *x, int g, int h, int16 even, int16 odd, const float16 *d)
 {
 	UNROLL for (int r = 0; r < ROWS; r++) {
-		ADD(r, even, 4 * i + 2 * h, TWO(wider(d[r]), 4 * h, 4 * h + 2));
-		ADD(r, odd, 4 * i + 2 * h + 1, TWO(wider(d[r]), 4 * h + 1, 4 * h + 3));
+		ADD(r, even, 4 * g + 2 * h, TWO(d[r], 4 * h, 4 * h + 2));
+		ADD(r, odd, 4 * g + 2 * h + 1, TWO(d[r], 4 * h + 1, 4 * h + 3));
 	}
 }
 
-#define BEGIN_K \
-	float8 s, m, d[ROWS]; \
-	scales_k(&s, &m, p); \
-	UNROLL for (int r = 0; r < ROWS; r++) { \
-		d[r] = s * vload8(i, x[r].d); \
-		t->low[r] = fma(m, vload8(i, x[r].low), t->low[r]); \
-	}
-
-INLINE void step_q4_k(struct sums *t, const struct row *x, int i, block_t p, block_t o)
+/* d: eight scales, then what the minima add. */
+INLINE void begin_k(float16 *d, struct sums *t, const struct row *x, int g, block_t p)
 {
-	BEGIN_K
+	const float16 s = scales_k(p);
+
+	UNROLL for (int r = 0; r < ROWS; r++) {
+		d[r] = s * x[r].d[g];
+		t->low[r] += d[r];
+	}
+}
+
+INLINE void step_q4_k(struct sums *t, const struct row *x, int g, block_t p, int n)
+{
+	float16 d[ROWS];
+
+	begin_k(d, t, x, g, p);
 	UNROLL for (int h = 0; h < 2; h++) {
 		const int16 q = GET16(p + 16 + 64 * h);
-		add_k(t, x, i, h, q & 0x0f0f0f0f, q >> 4 & 0x0f0f0f0f, d);
+		add_k(t, x, g, h, q & 0x0f0f0f0f, q >> 4 & 0x0f0f0f0f, d);
 	}
 }
 
 #define HALVES(a, b) ((uint16)((uint8)(a), (uint8)(b)))
 
-INLINE void step_q5_k(struct sums *t, const struct row *x, int i, block_t p, block_t o)
+INLINE void step_q5_k(struct sums *t, const struct row *x, int g, block_t p, int n)
 {
 	const int8 five = GET8(p + 16);
 	const uint16 b = as_uint16((int16)(five, five));
-	BEGIN_K
 	const int16 q = GET16(p + 48), v = GET16(p + 112);
-	add_k(t, x, i, 0, (q & 0x0f0f0f0f) | (as_int16(b << HALVES(4, 2)) & 0x10101010),
+	float16 d[ROWS];
+
+	begin_k(d, t, x, g, p);
+	add_k(t, x, g, 0, (q & 0x0f0f0f0f) | (as_int16(b << HALVES(4, 2)) & 0x10101010),
 		(q >> 4 & 0x0f0f0f0f) | (as_int16(b << HALVES(3, 1)) & 0x10101010), d);
-	add_k(t, x, i, 1, (v & 0x0f0f0f0f) | (as_int16(b >> HALVES(0, 2)) & 0x10101010),
+	add_k(t, x, g, 1, (v & 0x0f0f0f0f) | (as_int16(b >> HALVES(0, 2)) & 0x10101010),
 		(v >> 4 & 0x0f0f0f0f) | (as_int16(b >> HALVES(1, 3)) & 0x10101010), d);
 }
 
 /* 64 codes with four scales. */
-INLINE void add_16(struct sums *t, const struct row *x, int i, int part, int16 codes, const float16 *d)
+INLINE void add_16(struct sums *t, const struct row *x, int g, int part, int16 codes, const float16 *d)
 {
 	UNROLL for (int r = 0; r < ROWS; r++)
-		ADD(r, codes, 4 * i + part, FOUR(d[r], 4 * part));
+		ADD(r, codes, 4 * g + part, FOUR(d[r], 4 * part));
 }
 
-INLINE void step_q6_k(struct sums *t, const struct row *x, int i, block_t p, block_t o)
+INLINE void scale_16(float16 *d, const struct row *x, int g, float16 s)
 {
-	const float16 s = convert_float16(as_char16(GET4(p + 192))) * block_half(p + 208);
+	UNROLL for (int r = 0; r < ROWS; r++)
+		d[r] = s * x[r].d[g];
+}
+
+INLINE void step_q6_k(struct sums *t, const struct row *x, int g, block_t p, int n)
+{
 	float16 d[ROWS];
 
-	UNROLL for (int r = 0; r < ROWS; r++)
-		d[r] = s * vload16(i, x[r].d);
+	scale_16(d, x, g, convert_float16(as_char16(GET4(p + 192))) * block_half(p + 208));
 	UNROLL for (int h = 0; h < 2; h++) {
 		const int16 q = GET16(p + 64 * h);
 		const int8 two = GET8(p + 128 + 32 * h);
 		const uint16 b = as_uint16((int16)(two, two));
-		add_16(t, x, i, 2 * h, (q & 0x0f0f0f0f) | (as_int16(b << HALVES(4, 2)) & 0x30303030), d);
-		add_16(t, x, i, 2 * h + 1, (q >> 4 & 0x0f0f0f0f) | (as_int16(b >> HALVES(0, 2)) & 0x30303030), d);
+		add_16(t, x, g, 2 * h, (q & 0x0f0f0f0f) | (as_int16(b << HALVES(4, 2)) & 0x30303030), d);
+		add_16(t, x, g, 2 * h + 1, (q >> 4 & 0x0f0f0f0f) | (as_int16(b >> HALVES(0, 2)) & 0x30303030), d);
 	}
 }
 
@@ -308,23 +368,21 @@ INLINE int16 two_planes(int8 v, int n)
 	return as_int16(as_uint16((int16)(v, v)) >> HALVES(4 * n, 4 * n + 2)) & 0x03030303;
 }
 
-INLINE void step_q2_k(struct sums *t, const struct row *x, int i, block_t p, block_t o)
+INLINE void step_q2_k(struct sums *t, const struct row *x, int g, block_t p, int n)
 {
 	const uchar16 both = as_uchar16(GET4(p));
-	const float16 s = convert_float16(both & (uchar)15) * block_half(p + 80), m = convert_float16(both >> (uchar)4) * -block_half(p + 82);
+	const float16 m = convert_float16(both >> (uchar)4) * -block_half(p + 82);
 	float16 d[ROWS];
 
-	UNROLL for (int r = 0; r < ROWS; r++) {
-		const float16 low = vload16(i, x[r].low);
-		d[r] = s * vload16(i, x[r].d);
-		t->low[r] = fma(m.lo, low.lo, fma(m.hi, low.hi, t->low[r]));
-	}
+	scale_16(d, x, g, convert_float16(both & (uchar)15) * block_half(p + 80));
+	UNROLL for (int r = 0; r < ROWS; r++)
+		t->low[r] = fma(m, x[r].low[g], t->low[r]);
 	UNROLL for (int j = 0; j < 4; j++)
-		add_16(t, x, i, j, two_planes(GET8(p + 16 + j / 2 * 32), j % 2), d);
+		add_16(t, x, g, j, two_planes(GET8(p + 16 + j / 2 * 32), j % 2), d);
 }
 
 /* The sixteen scales of Q3_K, 6 bits each. */
-inline float16 scales_q3(block_t p)
+INLINE float16 scales_q3(block_t p)
 {
 	const uint a = block_word(p), b = block_word(p + 4), c = block_word(p + 8);
 	const uint4 s = (uint4)((a & 0x0f0f0f0f) | (c << 4 & 0x30303030), (b & 0x0f0f0f0f) | (c << 2 & 0x30303030),
@@ -333,34 +391,29 @@ inline float16 scales_q3(block_t p)
 	return convert_float16(as_uchar16(s)) - 32.0f;
 }
 
-INLINE void step_q3_k(struct sums *t, const struct row *x, int i, block_t p, block_t o)
+INLINE void step_q3_k(struct sums *t, const struct row *x, int g, block_t p, int n)
 {
-	const float16 s = scales_q3(p + 96) * block_half(p + 108);
 	const int8 top = GET8(p);
 	const uint16 b = as_uint16((int16)(top, top));
 	float16 d[ROWS];
 
-	UNROLL for (int r = 0; r < ROWS; r++)
-		d[r] = s * vload16(i, x[r].d);
+	scale_16(d, x, g, scales_q3(p + 96) * block_half(p + 108));
 	UNROLL for (int j = 0; j < 4; j++)
-		add_16(t, x, i, j, two_planes(GET8(p + 32 + j / 2 * 32), j % 2) |
+		add_16(t, x, g, j, two_planes(GET8(p + 32 + j / 2 * 32), j % 2) |
 			(as_int16((b >> HALVES(2 * j, 2 * j + 1) & 0x01010101u) << 2)), d);
 }
 
-INLINE void step_iq4_xs(struct sums *t, const struct row *x, int i, block_t p, block_t o)
+INLINE void step_iq4_xs(struct sums *t, const struct row *x, int g, block_t p, int n)
 {
-	const uint low = block_word(p + 4), high = p[2] | (uint)p[3] << 8;
+	const uint low = block_word(p + 4), high = block_ushort(p + 2);
 	const uint8 lane = (uint8)(0, 1, 2, 3, 4, 5, 6, 7);
 	const uint8 c = ((uint8)low >> 4 * lane & 15u) | ((uint8)high >> 2 * lane & 3u) << 4;
 	const float8 s = (convert_float8(as_int8(c)) - 32.0f) * block_half(p);
-	float8 d[ROWS];
 
-	UNROLL for (int r = 0; r < ROWS; r++)
-		d[r] = s * vload8(i, x[r].d);
 	UNROLL for (int j = 0; j < 4; j++) {
 		const int16 q = pick(TABLE_IQ4, nibbles(p + 8 + 32 * j, p + 24 + 32 * j));
 		UNROLL for (int r = 0; r < ROWS; r++)
-			ADD(r, q, 4 * i + j, TWO(wider(d[r]), 2 * j, 2 * j + 1));
+			ADD(r, q, 4 * g + j, TWO(wider(s * x[r].d[g].lo), 2 * j, 2 * j + 1));
 	}
 }
 
@@ -368,10 +421,9 @@ INLINE void step_iq4_xs(struct sums *t, const struct row *x, int i, block_t p, b
 INLINE void dots(__global float *c, long ldc, const struct row *x, block_t b, long ldb, int m0, int m, int n0, struct walk walk, int k,
 	const struct rest *f)
 {
-	const int steps = (k + STEP - 1) / STEP;
 	struct sums t[COLS];
 	block_t q[COLS];
-	int col[COLS];
+	int col[COLS], g;
 
 	UNROLL for (int j = 0; j < COLS; j++) {
 		col[j] = walk_col(walk, n0 + j);
@@ -381,17 +433,16 @@ INLINE void dots(__global float *c, long ldc, const struct row *x, block_t b, lo
 			t[j].low[r] = 0;
 		}
 	}
-	for (int i = 0; i < steps; i++)
-		UNROLL for (int j = 0; j < COLS; j++) {
-			block_t p = AT(TYPE_B, q[j], i * STEP);
-			/* the second of two blocks; at an odd end the first again, whose scale in A is 0 */
-			block_t o = STEP == 64 && i * 64 + 32 < k ? AT(TYPE_B, p, 32) : p;
-			CAT(step_, TYPE_B)(&t[j], x, i, p, o);
-		}
+	for (g = 0; (g + 1) * STEP <= k; g++)
+		UNROLL for (int j = 0; j < COLS; j++)
+			CAT(step_, TYPE_B)(&t[j], x, g, AT(TYPE_B, q[j], g * STEP), 8);
+	if (CAT(block_, TYPE_B) < STEP && g * STEP < k)
+		UNROLL for (int j = 0; j < COLS; j++)
+			CAT(step_, TYPE_B)(&t[j], x, g, AT(TYPE_B, q[j], g * STEP), (k - g * STEP) / 32);
 	UNROLL for (int r = 0; r < ROWS; r++)
 		UNROLL for (int j = 0; j < COLS; j++)
 			if (m0 + r < m && col[j] < min(walk.end, walk.from + ((n0 + j) % STREAMS + 1) * walk.step))
-				finish(c, ldc, sum16(t[j].s[r]) + sum8(t[j].low[r]), m0 + r, col[j], f);
+				finish(c, ldc, sum16(t[j].s[r]) + (!LOW ? 0 : SWAPPED ? sum8(t[j].low[r].hi) : sum16(t[j].low[r])), m0 + r, col[j], f);
 }
 
 /* As thin of thin_cpu.cl. */
