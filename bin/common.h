@@ -124,6 +124,12 @@ static inline int tokenizer_hash(const char *model, char hex[PM_SHA256_HEX], boo
 	return r;
 }
 
+/* What begins every chunk of a text that was encoded with what the tokenizer adds: its first id, if that is bos and stands for no text; else −1. */
+static inline int32_t chunk_bos(const struct pm_tokenizer *t, const struct pm_encoding *enc)
+{
+	return enc->n && enc->ids[0] == pm_tokenizer_bos(t) && enc->to[0] == 0 ? enc->ids[0] : -1;
+}
+
 /* Rotary positions go beyond what a model was made for; whether well is for the user to judge. */
 static inline void say_positions(const struct pm_tool *t, const struct pm_spec *s, int64_t longest, bool quiet)
 {

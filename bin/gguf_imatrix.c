@@ -52,9 +52,7 @@ static int encode(struct pm_encoding *enc, int32_t *bos, const struct run *r, co
 
 	if (status == 0)
 		status = pm_tokenizer_encode(r->tokenizer, s.data ? s.data : "", s.len, &o, enc, e);
-	*bos = pm_tokenizer_bos(r->tokenizer);
-	if (enc->n == 0 || enc->ids[0] != *bos || enc->to[0] != 0)
-		*bos = -1;
+	*bos = chunk_bos(r->tokenizer, enc);
 	pm_str_free(&s);
 	return status < 0 ? pm_ctx(e, "%s", path) : 0;
 }

@@ -120,6 +120,51 @@ tensor() {
 		"$(pm-eval -q -m "$b" -a "$b/lora/final" "$b/lora/train.jsonl" | jq .loss)" 1e-6
 }
 
+@test "pm-eval: chunks of which the second half counts" {
+	needs_device
+	t=$(tiny)
+	for i in $(seq 20); do echo "$i stones sink, $((i * 3)) leaves float."; done >a.txt
+	n=$(pm-tokenize -q --format plain --json -m "$t" a.txt | jq '.ids | length')
+	pm-eval -q -m "$t" --text --chunk 32 a.txt >chunks
+	jq -e --argjson n "$n" '.documents == ($n / 32 | floor) and .tokens == .documents * 15 and .perplexity_error > 0' chunks
+	pm-eval -q -m "$t" --text --chunk 32 --chunks 3 a.txt a.txt | jq -e '.documents == 6'
+	pm-tokenize -q --format plain --json -m "$t" a.txt | jq -c '.ids as $ids | range($n / 32 | floor) | {ids: $ids[. * 32:. * 32 + 32],
+		weights: [range(32) | if . > 16 then 1 else 0 end]}' --argjson n "$n" | pm-eval -q -m "$t" | cmp - chunks
+	fails_with 65 "tokens are less than a chunk of 4096" pm-eval -q -m "$t" --text --chunk 4096 a.txt
+	fails_with 64 "--chunk has no effect without --text" pm-eval -q -m "$t" --chunk 8 a.txt
+	fails_with 64 "--chunks has no effect" pm-eval -q -m "$t" --text --chunks 8 a.txt
+	fails_with 64 "exclude each other" pm-eval -q -m "$t" --text --chunk 8 -l 8 a.txt
+}
+
+@test "pm-eval: llama-perplexity's perplexity" {
+	needs_device
+	needs_golden fixtures/quant/models/stories260K
+	s=$(golden_path fixtures/quant/models/stories260K)
+	near "$(pm-eval -q -m "$s/hf" --text --chunk "$(jq .perplexity.n_ctx "$s/golden.json")" --chunks "$(jq .perplexity.chunks "$s/golden.json")" "$s/perplexity.txt" |
+		jq .perplexity)" "$(jq -r '.perplexity.f32[:6]' "$s/golden.json")" 3e-5
+}
+
+@test "pm-eval: a model against what it was made of" {
+	needs_device
+	b=$(base)
+	pm-eval -q -m "$b" "$b/tokens.jsonl" >plain
+	pm-eval -q -m "$b" --kl "$b" "$b/tokens.jsonl" | jq -e '.kl.max == 0 and .kl.min == 0 and .kl.error == 0 and .dp.rms == 0 and .same_top == 1 and .perplexity_ratio == 1 and
+		.perplexity_change == 0 and .perplexity_ratio_error == 0 and .perplexity == .base_perplexity'
+	pm-eval -q -m "$b" -a "$b/lora/final" "$b/tokens.jsonl" >adapted
+	pm-eval -q -m "$b" -a "$b/lora/final" --kl "$b" "$b/tokens.jsonl" >both
+	near "$(jq .loss both)" "$(jq .loss adapted)" 1e-5
+	near "$(jq .base_perplexity both)" "$(jq .perplexity plain)" 1e-5
+	jq -e --slurpfile p plain '.tokens == $p[0].tokens and .documents == $p[0].documents and .kl.mean > 0 and .kl.min >= 0 and .kl.max > .kl.p99 and
+		.kl.p90 > .kl.median and .kl.median > .kl.p10 and .same_top < 1 and .dp.max > 0 and .dp.min < 0 and .perplexity_ratio_error > 0' both
+	pm-eval -q -m "$b" -a "$b/lora/final" --kl "$b" -l 16 --stride 8 "$b/tokens.jsonl" >windows
+	near "$(jq .loss windows)" "$(pm-eval -q -m "$b" -a "$b/lora/final" -l 16 --stride 8 "$b/tokens.jsonl" | jq .loss)" 1e-5
+	fails_with 64 "--kl and --logits exclude each other" pm-eval -q -m "$b" --kl "$b" --logits l "$b/tokens.jsonl"
+	if s=$(golden_path fixtures/quant/models/stories260K/hf); then
+		fails_with 65 "the base has 512 tokens, the model 131: their predictions cannot be compared" pm-eval -q -m "$b" --kl "$s" "$b/tokens.jsonl"
+	fi
+	fails_with 66 "nowhere" pm-eval -q -m "$b" --kl ./nowhere "$b/tokens.jsonl"
+}
+
 @test "pm-eval: what will not do" {
 	needs_device
 	b=$(base)

@@ -156,24 +156,50 @@ static struct pm_tensor *embedding(struct build *b)
 	return pm_add(b->g, x, pm_embed(b->g, f->pos, build_tensor(b, p), 1, NULL, NULL, 0), 1, 1);
 }
 
+/* The head: its matrix, bias and options. */
+struct head {
+	const struct pm_weight *weight;
+	struct pm_tensor *matrix, *bias;
+	struct pm_head_opts o;
+};
+
+static void head(struct build *b, struct head *h)
+{
+	const struct pm_spec *s = b->f->model->spec;
+
+	h->weight = s->tied ? build_weight(b, "text.embed") : build_weight(b, "text.head");
+	h->o = (struct pm_head_opts){.transposed = h->weight->spec->transposed, .scale = (float)s->logit_scale, .softcap = (float)s->logit_softcap};
+	h->matrix = build_tensor(b, h->weight);
+	h->bias = build_tensor(b, build_weight(b, "text.head.bias"));
+	/* A tied head shares the embedding's matrix, not its adapter: PEFT adapts the lookup alone. */
+	if (!s->tied)
+		build_lora(b, h->weight, &h->o.lora);
+}
+
+struct pm_tensor *pm_build_head(struct pm_graph *g, const struct pm_model *m, const struct pm_adapters *a, struct pm_tensor *x)
+{
+	struct pm_forward f = {.model = m, .opts = {.mode = PM_EVAL, .adapters = a}};
+	struct build b = {.f = &f, .g = g};
+	struct head h;
+
+	head(&b, &h);
+	return pm_logits(g, x, h.matrix, h.bias, &h.o);
+}
+
 static void results(struct build *b)
 {
 	struct pm_forward *f = b->f;
-	const struct pm_spec *s = f->model->spec;
-	const struct pm_weight *w = s->tied ? build_weight(b, "text.embed") : build_weight(b, "text.head");
-	struct pm_head_opts o = {.transposed = w->spec->transposed, .scale = (float)s->logit_scale, .softcap = (float)s->logit_softcap};
-	struct pm_tensor *x = f->hidden, *wt = build_tensor(b, w), *bias = build_tensor(b, build_weight(b, "text.head.bias"));
+	struct pm_tensor *x = f->hidden;
+	struct head h;
 
-	/* A tied head shares the embedding's matrix, not its adapter: PEFT adapts the lookup alone. */
-	if (!s->tied) {
-		build_lora(b, w, &o.lora);
-		build_observe(b, x, w);
-	}
-	if (wt && wt->grad && w->grad_head)
-		wt->grad = pm_tensor_of(b->g, PM_T_STATE, PM_F32, wt->rows, wt->cols, w->grad_head, "head's gradient");
+	head(b, &h);
+	if (!f->model->spec->tied)
+		build_observe(b, x, h.weight);
+	if (h.matrix && h.matrix->grad && h.weight->grad_head)
+		h.matrix->grad = pm_tensor_of(b->g, PM_T_STATE, PM_F32, h.matrix->rows, h.matrix->cols, h.weight->grad_head, "head's gradient");
 	if (f->opts.loss) {
 		f->target = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, 1, "target");
-		f->nll = pm_nll(b->g, x, wt, bias, f->target, &o, NULL);
+		f->nll = pm_nll(b->g, x, h.matrix, h.bias, f->target, &h.o, NULL);
 		if (f->nll)
 			f->nll->keep = true;
 	}
@@ -182,10 +208,12 @@ static void results(struct build *b)
 			f->select = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.select, 1, "select");
 			x = pm_gather(b->g, x, f->select);
 		}
-		f->logits = pm_logits(b->g, x, wt, bias, &o);
+		f->logits = pm_logits(b->g, x, h.matrix, h.bias, &h.o);
 		if (f->logits)
 			f->logits->keep = true;
 	}
+	if (f->opts.hidden && f->hidden)
+		f->hidden->keep = true;
 }
 
 static int add_gradients(struct build *b, struct pm_err *e)

@@ -154,6 +154,7 @@ struct pm_build_opts {
 	bool logits;                            /* EVAL, PREFILL, DECODE: logits of the rows named by `select` (S of them; 0: all T) */
 	int64_t select;
 	bool loss;                              /* nll of every row against target */
+	bool hidden;                            /* `hidden`, what the head reads, is kept: rows for pm_build_head */
 	bool observe;                           /* the squares of what goes into each product (EVAL): see pm_observed */
 };
 
@@ -184,6 +185,8 @@ struct pm_forward {
 int pm_build(struct pm_forward **out, const struct pm_model *m, const struct pm_build_opts *o, struct pm_err *e);
 /* Writes ids, positions, rope tables, spans and cache rows of a batch into the plan's inputs. */
 int pm_batch_fill(const struct pm_forward *f, struct pm_plan *p, const struct pm_batch *b, struct pm_err *e);
+/* The head alone, on rows x (S, hidden size) of a graph of the caller's: logits (S, V). */
+struct pm_tensor *pm_build_head(struct pm_graph *g, const struct pm_model *m, const struct pm_adapters *a, struct pm_tensor *x);
 void pm_forward_free(struct pm_forward *f);
 
 #endif

@@ -122,6 +122,11 @@ int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t co
 /* squares.c: y (periods, cols): sums of x² over the rows of each period of the graph, column by column; x (T, cols) may be a view. No gradient. */
 struct pm_tensor *pm_squares(struct pm_graph *g, struct pm_tensor *x);
 
+/* divergence.c: p and q (T, V): logits, may be views. KL(P‖Q) (T, 1); *logs (T, 2): log P and log Q of target (T, 1) i32 (< 0: 0); *same (T, 1): 1 where
+ * both have the same likeliest token (of equals the first), else 0. V below 2^24. No gradient. */
+struct pm_tensor *pm_divergence(struct pm_graph *g, struct pm_tensor *p, struct pm_tensor *q, struct pm_tensor *target, struct pm_tensor **logs,
+	struct pm_tensor **same);
+
 /* ---- outside graphs: steps of an optimiser, drawing a token ---- */
 
 /* adamw.c: one step as torch.optim.AdamW: p ← p·(1 − lr·wd); m, v; p ← p − lr/(1−β1^n)·m / (√v/√(1−β2^n) + eps). All f32, of `count`

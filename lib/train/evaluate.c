@@ -14,12 +14,36 @@ struct evaluator {
 	struct pm_plan *p;
 	struct pm_batch b;
 	int64_t T, used;
+	const int32_t *ids;             /* of the document that is being read */
+	const float *weights;
 	int32_t *target;
 	float *weight, *nll;
 	/* logits */
 	struct pm_st_writer *w;
 	float *logits;
 };
+
+int pm_windows(int64_t n, int64_t window, int64_t stride, int (*fn)(void *arg, int64_t from, int64_t len, int64_t fresh, struct pm_err *e), void *arg,
+	struct pm_err *e)
+{
+	int64_t L = window && window < n ? window : n, S = stride ? stride : L, from, done = 0, len;
+
+	for (from = 0;; from += S) {
+		len = n - from < L ? n - from : L;
+		if (fn(arg, from, len, done, e) < 0)
+			return -1;
+		done = from + len;
+		if (done >= n)
+			return 0;
+	}
+}
+
+double pm_evaluation_error(const struct pm_evaluation *v)
+{
+	double mean = v->nll / v->weight, variance = v->squares / v->weight - mean * mean;
+
+	return v->tokens > 1 && variance > 0 ? sqrt(variance / (double)(v->tokens - 1)) : 0;
+}
 
 static int build(struct evaluator *v, const struct pm_adapters *a, int64_t longest, struct pm_err *e)
 {
@@ -71,6 +95,7 @@ static int flush(struct evaluator *v, struct pm_err *e)
 		if (v->weight[i] == 0)
 			continue;
 		v->sum->nll += (double)v->weight[i] * (double)v->nll[i];
+		v->sum->squares += (double)v->weight[i] * (double)v->nll[i] * (double)v->nll[i];
 		v->sum->weight += (double)v->weight[i];
 		v->sum->tokens++;
 	}
@@ -79,8 +104,11 @@ static int flush(struct evaluator *v, struct pm_err *e)
 }
 
 /* Tokens from .. from+n−1 of a document as a window of its own; predictions of tokens at `fresh` and later count. */
-static int window(struct evaluator *v, const int32_t *ids, const float *weights, int64_t from, int64_t n, int64_t fresh, struct pm_err *e)
+static int window(void *arg, int64_t from, int64_t n, int64_t fresh, struct pm_err *e)
 {
+	struct evaluator *v = arg;
+	const int32_t *ids = v->ids;
+	const float *weights = v->weights;
 	int64_t i;
 
 	if (v->used + n > v->T && flush(v, e) < 0)
@@ -110,16 +138,10 @@ static int put_logits(struct evaluator *v, int64_t n, int64_t T_out, struct pm_e
 
 static int document(struct evaluator *v, const int32_t *ids, const float *weights, int64_t n, int64_t longest, struct pm_err *e)
 {
-	int64_t L = v->o->window && v->o->window < n ? v->o->window : n, S = v->o->stride ? v->o->stride : L, from, done = 0, len;
-
-	for (from = 0;; from += S) {
-		len = n - from < L ? n - from : L;
-		if (window(v, ids, weights, from, len, done, e) < 0)
-			return -1;
-		done = from + len;
-		if (done >= n)
-			break;
-	}
+	v->ids = ids;
+	v->weights = weights;
+	if (pm_windows(n, v->o->window, v->o->stride, window, v, e) < 0)
+		return -1;
 	v->sum->documents++;
 	if (!v->w)
 		return 0;

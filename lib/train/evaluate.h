@@ -6,6 +6,7 @@
 
 struct pm_evaluation {
 	double nll, weight;             /* sums over all predictions: weight · nll, and weight */
+	double squares;                 /* the sum of weight · nll², for the error of the mean */
 	int64_t tokens, documents;      /* predictions that count (weight ≠ 0); documents */
 };
 
@@ -17,6 +18,13 @@ struct pm_evaluate_opts {
 	void (*progress)(void *arg, int64_t documents, const struct pm_evaluation *so_far);     /* may be NULL */
 	void *arg;
 };
+
+/* The windows that a document of n tokens is read in: fn gets where each begins, its length, and the first token that no window before it had. */
+int pm_windows(int64_t n, int64_t window, int64_t stride, int (*fn)(void *arg, int64_t from, int64_t len, int64_t fresh, struct pm_err *e), void *arg,
+	struct pm_err *e);
+
+/* The standard error of the mean nll, predictions taken as independent; 0 for one. */
+double pm_evaluation_error(const struct pm_evaluation *v);
 
 int pm_evaluate(struct pm_evaluation *out, const struct pm_model *m, const struct pm_adapters *a, struct pm_rows *rows,
 	const struct pm_evaluate_opts *o, struct pm_err *e);
