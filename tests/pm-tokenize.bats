@@ -254,6 +254,17 @@ tokenizer() {
 	fails_with 65 "m/tokenizer.model: " pm-tokenize -q -m m x
 }
 
+@test "pm-tokenize: GGUF files" {
+	needs_golden fixtures/quant/models/qwen2/golden.json
+	m=$(golden_path fixtures/quant/models/qwen2)
+	jq -c .tokenize[] "$m/golden.json" >rows
+	jq -c '{text}' rows | pm-tokenize -q -m "$m/qwen2.f16.gguf" --json --parse-special | jq -c .ids | diff - <(jq -c .llama_cpp rows)
+	jq -c '{text}' rows | pm-tokenize -q -m "$m/qwen2.f16.gguf" --json --no-special | jq -c .ids | diff - <(jq -c .llama_cpp_plain rows)
+	head -c 3000 "$m/qwen2.f16.gguf" >short.gguf
+	echo '{"text":"ab"}' >x
+	fails_with 65 "short.gguf: " pm-tokenize -q -m short.gguf x
+}
+
 @test "pm-tokenize: what the proofs of other software run: every golden row, encoded and decoded" {
 	needs_golden data/tokenizers/gemma3 data/tokenizers/gptoss
 	for t in gemma3 gptoss; do

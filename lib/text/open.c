@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "text/sources.h"
 #include "text/tokens.h"
+#include "text/vocab_private.h"
 
 /* The token that tokenizer_config.json names (a string, or an object with its content). */
 static int32_t named(const struct pm_tokenizer *t, const json_t *o, const char *key)
@@ -38,6 +39,18 @@ static int configure(struct pm_tokenizer *t, const json_t *o, struct pm_err *e)
 	return pm_tokens_bounds(t, bos, add_bos, eos, add_eos, e);
 }
 
+static int open_gguf(struct pm_tokenizer **out, const char *path, const char *cache, struct pm_err *e)
+{
+	struct pm_gguf *g;
+	int r;
+
+	if (pm_gguf_open(&g, path, e) < 0)
+		return -1;
+	r = pm_ggml_vocab_open(out, g, cache, e);
+	pm_gguf_close(g);
+	return r < 0 ? pm_ctx(e, "%s", path) : 0;
+}
+
 /* A file by its content; config is that of its directory, or NULL. */
 static int open_file(struct pm_tokenizer **out, const char *path, const json_t *config, const char *cache, struct pm_err *e)
 {
@@ -50,6 +63,10 @@ static int open_file(struct pm_tokenizer **out, const char *path, const json_t *
 	if (pm_map_open(&m, path, e) < 0)
 		return -1;
 	text = (const char *)m.data;
+	if (m.size >= 4 && memcmp(text, "GGUF", 4) == 0) {
+		pm_map_close(&m);
+		return open_gguf(out, path, cache, e);
+	}
 	while (at < m.size && strchr(" \t\r\n", text[at]) && text[at])
 		at++;
 	if (at == m.size || text[at] == '{') {

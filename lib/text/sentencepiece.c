@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "text/base64.h"
+#include "text/sentencepiece.h"
 #include "text/sources.h"
 
 /* A message, read field by field. */
@@ -58,29 +59,9 @@ static int next(struct message *m, struct field *f, struct pm_err *e)
 	return 1;
 }
 
-enum { NORMAL = 1, UNKNOWN, CONTROL, USER, UNUSED, BYTE };
-enum { UNIGRAM = 1, BPE, WORD, CHAR };
-
-struct piece {
-	const char *s;
-	size_t n;
-	float score;
-	int type;
-};
-
-struct model {
-	struct piece *piece;
-	size_t n, cap;
-	struct pm_vocab known;
-	uint64_t kind;
-	int64_t bos, eos;
-	bool suffix, bytes, dummy, squeeze, escape;
-	struct message map;
-};
-
-static int read_piece(struct model *m, struct message in, struct pm_err *e)
+static int read_piece(struct pm_pieces *m, struct message in, struct pm_err *e)
 {
-	struct piece *x;
+	struct pm_piece *x;
 	struct field f;
 	uint32_t bits;
 	int r;
@@ -89,7 +70,7 @@ static int read_piece(struct model *m, struct message in, struct pm_err *e)
 		return -1;
 	x = m->piece + m->n;
 	memset(x, 0, sizeof *x);
-	x->type = NORMAL;
+	x->type = PM_PIECE_NORMAL;
 	while ((r = next(&in, &f, e)) > 0) {
 		if (f.number == 1 && f.wire == 2) {
 			x->s = (const char *)f.bytes.p;
@@ -98,7 +79,7 @@ static int read_piece(struct model *m, struct message in, struct pm_err *e)
 			bits = (uint32_t)f.value;
 			memcpy(&x->score, &bits, sizeof bits);
 		} else if (f.number == 3 && f.wire == 0) {
-			x->type = f.value >= NORMAL && f.value <= BYTE ? (int)f.value : 0;
+			x->type = f.value >= PM_PIECE_NORMAL && f.value <= PM_PIECE_BYTE ? (int)f.value : 0;
 		}
 	}
 	if (r < 0)
@@ -110,7 +91,7 @@ static int read_piece(struct model *m, struct message in, struct pm_err *e)
 	return pm_vocab_add(&m->known, x->s, x->n, (int64_t)m->n++, e);
 }
 
-static int read_trainer(struct model *m, struct message in, struct pm_err *e)
+static int read_trainer(struct pm_pieces *m, struct message in, struct pm_err *e)
 {
 	struct field f;
 	int r;
@@ -132,15 +113,16 @@ static int read_trainer(struct model *m, struct message in, struct pm_err *e)
 	return r;
 }
 
-static int read_normalizer(struct model *m, struct message in, struct pm_err *e)
+static int read_normalizer(struct pm_pieces *m, struct message in, struct pm_err *e)
 {
 	struct field f;
 	int r;
 
 	while ((r = next(&in, &f, e)) > 0) {
-		if (f.number == 2 && f.wire == 2)
-			m->map = f.bytes;
-		else if (f.number == 3 && f.wire == 0)
+		if (f.number == 2 && f.wire == 2) {
+			m->map = f.bytes.p;
+			m->map_n = (size_t)(f.bytes.end - f.bytes.p);
+		} else if (f.number == 3 && f.wire == 0)
 			m->dummy = f.value;
 		else if (f.number == 4 && f.wire == 0)
 			m->squeeze = f.value;
@@ -150,12 +132,13 @@ static int read_normalizer(struct model *m, struct message in, struct pm_err *e)
 	return r;
 }
 
-static int read_model(struct model *m, struct message in, struct pm_err *e)
+int pm_pieces_read(struct pm_pieces *m, const char *bytes, size_t n, struct pm_err *e)
 {
+	struct message in = {(const unsigned char *)bytes, (const unsigned char *)bytes + n};
 	struct field f;
 	int r;
 
-	m->kind = UNIGRAM;
+	m->kind = PM_PIECES_UNIGRAM;
 	m->bos = 1;
 	m->eos = 2;
 	m->dummy = m->squeeze = m->escape = true;
@@ -170,10 +153,17 @@ static int read_model(struct model *m, struct message in, struct pm_err *e)
 		return -1;
 	if (!m->n)
 		return pm_fail(e, PM_DATA, "not a SentencePiece model: it has no pieces");
-	if (m->kind != UNIGRAM && m->kind != BPE && m->kind != CHAR)
+	if (m->kind != PM_PIECES_UNIGRAM && m->kind != PM_PIECES_BPE && m->kind != PM_PIECES_CHAR)
 		return pm_fail(e, PM_DATA, "a SentencePiece model of kind %llu, only Unigram (1), BPE (2) and char (4) are supported",
 			(unsigned long long)m->kind);
 	return 0;
+}
+
+void pm_pieces_free(struct pm_pieces *m)
+{
+	free(m->piece);
+	pm_vocab_free(&m->known);
+	memset(m, 0, sizeof *m);
 }
 
 static const char *yes(bool b)
@@ -181,15 +171,15 @@ static const char *yes(bool b)
 	return b ? "true" : "false";
 }
 
-static int put_normalizer(struct pm_str *out, const struct model *m, bool first, struct pm_err *e)
+static int put_normalizer(struct pm_str *out, const struct pm_pieces *m, bool first, struct pm_err *e)
 {
 	bool any = false;
 
 	if (pm_str_puts(out, "\"normalizer\":{\"type\":\"pm:SentencePiece\",\"precompiled_charsmap\":\"", e) < 0
-		|| pm_base64_text(out, m->map.p, (size_t)(m->map.end - m->map.p), e) < 0 || pm_str_puts(out, "\",\"symbols\":[", e) < 0)
+		|| pm_base64_text(out, m->map, m->map_n, e) < 0 || pm_str_puts(out, "\",\"symbols\":[", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n; i++) {
-		if (m->piece[i].type != USER)
+		if (m->piece[i].type != PM_PIECE_USER)
 			continue;
 		if ((any && pm_str_puts(out, ",", e) < 0) || pm_source_string(out, m->piece[i].s, m->piece[i].n, e) < 0)
 			return -1;
@@ -199,14 +189,14 @@ static int put_normalizer(struct pm_str *out, const struct model *m, bool first,
 		"\"escape_whitespaces\":%s}", yes(m->squeeze), yes(m->dummy), yes(first), yes(m->suffix), yes(m->escape));
 }
 
-static int put_unigram(struct pm_str *out, const struct model *m, struct pm_err *e)
+static int put_unigram(struct pm_str *out, const struct pm_pieces *m, struct pm_err *e)
 {
 	size_t unk = m->n;
 
 	if (pm_str_puts(out, "{\"type\":\"pm:Unigram\",\"vocab\":[", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n; i++) {
-		if (m->piece[i].type == UNKNOWN && unk == m->n)
+		if (m->piece[i].type == PM_PIECE_UNKNOWN && unk == m->n)
 			unk = i;
 		if (pm_str_puts(out, i ? ",[" : "[", e) < 0 || pm_source_string(out, m->piece[i].s, m->piece[i].n, e) < 0
 			|| pm_str_printf(out, e, ",%.9g,%d]", (double)m->piece[i].score, m->piece[i].type) < 0)
@@ -217,15 +207,15 @@ static int put_unigram(struct pm_str *out, const struct model *m, struct pm_err 
 	return pm_str_printf(out, e, "],\"unk_id\":%zu,\"byte_fallback\":%s,\"float\":true}", unk, yes(m->bytes));
 }
 
-static int put_bpe(struct pm_str *out, const struct model *m, struct pm_err *e)
+static int put_bpe(struct pm_str *out, const struct pm_pieces *m, struct pm_err *e)
 {
-	const struct piece *unk = NULL;
+	const struct pm_piece *unk = NULL;
 	const char *comma = "";
 
 	if (pm_str_puts(out, "{\"type\":\"pm:BPE\",\"vocab\":{", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n; i++) {
-		unk = !unk && m->piece[i].type == UNKNOWN ? m->piece + i : unk;
+		unk = !unk && m->piece[i].type == PM_PIECE_UNKNOWN ? m->piece + i : unk;
 		if ((i && pm_str_puts(out, ",", e) < 0) || pm_source_string(out, m->piece[i].s, m->piece[i].n, e) < 0
 			|| pm_str_printf(out, e, ":%zu", i) < 0)
 			return -1;
@@ -233,7 +223,7 @@ static int put_bpe(struct pm_str *out, const struct model *m, struct pm_err *e)
 	if (pm_str_puts(out, "},\"merges\":[", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n; i++) {
-		bool part = m->kind == BPE && m->piece[i].type == NORMAL;
+		bool part = m->kind == PM_PIECES_BPE && m->piece[i].type == PM_PIECE_NORMAL;
 
 		if (part ? pm_str_printf(out, e, "%s%.9g", i ? "," : "", (double)m->piece[i].score) < 0 :
 			pm_str_puts(out, i ? ",null" : "null", e) < 0)
@@ -242,7 +232,7 @@ static int put_bpe(struct pm_str *out, const struct model *m, struct pm_err *e)
 	if (pm_str_puts(out, "],\"symbols\":[", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n; i++) {
-		if (m->piece[i].type != USER)
+		if (m->piece[i].type != PM_PIECE_USER)
 			continue;
 		if (pm_str_printf(out, e, "%s%zu", comma, i) < 0)
 			return -1;
@@ -256,37 +246,22 @@ static int put_bpe(struct pm_str *out, const struct model *m, struct pm_err *e)
 }
 
 /* What transformers' tokenizer of that class puts around a text, where nothing else is said. */
-static int put_post(struct pm_str *out, const struct model *m, const char *class, struct pm_err *e)
+static int put_post(struct pm_str *out, const struct pm_pieces *m, const char *class, struct pm_err *e)
 {
 	static const char *const begins[] = {"LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer"};
 	bool bos = false, eos = class && strncmp(class, "T5Tokenizer", 11) == 0;
-	const struct piece *x;
+	struct pm_source_token none = {-1, "", 0}, token = none;
 	int64_t id;
 
 	for (size_t i = 0; class && i < sizeof begins / sizeof *begins; i++)
 		bos |= strncmp(class, begins[i], strlen(begins[i])) == 0;
 	id = bos ? m->bos : eos ? m->eos : -1;
-	if (id < 0 || (uint64_t)id >= m->n)
-		return pm_str_puts(out, ",\"post_processor\":null", e);
-	x = m->piece + id;
-	for (int pair = 0; pair < 2; pair++) {
-		if (pm_str_puts(out, pair ? ",\"pair\":[" : ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[", e) < 0)
-			return -1;
-		for (int i = 0; i <= pair; i++)
-			for (int k = 0; k < 2; k++)
-				if (pm_str_printf(out, e, bos == (k == 0) ? "%s{\"SpecialToken\":{\"id\":\"x\",\"type_id\":%d}}" :
-					i ? "%s{\"Sequence\":{\"id\":\"B\",\"type_id\":%d}}" : "%s{\"Sequence\":{\"id\":\"A\",\"type_id\":%d}}",
-					i || k ? "," : "", i) < 0)
-					return -1;
-		if (pm_str_puts(out, "]", e) < 0)
-			return -1;
-	}
-	if (pm_str_printf(out, e, ",\"special_tokens\":{\"x\":{\"id\":\"x\",\"ids\":[%lld],\"tokens\":[", (long long)id) < 0)
-		return -1;
-	return pm_source_string(out, x->s, x->n, e) < 0 ? -1 : pm_str_puts(out, "]}}}", e);
+	if (id >= 0 && (uint64_t)id < m->n)
+		token = (struct pm_source_token){id, m->piece[id].s, m->piece[id].n};
+	return pm_str_puts(out, ",\"post_processor\":", e) < 0 ? -1 : pm_source_post(out, bos ? token : none, bos ? none : token, e);
 }
 
-static int put_all(struct pm_str *out, const struct model *m, const json_t *config, struct pm_err *e)
+static int put_all(struct pm_str *out, const struct pm_pieces *m, const json_t *config, struct pm_err *e)
 {
 	const char *class = NULL;
 	bool legacy = true, any = false;
@@ -296,13 +271,13 @@ static int put_all(struct pm_str *out, const struct model *m, const json_t *conf
 	if (pm_str_puts(out, "{\"added_tokens\":[", e) < 0)
 		return -1;
 	for (size_t i = 0; i < m->n; i++)
-		if ((m->piece[i].type == CONTROL || m->piece[i].type == UNKNOWN)
+		if ((m->piece[i].type == PM_PIECE_CONTROL || m->piece[i].type == PM_PIECE_UNKNOWN)
 			&& pm_source_added(out, &any, (int64_t)i, m->piece[i].s, m->piece[i].n, true, e) < 0)
 			return -1;
 	if (pm_source_config_tokens(out, &any, config, &m->known, e) < 0 || pm_str_puts(out, "],", e) < 0
 		|| put_normalizer(out, m, !legacy, e) < 0 || pm_str_puts(out, ",\"model\":", e) < 0)
 		return -1;
-	if ((m->kind == UNIGRAM ? put_unigram : put_bpe)(out, m, e) < 0 || put_post(out, m, class, e) < 0)
+	if ((m->kind == PM_PIECES_UNIGRAM ? put_unigram : put_bpe)(out, m, e) < 0 || put_post(out, m, class, e) < 0)
 		return -1;
 	return pm_str_printf(out, e, ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},"
 		"\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":%d,\"stop\":%d}]}}",
@@ -311,15 +286,13 @@ static int put_all(struct pm_str *out, const struct model *m, const json_t *conf
 
 int pm_source_sentencepiece(struct pm_source *out, const char *bytes, size_t n, const json_t *config, struct pm_err *e)
 {
-	struct message in = {(const unsigned char *)bytes, (const unsigned char *)bytes + n};
-	struct model m = {0};
-	int r = read_model(&m, in, e);
+	struct pm_pieces m = {0};
+	int r = pm_pieces_read(&m, bytes, n, e);
 
 	if (r == 0)
 		r = put_all(&out->json, &m, config, e);
 	out->bos = r == 0 && m.bos >= 0 && (uint64_t)m.bos < m.n ? (int32_t)m.bos : -1;
 	out->eos = r == 0 && m.eos >= 0 && (uint64_t)m.eos < m.n ? (int32_t)m.eos : -1;
-	free(m.piece);
-	pm_vocab_free(&m.known);
+	pm_pieces_free(&m);
 	return r;
 }

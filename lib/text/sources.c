@@ -96,3 +96,43 @@ int pm_source_config_tokens(struct pm_str *out, bool *any, const json_t *config,
 	free(v);
 	return r < 0 ? pm_ctx(e, "tokenizer_config.json: 'added_tokens_decoder'") : 0;
 }
+
+static int put_token(struct pm_str *out, const struct pm_source_token *x, int type, struct pm_err *e)
+{
+	if (x->id < 0)
+		return 0;
+	if (pm_str_puts(out, out->data[out->len - 1] == '[' ? "{\"SpecialToken\":{\"id\":" : ",{\"SpecialToken\":{\"id\":", e) < 0
+		|| pm_source_string(out, x->s, x->n, e) < 0)
+		return -1;
+	return pm_str_printf(out, e, ",\"type_id\":%d}}", type);
+}
+
+int pm_source_post(struct pm_str *out, struct pm_source_token begin, struct pm_source_token end, struct pm_err *e)
+{
+	const struct pm_source_token *both[2] = {&begin, &end};
+	const char *comma = "";
+
+	if (begin.id < 0 && end.id < 0)
+		return pm_str_puts(out, "null", e);
+	for (int i = 0; i < 3; i++) {           /* the one text; the two of a pair */
+		if (i < 2 && pm_str_puts(out, i ? "],\"pair\":[" : "{\"type\":\"TemplateProcessing\",\"single\":[", e) < 0)
+			return -1;
+		if (put_token(out, &begin, i == 2, e) < 0
+			|| pm_str_printf(out, e, "%s{\"Sequence\":{\"id\":\"%c\",\"type_id\":%d}}", out->data[out->len - 1] == '[' ? "" : ",",
+				i == 2 ? 'B' : 'A', i == 2) < 0 || put_token(out, &end, i == 2, e) < 0)
+			return -1;
+	}
+	if (pm_str_puts(out, "],\"special_tokens\":{", e) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		if (both[i]->id < 0 || (i && begin.id == end.id))
+			continue;
+		if (pm_str_puts(out, comma, e) < 0 || pm_source_string(out, both[i]->s, both[i]->n, e) < 0 || pm_str_puts(out, ":{\"id\":", e) < 0
+			|| pm_source_string(out, both[i]->s, both[i]->n, e) < 0
+			|| pm_str_printf(out, e, ",\"ids\":[%lld],\"tokens\":[", (long long)both[i]->id) < 0
+			|| pm_source_string(out, both[i]->s, both[i]->n, e) < 0 || pm_str_puts(out, "]}", e) < 0)
+			return -1;
+		comma = ",";
+	}
+	return pm_str_puts(out, "}}", e);
+}

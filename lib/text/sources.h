@@ -32,6 +32,16 @@ int pm_source_ranks(struct pm_source *out, const char *bytes, size_t n, const js
 int pm_source_string(struct pm_str *out, const char *s, size_t n, struct pm_err *e);
 int pm_source_added(struct pm_str *out, bool *any, int64_t id, const char *s, size_t n, bool special, struct pm_err *e);
 
+/* A token that begins or ends texts; id −1: none. */
+struct pm_source_token {
+	int64_t id;
+	const char *s;
+	size_t n;
+};
+
+/* A post-processor that puts them around a text, and around each of a pair; null where there is neither. */
+int pm_source_post(struct pm_str *out, struct pm_source_token begin, struct pm_source_token end, struct pm_err *e);
+
 /* The entries of added_tokens_decoder in tokenizer_config.json that `known` (spellings and their ids) lacks, by rising ids, which must go on
  * from its last one. Those that it has must have the same id. */
 int pm_source_config_tokens(struct pm_str *out, bool *any, const json_t *config, const struct pm_vocab *known, struct pm_err *e);
