@@ -18,6 +18,7 @@ struct work {
 	const struct pm_hub_fetch_opts *o;
 	struct pm_hub_fetched *f;
 	char *repo;
+	char *about, *ref;      /* where refs and lists are kept: the repository, or .cache/huggingface of the local directory; the revision's name there */
 	bool *keep;
 };
 
@@ -43,6 +44,18 @@ static char *address(const struct work *w, const char *what, const char *rev, co
 	return s.data;
 }
 
+static int name_places(struct work *w, struct pm_err *e)
+{
+	const char *dir = w->o->local_dir, *rev = w->name->revision;
+	struct pm_str ref = {0};
+
+	w->about = dir ? pm_path(dir, ".cache/huggingface", e) : pm_strdup(w->repo, e);
+	if (pm_str_printf(&ref, e, "%s%s%s", dir ? strrchr(w->repo, '/') + 1 : "", dir ? "/" : "", rev) < 0)
+		return -1;
+	w->ref = ref.data;
+	return w->about ? 0 : -1;
+}
+
 static int find_commit(struct work *w, struct pm_err *e)
 {
 	const char *rev = w->name->revision;
@@ -54,7 +67,7 @@ static int find_commit(struct work *w, struct pm_err *e)
 		return 0;
 	}
 	if (w->o->offline || pm_hub_is_hex(rev, 40)) {
-		r = pm_hub_ref(w->f->commit, w->repo, rev, e);
+		r = pm_hub_ref(w->f->commit, w->about, pm_hub_is_hex(rev, 40) ? rev : w->ref, e);
 		return r > 0 ? pm_fail(e, PM_NOINPUT, "%s: the cache has no revision '%s' of it, and the network is not to be used", w->name->id, rev) : r;
 	}
 	j.url = address(w, "revision", rev, NULL, "", e);
@@ -98,9 +111,9 @@ static int fetch_list(struct work *w, struct pm_err *e)
 	for (i = 0; i < l->n; i++)
 		complete &= l->v[i].blob_id[0] && l->v[i].size != PM_HUB_SIZE_UNKNOWN;
 	if (r == 0 && complete && !w->o->dry_run) {
-		r = pm_hub_begin(w->o->hub, e);
+		r = pm_hub_begin(w->o->local_dir ? w->about : w->o->hub, e);
 		if (r == 0)
-			r = pm_hub_tree_write(w->repo, w->f->commit, l, e);
+			r = pm_hub_tree_write(w->about, w->f->commit, l, e);
 	}
 	return r;
 }
@@ -136,11 +149,11 @@ static int find_list(struct work *w, struct pm_err *e)
 
 	if (w->o->pin)
 		return copy_list(l, &w->o->pin->list, e);
-	r = pm_hub_tree(l, w->repo, w->f->commit, e);
+	r = pm_hub_tree(l, w->about, w->f->commit, e);
 	if (r <= 0)
 		return r;
 	if (w->o->offline) {
-		dir = pm_hub_in(w->repo, "snapshots", w->f->commit, e);
+		dir = w->o->local_dir ? pm_strdup(w->o->local_dir, e) : pm_hub_in(w->repo, "snapshots", w->f->commit, e);
 		r = !dir ? -1 : pm_is_dir(dir) ? pm_hub_scan(l, dir, e) :
 		    pm_fail(e, PM_NOINPUT, "%s: the cache has no file of revision '%s', and the network is not to be used", w->name->id, w->name->revision);
 		free(dir);
@@ -459,7 +472,9 @@ int pm_hub_fetch(struct pm_hub_fetched *f, const struct pm_hub_name *n, const st
 
 	memset(f, 0, sizeof *f);
 	w.repo = pm_hub_repo(o->hub, n, e);
-	r = w.repo ? find_commit(&w, e) : -1;
+	r = w.repo ? name_places(&w, e) : -1;
+	if (r == 0)
+		r = find_commit(&w, e);
 	if (r == 0)
 		r = find_list(&w, e);
 	if (r == 0) {
@@ -479,11 +494,13 @@ int pm_hub_fetch(struct pm_hub_fetched *f, const struct pm_hub_name *n, const st
 		r = all_there(&w, e);
 	else if (r == 0 && f->missing && !o->dry_run && (r = transfer(&w, e)) < 0)
 		pm_ctx(e, "%s", n->id);
-	if (r == 0 && !o->dry_run && !o->offline && !o->local_dir)
-		r = pm_hub_ref_write(w.repo, o->pin ? f->commit : n->revision, f->commit, e);
+	if (r == 0 && !o->dry_run && !o->offline && !o->pin && strcmp(n->revision, f->commit))
+		r = pm_hub_ref_write(w.about, w.ref, f->commit, e);
 	if (r == 0)
 		r = (f->path = result(&w, e)) ? 0 : -1;
 	free(w.keep);
+	free(w.about);
+	free(w.ref);
 	free(w.repo);
 	return r;
 }

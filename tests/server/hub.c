@@ -294,7 +294,7 @@ static enum MHD_Result resolve(struct MHD_Connection *c, const char *repo, const
 	if (st.st_size < 1000)
 		return send_file(c, path, f, hash, commit);
 	r = text("");
-	snprintf(line, sizeof line, "http://127.0.0.1:%u/cdn%s", f->loop ? ports[0] : ports[f->away], path + strlen(top));
+	snprintf(line, sizeof line, "http://%s:%u/cdn%s", f->away ? "localhost" : "127.0.0.1", ports[f->away], path + strlen(top));
 	if (f->loop)
 		snprintf(line, sizeof line, "%s/resolve/%s/%s", strchr(repo + strlen(top) + 1, '/'), commit, file);
 	MHD_add_response_header(r, "Location", line);
