@@ -86,6 +86,8 @@ static int make_parents(const struct unpack *u, const char *path, struct pm_err 
 	if (r == 0) {
 		*slash = 0;
 		r = pm_mkdirs(full, e);
+		if (r < 0 && (errno == EEXIST || errno == ENOTDIR))
+			r = pm_fail(e, PM_DATA, "'%.300s': a part of its path is a file", path);
 	}
 	free(full);
 	return r;

@@ -9,9 +9,13 @@
 #include "tap.h"
 
 #define FUZZ(parse)     /* the targets' parsers without libFuzzer's entry */
+#include "tests/fuzz/archive.c"
 #include "tests/fuzz/chat.c"
 #include "tests/fuzz/generation.c"
 #include "tests/fuzz/gguf.c"
+#include "tests/fuzz/hublist.c"
+#include "tests/fuzz/hublock.c"
+#include "tests/fuzz/hubname.c"
 #include "tests/fuzz/jinja.c"
 #include "tests/fuzz/json.c"
 #include "tests/fuzz/peft.c"
@@ -34,6 +38,7 @@ static const struct parser {
 	const char *name;
 	int (*parse)(const uint8_t *data, size_t size, struct pm_err *e);
 } parsers[] = {
+	{"archive", parse_archive}, {"hublist", parse_hublist}, {"hublock", parse_hublock}, {"hubname", parse_hubname},
 	{"chat", parse_chat}, {"generation", parse_generation}, {"gguf", parse_gguf}, {"jinja", parse_jinja},
 	{"json", parse_json}, {"peft", parse_peft}, {"records", parse_records},
 	{"safetensors", parse_safetensors}, {"spec", parse_spec}, {"store", parse_store}, {"tokenizer", parse_tokenizer},
