@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "bin/gguf.h"
+#include "merge/convert.h"
 #include "quant/file.h"
 
 static struct {
@@ -230,7 +232,34 @@ static int plan_and_write(struct pm_tool *t, const struct pm_quant_source *s, co
 	return r;
 }
 
-static int run_file(struct pm_tool *t, const char *path, struct pm_quant_file_opts *o, struct pm_err *e)
+static const struct pm_view *converted_at(const void *self, size_t i)
+{
+	return pm_convert_at(self, i);
+}
+
+static int converted_values(const void *self, size_t i, float *out, struct pm_err *e)
+{
+	return pm_convert_values(self, i, out, e);
+}
+
+/* A model directory, as pm-gguf convert would write it, but from the values as they are. */
+static int run_dir(struct pm_tool *t, const char *path, const struct pm_quant_file_opts *o, const struct pm_env *env, struct pm_err *e)
+{
+	const char *tmp = pm_env_word("TMPDIR");
+	struct pm_convert_opts c = {.share = env->share, .tmp = tmp ? tmp : "/tmp", .type = PM_DTYPE_NONE};
+	struct pm_convert *from;
+	struct pm_quant_source s;
+	int r;
+
+	if (pm_convert_open(&from, path, &c, e) < 0)
+		return -1;
+	s = (struct pm_quant_source){.keys = pm_convert_header(from), .n = pm_convert_count(from), .at = converted_at, .values = converted_values, .self = from};
+	r = plan_and_write(t, &s, o, e);
+	pm_convert_close(from);
+	return r < 0 ? pm_ctx(e, "%s", path) : r;
+}
+
+static int run_file(struct pm_tool *t, const char *path, const struct pm_quant_file_opts *o, struct pm_err *e)
 {
 	struct pm_quant_source s;
 	struct pm_store *store;
@@ -278,7 +307,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		o.imatrix = &m;
 	}
 	if (r == 0)
-		r = run_file(t, argv[1], &o, e);
+		r = pm_is_dir(argv[1]) ? run_dir(t, argv[1], &o, &env, e) : run_file(t, argv[1], &o, e);
 	pm_imatrix_free(&m);
 	free(over);
 	pm_env_free(&env);

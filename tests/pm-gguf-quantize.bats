@@ -68,6 +68,18 @@ errors() {
 	[ "$(wc -l <dry)" -eq "$(($(pm-gguf dump --tensors a.gguf | wc -l) + 1))" ]
 }
 
+@test "pm-gguf quantize: a model directory gives the tensors of the file converted from it" {
+	needs_golden $models
+	dir=$(golden_path $models)
+	for m in llama/Q4_K_M qwen2/Q8_0 gemma3/Q8_0 gpt2/Q8_0 stories260K/Q4_K_M; do
+		pm-gguf quantize "$dir/${m%/*}/hf" -o dir.gguf -q --to "${m#*/}"
+		diff <(pm-gguf hash dir.gguf | sed 's/dir.gguf//' | head -n -1) <(pm-gguf hash "$dir/${m%/*}/quantised/${m#*/}.gguf" | head -n -1)
+		pm-gguf dump --json --keys dir.gguf | jq -S '.keys | del(.["general.name"], .["general.size_label"])' >have
+		pm-gguf dump --json --keys "$dir/${m%/*}/quantised/${m#*/}.gguf" | jq -S '.keys | del(.["general.name"], .["general.size_label"])' >want
+		diff have want
+	done
+}
+
 @test "pm-gguf quantize: options for types" {
 	needs_golden $models
 	m=$(golden_path $models/llama)/llama.bf16.gguf
