@@ -40,7 +40,7 @@ static float weight_of(const struct pm_piece *p, const struct pm_chat_opts *o, i
 		return p->message >= o->first || o->first == 0 ? 1 : 0;
 	if (!p->said || p->message < o->first || (o->train_on == PM_TRAIN_LAST && p->message != last))
 		return 0;
-	return o->scale ? o->scale[p->message] : 1;
+	return o->scale && p->message >= 0 ? o->scale[p->message] : 1;
 }
 
 int pm_chat_tokens(struct pm_record *out, struct pm_encoding *enc, const struct pm_rendered *r, const struct pm_tokenizer *t,

@@ -116,7 +116,7 @@ void *jj_alloc(struct jj_exec *x, size_t n, size_t size)
 /* Messages know which one they are; what another variable holds is other text, but for the tokenizer's tokens. */
 static int give(struct jj_exec *x, const char *key, const json_t *v, struct jj_val *out)
 {
-	struct jj_tag other = {PM_JINJA_OTHER, -1, 0}, own = {PM_JINJA_TEMPLATE, -1, 0};
+	struct jj_tag other = {PM_JINJA_OTHER, -1, -1, 0}, own = {PM_JINJA_TEMPLATE, -1, -1, 0};
 	size_t n = strlen(key), i;
 
 	if (strcmp(key, "messages") != 0 || !json_is_array(v))
@@ -124,7 +124,7 @@ static int give(struct jj_exec *x, const char *key, const json_t *v, struct jj_v
 	if (json_array_size(v) > INT32_MAX || jj_list(x, out, json_array_size(v), JJ_PLAIN) < 0)
 		return -1;
 	for (i = 0; i < json_array_size(v); i++) {
-		struct jj_tag tag = {PM_JINJA_MESSAGE, (int32_t)i, 0};
+		struct jj_tag tag = {PM_JINJA_MESSAGE, (int32_t)i, -1, 0};
 
 		if (jj_from_json(x, JJ_AT(out, i), json_array_get(v, i), tag, (int32_t)i) < 0)
 			return -1;
@@ -176,7 +176,7 @@ static int take_result(struct jj_exec *x, struct pm_jinja_result *out)
 		return -1;
 	for (i = 0; i < b->nruns; i++)
 		out->runs[i] = (struct pm_jinja_run){b->runs[i].to, (enum pm_jinja_origin)b->runs[i].tag.origin, b->runs[i].tag.message,
-			b->runs[i].tag.mark};
+			b->runs[i].tag.turn, b->runs[i].tag.mark};
 	out->nruns = b->nruns;
 	return 0;
 }

@@ -41,7 +41,8 @@ enum pm_jinja_origin {
 struct pm_jinja_run {
 	size_t to;                      /* bytes; it begins where the one before ends */
 	enum pm_jinja_origin origin;
-	int32_t message;                /* MESSAGE: which, from 0. TEMPLATE: the one that the loop was at when it was written; −1: none */
+	int32_t message;                /* MESSAGE: which, from 0; else −1 */
+	int32_t turn;                   /* the message that the template's loop was at when it was written; −1: none */
 	uint32_t mark;                  /* within which {% generation %}, from 1; 0: none */
 };
 

@@ -235,7 +235,7 @@ FILTER(filter_filesizeformat)
 			unit *= base;
 		snprintf(text, sizeof text, "%.1f %s", base * bytes / unit, jj_truth(&binary) ? twos[i] : decimal[i]);
 	}
-	return jj_str(x, out, text, strlen(text), (struct jj_tag){PM_JINJA_TEMPLATE, -1, 0});
+	return jj_str(x, out, text, strlen(text), (struct jj_tag){PM_JINJA_TEMPLATE, -1, -1, 0});
 }
 
 /* --- JSON --- */

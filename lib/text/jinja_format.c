@@ -151,7 +151,7 @@ static int put_value(struct jj_exec *x, const struct jj_val *v, const struct spe
 	if (jj_is_int(v) && f->type == 'c' && v->kind == JJ_INT && v->i >= 0 && v->i <= 0x10ffff && (v->i < 0xd800 || v->i > 0xdfff)) {
 		char buf[4];
 
-		return jj_str(x, &s, buf, pm_utf8_put(buf, (uint32_t)v->i), (struct jj_tag){PM_JINJA_TEMPLATE, -1, 0}) < 0 ? -1 :
+		return jj_str(x, &s, buf, pm_utf8_put(buf, (uint32_t)v->i), (struct jj_tag){PM_JINJA_TEMPLATE, -1, -1, 0}) < 0 ? -1 :
 		    pad_to(x, &s, f, f->align ? f->align : '<', out);
 	}
 	if (jj_is_number(v) && strchr("eEfFgG%n", f->type))

@@ -160,7 +160,7 @@ FUNC(func_strftime_now)
 	memcpy(f, JJ_BYTES(&format), format.len);
 	f[format.len] = '.';
 	n = strlen(f) == format.len + 1 ? strftime(text, cap, f, x->o->now) : 0;
-	return n ? jj_str(x, out, text, n - 1, (struct jj_tag){PM_JINJA_TEMPLATE, -1, 0}) : jj_fail(x, "strftime_now: the format is no good");
+	return n ? jj_str(x, out, text, n - 1, (struct jj_tag){PM_JINJA_TEMPLATE, -1, -1, 0}) : jj_fail(x, "strftime_now: the format is no good");
 }
 
 const struct jj_builtin *jj_find_func(const char *name)

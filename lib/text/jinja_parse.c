@@ -114,7 +114,7 @@ int jj_const_str(struct jj_parser *p, struct jj_val *out, const char *s, size_t 
 		return -1;
 	b->data = (char *)(size_t)s;
 	b->used = b->cap = (uint32_t)n;
-	b->one = (struct jj_run){(uint32_t)n, {PM_JINJA_TEMPLATE, -1, 0}};
+	b->one = (struct jj_run){(uint32_t)n, {PM_JINJA_TEMPLATE, -1, -1, 0}};
 	b->runs = &b->one;
 	b->nruns = b->cap_runs = 1;
 	*out = (struct jj_val){.kind = JJ_STR, .len = (uint32_t)n, .s = b};

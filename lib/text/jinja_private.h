@@ -50,7 +50,7 @@ struct jj_val {
 /* Where bytes came from; a run's fields but for its end. */
 struct jj_tag {
 	uint8_t origin;
-	int32_t message;
+	int32_t message, turn;
 	uint32_t mark;
 };
 

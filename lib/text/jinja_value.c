@@ -66,7 +66,7 @@ int jj_str(struct jj_exec *x, struct jj_val *out, const char *s, size_t n, struc
 
 int jj_cstr(struct jj_exec *x, struct jj_val *out, const char *s)
 {
-	return borrow(x, out, s, strlen(s), (struct jj_tag){PM_JINJA_TEMPLATE, -1, 0});
+	return borrow(x, out, s, strlen(s), (struct jj_tag){PM_JINJA_TEMPLATE, -1, -1, 0});
 }
 
 int jj_str_begin(struct jj_exec *x, struct jj_val *out)
@@ -102,14 +102,14 @@ struct jj_tag jj_tag_at(const struct jj_val *s, size_t byte)
 {
 	uint32_t i = s->s->nruns ? run_at(s->s, s->from + byte) : 0;
 
-	return i < s->s->nruns ? s->s->runs[i].tag : (struct jj_tag){PM_JINJA_TEMPLATE, -1, 0};
+	return i < s->s->nruns ? s->s->runs[i].tag : (struct jj_tag){PM_JINJA_TEMPLATE, -1, -1, 0};
 }
 
 static int put_run(struct jj_exec *x, struct jj_bytes *b, uint32_t to, struct jj_tag tag)
 {
 	struct jj_run *last = b->nruns ? &b->runs[b->nruns - 1] : NULL, *grown;
 
-	if (last && last->tag.origin == tag.origin && last->tag.message == tag.message && last->tag.mark == tag.mark) {
+	if (last && last->tag.origin == tag.origin && last->tag.message == tag.message && last->tag.turn == tag.turn && last->tag.mark == tag.mark) {
 		last->to = to;
 		return 0;
 	}
@@ -134,8 +134,8 @@ static int put_runs(struct jj_exec *x, struct jj_bytes *to, uint32_t at, const s
 	for (; i < b->nruns && from < end; i++) {
 		tag = b->runs[i].tag;
 		stop = b->runs[i].to - src->from < end ? b->runs[i].to - src->from : (uint32_t)end;
-		if (tag.origin == PM_JINJA_TEMPLATE && tag.message < 0)
-			tag.message = x->message;
+		if (tag.turn < 0)
+			tag.turn = x->message;
 		if (!tag.mark)
 			tag.mark = mark;
 		if (put_run(x, to, at + (uint32_t)(stop - from), tag) < 0)
@@ -219,7 +219,7 @@ int jj_add_bytes(struct jj_exec *x, struct jj_val *dst, const char *s, size_t n,
 
 int jj_add_cstr(struct jj_exec *x, struct jj_val *dst, const char *s)
 {
-	return jj_add_bytes(x, dst, s, strlen(s), (struct jj_tag){PM_JINJA_TEMPLATE, -1, 0});
+	return jj_add_bytes(x, dst, s, strlen(s), (struct jj_tag){PM_JINJA_TEMPLATE, -1, -1, 0});
 }
 
 struct jj_val jj_cut(const struct jj_val *s, size_t from, size_t to)
@@ -488,7 +488,7 @@ static int object(struct jj_exec *x, struct jj_val *out, const json_t *j, struct
 		struct jj_tag t = tag;
 
 		if (message >= 0 && !strcmp(key, "role") && json_is_string(v) && is_word(json_string_value(v), json_string_length(v)))
-			t = (struct jj_tag){PM_JINJA_TEMPLATE, message, 0};
+			t = (struct jj_tag){PM_JINJA_TEMPLATE, -1, -1, 0};
 		if (borrow(x, &d->keys[d->n], key, strlen(key), tag) < 0 || jj_from_json(x, &d->vals[d->n], v, t, -1) < 0)
 			return -1;
 		d->n++;

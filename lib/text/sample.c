@@ -215,11 +215,13 @@ static int scales(struct pm_sampler *s, const json_t *messages, const float **sc
 /* Messages as a document; those before `first` are not trained. */
 static int chat_tokens(struct pm_sampler *s, struct slot *t, const json_t *messages, const json_t *tools, size_t first, struct pm_err *e)
 {
-	struct pm_render_opts o = {.bos = s->bos, .eos = s->eos, .tools = tools};
+	struct pm_render_opts o = {.tools = tools};
 	struct pm_chat_opts c = {.train_on = s->o.train_on, .first = (int32_t)first, .parse_special = s->o.parse_special};
 
 	if (need(s, s->o.tokenizer, s->o.no_tokenizer, e) < 0 || need(s, s->o.chat, s->o.no_chat, e) < 0)
 		return -1;
+	if (json_is_array(messages) && !json_array_size(messages))
+		return pm_fail(e, PM_DATA, "there are no messages");
 	if (scales(s, messages, &c.scale, e) < 0 || pm_template_render(s->o.chat, messages, &o, &t->chat, e) < 0)
 		return -1;
 	t->d.text = t->chat.text.data ? t->chat.text.data : "";

@@ -88,7 +88,7 @@ static bool sound(const struct pm_jinja_result *r, size_t nmessages)
 	size_t i, at = 0;
 
 	for (i = 0; i < r->nruns; i++) {
-		if (r->runs[i].to <= at || r->runs[i].message >= (int32_t)nmessages || (r->runs[i].origin == PM_JINJA_MESSAGE && r->runs[i].message < 0))
+		if (r->runs[i].to <= at || r->runs[i].message >= (int32_t)nmessages || r->runs[i].turn >= (int32_t)nmessages || (r->runs[i].origin == PM_JINJA_MESSAGE && r->runs[i].message < 0))
 			return false;
 		at = r->runs[i].to;
 	}
