@@ -3,6 +3,7 @@
 #define PM_BIN_INFER_H
 
 #include "base/file.h"
+#include "bin/chat.h"
 #include "bin/common.h"
 #include "run/defaults.h"
 #include "run/draft.h"
@@ -13,7 +14,8 @@
 
 struct args {
 	struct pm_opt_device dev;
-	const char *model, *family, *system, *chat_template, *draft_model;
+	const char *model, *family, *system, *draft_model;
+	struct chat_args chat_args;
 	struct pm_opt_list adapters, stop;
 	double temperature, top_p, min_p, penalty;
 	int64_t top_k, seed, count, context, batch, guesses;
@@ -53,7 +55,7 @@ void infer_positions(struct infer *x, int64_t n);
 
 /* ---- infer_prompt.c: the four kinds of prompts ---- */
 int answer_from_text(struct answer **out, struct infer *x, const char *text, size_t n, struct pm_err *e);       /* continues it; with --chat a user's message */
-int answer_from_messages(struct answer **out, struct infer *x, const json_t *messages, struct pm_err *e);
+int answer_from_messages(struct answer **out, struct infer *x, const json_t *messages, const json_t *with, struct pm_err *e);    /* with: its tools … */
 int answer_from_record(struct answer **out, struct infer *x, const json_t *record, struct pm_err *e);           /* a line of JSON */
 void answer_free(struct answer *a);
 

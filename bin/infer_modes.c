@@ -264,7 +264,7 @@ static struct pm_sequence *next_turn(void *arg, struct pm_err *e)
 	if (t->asked)
 		return NULL;
 	t->asked = true;
-	if (answer_from_messages(&w, t->q.x, t->messages, e) < 0) {
+	if (answer_from_messages(&w, t->q.x, t->messages, NULL, e) < 0) {
 		answer_free(w);
 		return NULL;
 	}

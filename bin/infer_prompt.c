@@ -85,20 +85,21 @@ static int plain(struct answer **out, struct infer *x, const char *text, size_t 
 /* The template, and with it the token that closes a turn. */
 static int open_template(struct infer *x, struct pm_err *e)
 {
-	int32_t eos = pm_tokenizer_eos(x->tok);
 	const char *end;
 
 	if (x->tmpl)
 		return 0;
-	if (pm_template_open(&x->tmpl, x->a->model, x->a->chat_template, e) < 0)
+	if (open_chat_template(&x->tmpl, x->a->model, &x->a->chat_args, x->tok, x->env.share, e) < 0)
 		return -1;
-	end = pm_template_end(x->tmpl, eos >= 0 ? pm_tokenizer_token(x->tok, eos) : NULL);
-	return end ? pm_generation_add_stop(&x->gen, pm_tokenizer_id(x->tok, end), e) : 0;
+	end = pm_template_end(x->tmpl);
+	return *end ? pm_generation_add_stop(&x->gen, pm_tokenizer_id(x->tok, end), e) : 0;
 }
 
-int answer_from_messages(struct answer **out, struct infer *x, const json_t *messages, struct pm_err *e)
+/* `with`: an object that has the conversation's tools, documents and chat_template_kwargs, or NULL. */
+int answer_from_messages(struct answer **out, struct infer *x, const json_t *messages, const json_t *with, struct pm_err *e)
 {
-	struct pm_render_opts o = {.generation_prompt = true};
+	struct pm_render_opts o = {.generation_prompt = true, .tools = json_object_get(with, "tools"), .documents = json_object_get(with, "documents"),
+		.args = json_object_get(with, "chat_template_kwargs")};
 	struct pm_chat_opts how = {.train_on = PM_TRAIN_ALL};
 	struct pm_rendered text = {0};
 	struct pm_encoding enc = {0};
@@ -107,9 +108,13 @@ int answer_from_messages(struct answer **out, struct infer *x, const json_t *mes
 
 	if (need_tokenizer(x, e) < 0 || open_template(x, e) < 0)
 		return -1;
-	o.bos = pm_tokenizer_bos(x->tok) >= 0 ? pm_tokenizer_token(x->tok, pm_tokenizer_bos(x->tok)) : NULL;
-	o.eos = pm_tokenizer_eos(x->tok) >= 0 ? pm_tokenizer_token(x->tok, pm_tokenizer_eos(x->tok)) : NULL;
-	r = pm_template_render(x->tmpl, messages, &o, &text, e);
+	if (!json_array_size(messages))
+		return pm_fail(e, PM_DATA, "there are no messages");
+	if (o.args && !json_is_object(o.args))
+		return pm_fail(e, PM_DATA, "'chat_template_kwargs': an object was wanted");
+	r = pm_template_fits(x->tmpl, messages, o.tools, e);
+	if (r == 0)
+		r = pm_template_render(x->tmpl, messages, &o, &text, e);
 	if (r == 0)
 		r = pm_chat_tokens(&rec, &enc, &text, x->tok, &how, e);
 	if (r == 0)
@@ -143,7 +148,7 @@ int answer_from_text(struct answer **out, struct infer *x, const char *text, siz
 	if (json_array_append_new(m, message("user", text, n)) < 0)
 		r = pm_fail(e, PM_DATA, "the prompt is not valid UTF-8");
 	else
-		r = answer_from_messages(out, x, m, e);
+		r = answer_from_messages(out, x, m, NULL, e);
 	json_decref(m);
 	return r;
 }
@@ -170,18 +175,18 @@ static int from_ids(struct answer **out, struct infer *x, const json_t *list, st
 }
 
 /* With a system message of the command line in front, unless the record has its own. */
-static int from_messages(struct answer **out, struct infer *x, const json_t *m, struct pm_err *e)
+static int from_messages(struct answer **out, struct infer *x, const json_t *m, const json_t *record, struct pm_err *e)
 {
 	const char *role = json_string_value(json_object_get(json_array_get(m, 0), "role"));
 	json_t *all;
 	int r;
 
 	if (!x->a->system || (role && !strcmp(role, "system")))
-		return answer_from_messages(out, x, m, e);
+		return answer_from_messages(out, x, m, record, e);
 	all = json_array();
 	json_array_append_new(all, message("system", x->a->system, strlen(x->a->system)));
 	json_array_extend(all, (json_t *)(size_t)m);
-	r = answer_from_messages(out, x, all, e);
+	r = answer_from_messages(out, x, all, record, e);
 	json_decref(all);
 	return r;
 }
@@ -198,7 +203,7 @@ int answer_from_record(struct answer **out, struct infer *x, const json_t *recor
 	if (json_is_array(v = json_object_get(record, "ids")))
 		return from_ids(out, x, v, e);
 	if (json_is_array(v = json_object_get(record, "messages")) || json_is_array(v = json_object_get(record, "prompt")))
-		return from_messages(out, x, v, e);
+		return from_messages(out, x, v, record, e);
 	for (i = 0; i < 2; i++)
 		if (json_is_string(v = json_object_get(record, text_keys[i])))
 			return answer_from_text(out, x, json_string_value(v), json_string_length(v), e);

@@ -25,8 +25,7 @@ static struct pm_opt opts[] = {
 	{.name = "ignore-eos", .kind = PM_OPT_FLAG, .to = &a.ignore_eos, .help = "go on after end tokens"},
 	{.name = "chat", .kind = PM_OPT_FLAG, .to = &a.chat, .help = "prompts are a user's messages"},
 	{.name = "system", .kind = PM_OPT_STR, .arg = "TEXT", .to = &a.system, .help = "system message of a chat"},
-	{.name = "chat-template", .kind = PM_OPT_CHOICE, .arg = "NAME", .to = &a.chat_template, .choices = PM_TEMPLATE_NAMES,
-	 .help = "template of a chat [the model's]"},
+	CHAT_OPTS(&a.chat_args),
 	{.letter = 'i', .name = "interactive", .kind = PM_OPT_FLAG, .to = &a.interactive, .help = "a conversation, line by line [on a terminal without a prompt]"},
 	{.name = "show-thinking", .kind = PM_OPT_FLAG, .to = &a.show, .help = "print <think> text as it comes [yes]"},
 	{.name = "hide-thinking", .kind = PM_OPT_FLAG, .to = &a.hide, .help = "leave <think> text out"},
@@ -59,7 +58,7 @@ static int check(int prompts, struct pm_err *e)
 		return pm_fail(e, PM_USAGE, "--system has no effect without --chat");
 	if (a.interactive && prompts)
 		return pm_fail(e, PM_USAGE, "a conversation takes no prompts as arguments");
-	if (!a.chat && !a.interactive && !a.json && !(isatty(0) && isatty(1)) && pm_opt_refuse(&tool, "chat-template", "without --chat", e) < 0)
+	if (!a.chat && !a.interactive && !a.json && !(isatty(0) && isatty(1)) && refuse_chat_opts(&tool, "without --chat", e) < 0)
 		return -1;
 	if (a.draft_model && a.lookup)
 		return pm_fail(e, PM_USAGE, "--draft-model and --lookup exclude each other");

@@ -11,7 +11,6 @@
 #include "bin/vocab.h"
 #include "cli/tool.h"
 #include "io/tokens.h"
-#include "text/chat.h"
 
 static struct tokenize_args a = {.special = true};
 static struct train_args train_args;
@@ -21,8 +20,7 @@ static struct pm_opt opts[] = {
 	{.name = "format", .kind = PM_OPT_STR, .arg = "NAME", .to = &a.format,
 	 .help = "format of the records (share/format), plain, or ids [found by their keys]"},
 	{.name = "map", .kind = PM_OPT_STR, .arg = "JQ", .to = &a.map, .help = "jq program that every record goes through first"},
-	{.name = "chat-template", .kind = PM_OPT_CHOICE, .arg = "NAME", .to = &a.template, .choices = PM_TEMPLATE_NAMES,
-	 .help = "chat template in place of the model's"},
+	CHAT_OPTS(&a.chat),
 	{.name = "train-on", .kind = PM_OPT_CHOICE, .arg = "WHAT", .to = &a.train_on, .fallback = "assistant", .choices = "all|assistant|last",
 	 .help = "what of a chat is trained"},
 	{.name = "eos", .kind = PM_OPT_FLAG, .to = &a.eos, .negatable = true,
@@ -116,7 +114,7 @@ static int decode(size_t n, const char *const *paths, struct pm_err *e)
 /* Options that would have no effect. */
 static int check_options(const struct pm_tool *t, struct pm_err *e)
 {
-	static const char *const encoding[] = {"format", "map", "chat-template", "train-on", "eos", "special", "parse-special", "truncate", "pad", "paragraphs", "on-bad",
+	static const char *const encoding[] = {"format", "map", "chat-template", "chat-template-args", "date", "train-on", "eos", "special", "parse-special", "truncate", "pad", "paragraphs", "on-bad",
 		"show-mask", "threads"};
 	bool plain = a.format && !strcmp(a.format, "plain");
 	size_t i;
@@ -128,14 +126,14 @@ static int check_options(const struct pm_tool *t, struct pm_err *e)
 		return -1;
 	if (a.show_mask && pm_opt_refuse(t, "json", "with --show-mask", e) < 0)
 		return -1;
-	if (plain && (pm_opt_refuse(t, "map", "on plain text", e) < 0 || pm_opt_refuse(t, "chat-template", "on plain text", e) < 0 ||
+	if (plain && (pm_opt_refuse(t, "map", "on plain text", e) < 0 || refuse_chat_opts(t, "on plain text", e) < 0 ||
 	    pm_opt_refuse(t, "train-on", "on plain text", e) < 0))
 		return -1;
 	if (a.pad && a.eos)
 		return pm_fail(e, PM_USAGE, "--eos has no effect behind padding (--pad)");
 	if (!plain && pm_opt_refuse(t, "paragraphs", "without --format plain", e) < 0)
 		return -1;
-	if (!a.model && (a.decode || plain || a.template))
+	if (!a.model && (a.decode || plain || a.chat.name))
 		return pm_fail(e, PM_USAGE, "a model was wanted for its tokenizer (-m DIR)");
 	return 0;
 }

@@ -2,11 +2,13 @@
 #ifndef PM_BIN_TOKENIZE_H
 #define PM_BIN_TOKENIZE_H
 
+#include "bin/chat.h"
 #include "cli/tool.h"
 #include "text/learn.h"
 
 struct tokenize_args {
-	const char *model, *format, *map, *template, *train_on, *on_bad, *output;
+	const char *model, *format, *map, *train_on, *on_bad, *output;
+	struct chat_args chat;
 	int64_t threads;
 	bool decode, json, show_mask, parse_special, special, truncate, pad, skip_special, eos, paragraphs, quiet, verbose;
 };

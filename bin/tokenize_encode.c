@@ -297,20 +297,19 @@ static int finish(struct job *j, struct pm_err *e)
 	return 0;
 }
 
-/* Opens what chats need. A model without a known template is an error only where a chat comes. */
+/* Opens what chats need. A model without a template that can be used is an error only where a chat comes. */
 static int open_chat(struct job *j, struct pm_err *e)
 {
-	int32_t eos = pm_tokenizer_eos(j->tokenizer);
 	const char *end;
 
-	if (pm_template_open(&j->chat, j->a->model, j->a->template, &j->no_chat) < 0) {
-		if (j->no_chat.status == PM_DATA)
+	if (open_chat_template(&j->chat, j->a->model, &j->a->chat, j->tokenizer, j->share, &j->no_chat) < 0) {
+		if (j->no_chat.status == PM_DATA && !j->a->chat.name)
 			return 0;
 		*e = j->no_chat;
 		return -1;
 	}
-	end = pm_template_end(j->chat, eos >= 0 ? pm_tokenizer_token(j->tokenizer, eos) : NULL);
-	if (end && pm_tokenizer_id(j->tokenizer, end) < 0 && !j->a->quiet)
+	end = pm_template_end(j->chat);
+	if (*end && pm_tokenizer_id(j->tokenizer, end) < 0 && !j->a->quiet)
 		pm_say(j->tool, "'%s', which ends a turn, is no token of this vocabulary: it is written in pieces", end);
 	if (j->a->verbose)
 		pm_say(j->tool, "chat template %s", pm_template_name(j->chat));
@@ -331,7 +330,7 @@ static int open_model(struct job *j, struct pm_err *e)
 	return -1;
 }
 
-/* Each thread has its own template, format and buffers. */
+/* Each thread has its own format and buffers. */
 static int open_workers(struct job *j, struct pm_err *e)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -350,9 +349,6 @@ static int open_workers(struct job *j, struct pm_err *e)
 		list[i] = w;
 		w->j = j;
 		w->w.json = j->a->json;
-		if (i && j->chat && pm_template_open(&w->chat, j->a->model, j->a->template, e) < 0)
-			r = -1;
-		so.chat = i ? w->chat : j->chat;
 		w->lengths = pm_alloc(LENGTHS + 1, sizeof *w->lengths, e);
 		if (!w->lengths || (r == 0 && pm_sampler_new(&w->sampler, &so, e) < 0))
 			r = -1;
@@ -368,8 +364,12 @@ static int open_workers(struct job *j, struct pm_err *e)
 static int open_job(struct job *j, struct pm_err *e)
 {
 	struct pm_env env;
-	int r = 0;
 
+	if (pm_env_get(&env, e) < 0)
+		return -1;
+	j->share = env.share;
+	env.share = NULL;
+	pm_env_free(&env);
 	j->lengths = pm_alloc(LENGTHS + 1, sizeof *j->lengths, e);
 	if (!j->lengths || open_model(j, e) < 0)
 		return -1;
@@ -382,13 +382,7 @@ static int open_job(struct job *j, struct pm_err *e)
 		return -1;
 	if (j->a->format && !strcmp(j->a->format, "plain"))
 		return 0;
-	if (pm_env_get(&env, e) < 0)
-		return -1;
-	j->share = env.share;
-	env.share = NULL;
-	r = pm_format_new(&j->format, j->share, j->a->format, j->a->map, e);
-	pm_env_free(&env);
-	return r;
+	return pm_format_new(&j->format, j->share, j->a->format, j->a->map, e);
 }
 
 static void close_job(struct job *j)
@@ -399,7 +393,6 @@ static void close_job(struct job *j)
 	for (size_t i = 0; j->workers && i < j->threads; i++) {
 		pm_sampler_free(j->workers[i].sampler);
 		pm_format_free(j->workers[i].format);
-		pm_template_close(j->workers[i].chat);
 		pm_str_free(&j->workers[i].w.buf);
 		free(j->workers[i].lengths);
 	}

@@ -39,7 +39,6 @@ struct job {
 struct worker {
 	struct job *j;
 	struct batch *b;                /* under way */
-	struct pm_template *chat;
 	struct pm_sampler *sampler;
 	struct pm_format *format;
 	struct pm_stream_writer w;      /* only formats */

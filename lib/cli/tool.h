@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -37,6 +38,9 @@ char *pm_env_hf_home(struct pm_err *e);
 /* The places above; the caller frees with pm_env_free. */
 int pm_env_get(struct pm_env *env, struct pm_err *e);
 void pm_env_free(struct pm_env *env);
+
+/* The time that a user's --date says (NULL: SOURCE_DATE_EPOCH, in UTC; else now, in local time): what results may depend on. Status 64, 78. */
+int pm_when(struct tm *out, const char *date, struct pm_err *e);
 
 /* The command line as one string (for provenance; a shell would read it as it was), set by pm_tool_main; and the version. */
 const char *pm_tool_command(void);

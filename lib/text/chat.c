@@ -6,13 +6,14 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "io/gguf.h"
 #include "text/chat_said.h"
 
 struct pm_template {
 	struct pm_jinja *jinja;
 	json_t *vars;                   /* what stays the same */
 	struct tm now;
-	bool has_now;
+	bool has_now, tools, calls;     /* its text speaks of tools, of tool_calls */
 	char *prompt, *end;             /* the words that prompt an answer; the token that ends one */
 };
 
@@ -52,9 +53,12 @@ void pm_rendered_free(struct pm_rendered *r)
 
 /* --- rendering --- */
 
-static json_t *or_null(const json_t *v)
+/* Sets a variable that is None where neither the conversation nor an argument gives it. */
+static int give(json_t *vars, const char *name, const json_t *v)
 {
-	return v ? json_incref((json_t *)(size_t)v) : json_null();
+	if (v)
+		return json_object_set(vars, name, (json_t *)(size_t)v);
+	return json_object_get(vars, name) ? 0 : json_object_set_new(vars, name, json_null());
 }
 
 /* Renders as it is; the arguments of a conversation go before those of the template. */
@@ -66,10 +70,10 @@ static int run(const struct pm_template *t, const json_t *messages, const struct
 
 	if (!vars || !list) {
 		pm_fail(e, PM_SOFTWARE, "out of memory");
-	} else if ((json_object_get(vars, "add_generation_prompt") ? 0 :
-	    json_object_set_new(vars, "add_generation_prompt", json_boolean(o->generation_prompt))) < 0 ||
-	    (o->args && json_object_update(vars, (json_t *)(size_t)o->args) < 0) || json_object_set_new(vars, "tools", or_null(o->tools)) < 0 ||
-	    json_object_set_new(vars, "documents", or_null(o->documents)) < 0 || json_object_set(vars, "messages", list) < 0) {
+	} else if ((o->args && json_object_update(vars, (json_t *)(size_t)o->args) < 0) || give(vars, "tools", o->tools) < 0 ||
+	    give(vars, "documents", o->documents) < 0 || json_object_set(vars, "messages", list) < 0 ||
+	    (!json_object_get(vars, "add_generation_prompt") &&
+	    json_object_set_new(vars, "add_generation_prompt", json_boolean(o->generation_prompt)) < 0)) {
 		pm_fail(e, PM_SOFTWARE, "out of memory");
 	} else {
 		r = pm_jinja_render(t->jinja, vars, &jo, raw, e);
@@ -117,19 +121,33 @@ static bool leaves_out(const json_t *messages, const struct pm_str *text)
 int pm_template_render(const struct pm_template *t, const json_t *messages, const struct pm_render_opts *o, struct pm_rendered *out,
     struct pm_err *e)
 {
+	const json_t *eos = json_object_get(o->args, "eos_token");
 	struct pm_str swap;
 
+	eos = eos ? eos : json_object_get(t->vars, "eos_token");
 	out->n = 0;
 	pm_str_clear(&out->text);
 	if (!json_is_array(messages))
 		return pm_fail(e, PM_DATA, "a list of messages was wanted");
-	if (run(t, messages, o, &out->raw, e) < 0 || (!pm_jinja_marks(t->jinja) && pm_said_spans(&out->raw, messages, t->prompt, e) < 0) ||
+	if (run(t, messages, o, &out->raw, e) < 0 || (!pm_jinja_marks(t->jinja) && pm_said_spans(&out->raw, messages, t->prompt, json_string_value(eos), e) < 0) ||
 	    pm_said_pieces(out, e) < 0)
 		return -1;
 	swap = out->text;
 	out->text = out->raw.text;
 	out->raw.text = swap;
 	out->reasoning_unused = leaves_out(messages, &out->text);
+	return 0;
+}
+
+int pm_template_fits(const struct pm_template *t, const json_t *messages, const json_t *tools, struct pm_err *e)
+{
+	size_t i;
+
+	if (!t->tools && json_array_size(tools))
+		return pm_fail(e, PM_DATA, "chat template %s has no way to write tools", pm_template_name(t));
+	for (i = 0; !t->calls && i < json_array_size(messages); i++)
+		if (json_array_size(json_object_get(json_array_get(messages, i), "tool_calls")))
+			return pm_fail(e, PM_DATA, "message %zu: chat template %s has no way to write tool calls", i + 1, pm_template_name(t));
 	return 0;
 }
 
@@ -195,6 +213,7 @@ static char *find_end(const struct pm_template *t, struct pm_err *e)
 {
 	struct pm_jinja_result raw = {0};
 	size_t i, from = SIZE_MAX, to = 0, k;
+	bool own = false;               /* the template wrote something behind it in the turn itself */
 	int32_t last;
 	char *s;
 
@@ -202,8 +221,9 @@ static char *find_end(const struct pm_template *t, struct pm_err *e)
 		for (i = 0; i < raw.nruns; i++) {
 			if (raw.runs[i].origin == PM_JINJA_MESSAGE && raw.runs[i].message == last)
 				from = to = raw.runs[i].to;
-			else if (from != SIZE_MAX && (raw.runs[i].turn == last || raw.runs[i].turn < 0))
+			else if (from != SIZE_MAX && (raw.runs[i].turn == last || (raw.runs[i].turn < 0 && !own)))
 				to = raw.runs[i].to;
+			own |= from != SIZE_MAX && raw.runs[i].origin == PM_JINJA_TEMPLATE && raw.runs[i].turn == last;
 		}
 	s = raw.text.data;
 	if (from == SIZE_MAX)
@@ -250,6 +270,16 @@ static json_t *variables(const json_t *config, const struct pm_template_opts *o)
 	return vars;
 }
 
+static bool has(const char *text, size_t n, const char *word)
+{
+	size_t m = strlen(word), i;
+
+	for (i = 0; i + m <= n; i++)
+		if (text[i] == *word && !memcmp(text + i, word, m))
+			return true;
+	return false;
+}
+
 static int make(struct pm_template **out, const char *text, size_t n, const char *name, const json_t *config, const struct pm_template_opts *o,
     struct pm_err *e)
 {
@@ -263,6 +293,8 @@ static int make(struct pm_template **out, const char *text, size_t n, const char
 		t->has_now = true;
 	}
 	t->vars = variables(config, o);
+	t->tools = has(text, n, "tools");
+	t->calls = has(text, n, "tool_calls");
 	if (pm_jinja_new(&t->jinja, text, n, name, e) < 0 || !(t->prompt = find_prompt(t, e)) || !(t->end = find_end(t, e))) {
 		pm_template_close(t);
 		return -1;
@@ -341,6 +373,39 @@ static int from_file(struct pm_template **out, const char *path, const json_t *c
 	return r;
 }
 
+/* A GGUF's key, of which the length is told: 1; 0: it has none of that name. */
+static int from_gguf(struct pm_template **out, const char *path, const char *name, const struct pm_template_opts *o, struct pm_err *e)
+{
+	const struct pm_gguf_key *k;
+	struct pm_gguf *g;
+	const char *text;
+	char key[200];
+	size_t n;
+	int r = 0;
+
+	if (strlen(name) > 100)
+		return 0;
+	if (pm_gguf_open(&g, path, e) < 0)
+		return -1;
+	snprintf(key, sizeof key, strcmp(name, "default") ? "tokenizer.chat_template.%s" : "tokenizer.chat_template", name);
+	k = pm_gguf_key(g, key);
+	if (k) {
+		r = pm_gguf_string(&text, &n, k, e);
+		snprintf(key, sizeof key, "%.100s: chat template %s", path, name);
+		if (r == 0)
+			r = make(out, text, n, key, NULL, o, e) < 0 ? -1 : 1;
+	}
+	pm_gguf_close(g);
+	return r;
+}
+
+static bool is_gguf(const char *path)
+{
+	size_t n = path ? strlen(path) : 0;
+
+	return n > 5 && !strcmp(path + n - 5, ".gguf") && !pm_is_dir(path);
+}
+
 int pm_template_open(struct pm_template **out, const char *model, const char *name, const struct pm_template_opts *o, struct pm_err *e)
 {
 	char *path = model && pm_is_dir(model) ? pm_path(model, "tokenizer_config.json", e) : NULL;
@@ -350,12 +415,14 @@ int pm_template_open(struct pm_template **out, const char *model, const char *na
 	*out = NULL;
 	if (r == 0 && path)
 		r = from_model(out, model, name ? name : "default", config, o, e);
+	else if (r == 0 && is_gguf(model))
+		r = from_gguf(out, model, name ? name : "default", o, e);
 	if (r == 0 && name && !strchr(name, '/'))
 		r = try_file(out, o->share, "template/", name, config, o, e);
 	if (r == 0 && name && pm_exists(name) && !pm_is_dir(name))
 		r = from_file(out, name, config, o, e);
 	if (r == 0)
-		r = name ? pm_fail(e, PM_DATA, "'%s' is no chat template: neither the model's, nor one of share/template, nor a file", name) :
+		r = name ? pm_fail(e, PM_USAGE, "--chat-template: '%s' is neither one of the model's, nor of share/template, nor a file", name) :
 		    pm_fail(e, PM_DATA, "%s: has no chat template (name one with --chat-template)", model ? model : "no model");
 	json_decref(config);
 	free(path);

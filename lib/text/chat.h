@@ -33,10 +33,10 @@ struct pm_template_opts {
 	const struct tm *now;           /* what strftime_now tells; NULL: a template that asks is an error */
 };
 
-/* name NULL: the template of the model in directory `model` (of several, the one called "default"). Else a template by this name among the
- * model's own (chat_template in tokenizer_config.json as a list, additional_chat_templates/NAME.jinja), of share/template, or a file. The
- * tokens of the model's tokenizer_config.json (pad_token …) become variables, too. Status 65 where the model has no template or none of that
- * name. */
+/* name NULL: the template of the model in directory or GGUF file `model` (of several, the one called "default"). Else a template by this name among the
+ * model's own (chat_template in tokenizer_config.json as a list, additional_chat_templates/NAME.jinja; tokenizer.chat_template.NAME of
+ * a GGUF), of share/template, or a file. The tokens of the model's tokenizer_config.json (pad_token …) become variables, too. Status 65 where
+ * the model has no template, 64 where none has that name. */
 int pm_template_open(struct pm_template **out, const char *model, const char *name, const struct pm_template_opts *o, struct pm_err *e);
 
 /* The template that n bytes of text are: of a GGUF's tokenizer.chat_template, or tokenizer.chat_template.NAME; `name` stands in messages. */
@@ -72,6 +72,9 @@ struct pm_render_opts {
 /* Replaces *out by the text of `messages` (an array). Status 65, with the template's name and line, where it refuses them. */
 int pm_template_render(const struct pm_template *t, const json_t *messages, const struct pm_render_opts *o, struct pm_rendered *out,
 	struct pm_err *e);
+
+/* Whether the template can write the tools of a conversation and the calls in its messages: −1 and status 65 where some would be left out. */
+int pm_template_fits(const struct pm_template *t, const json_t *messages, const json_t *tools, struct pm_err *e);
 
 /* The messages as a template is given them, a new array that shares their values: where one has reasoning (reasoning_content, thinking or
  * reasoning: the first that is there), it is given it as reasoning_content, and as thinking where it has none, as transformers 5 does. */

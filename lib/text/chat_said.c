@@ -1,5 +1,6 @@
 #include "text/chat_said.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -56,6 +57,7 @@ static size_t find(const char *s, size_t n, const char *what, size_t m)
 struct turn {
 	size_t from, to;
 	size_t first, last;             /* around what it took from messages; first == to: nothing */
+	bool again;                     /* it goes on, after another message was shown within it */
 };
 
 /* Where the model begins to speak in a turn: behind the words that prompt an answer. */
@@ -69,10 +71,17 @@ static size_t begin(const char *text, const struct turn *t, const char *prompt)
 			;
 		return t->from + end;
 	}
-	end = trimmed(text, t->from);
-	if (words && end >= words && !memcmp(text + end - words, prompt, words))
+	if (t->again)
 		return t->from;
-	/* other words, or none that prompt: those before what the turn says, where they are more than blanks */
+	if (words) {
+		/* half of the words stands for all of them; a turn without any was prompted before, or goes on behind a tool's answer */
+		for (at = 0; at < own && blank(text[t->from + at]); at++)
+			;
+		for (end = 0; at + end < own && end < words && text[t->from + at + end] == prompt[end]; end++)
+			;
+		return 2 * end >= words ? t->from + at + end : t->from;
+	}
+	/* nothing prompts: the words before what the turn says, where they are more than blanks */
 	return trimmed(text + t->from, own) ? t->from + pm_said_header(text + t->from, own) : t->from;
 }
 
@@ -104,48 +113,71 @@ static int32_t owner(const struct pm_jinja_run *r)
 	return r->turn >= 0 ? r->turn : r->message;
 }
 
-int pm_said_spans(struct pm_jinja_result *raw, const json_t *messages, const char *prompt, struct pm_err *e)
+/* The runs from i on that are of one turn; returns the first behind them. */
+static size_t next_turn(const struct pm_jinja_result *raw, size_t i, struct turn *t)
 {
-	size_t i, k, from, at = 0;
+	int32_t m = owner(&raw->runs[i]);
+	size_t k, from;
+
+	*t = (struct turn){.from = i ? raw->runs[i - 1].to : 0, .first = SIZE_MAX};
+	for (k = i; k < raw->nruns && owner(&raw->runs[k]) == m; k++) {
+		from = k ? raw->runs[k - 1].to : 0;
+		if (raw->runs[k].origin == PM_JINJA_MESSAGE) {
+			t->first = t->first == SIZE_MAX ? from : t->first;
+			t->last = raw->runs[k].to;
+		}
+	}
+	t->to = raw->runs[k - 1].to;
+	if (t->first == SIZE_MAX) {
+		t->first = t->to;
+		t->last = t->from;
+	}
+	return k;
+}
+
+int pm_said_spans(struct pm_jinja_result *raw, const json_t *messages, const char *prompt, const char *eos, struct pm_err *e)
+{
+	size_t n = json_array_size(messages), i, k, m, neos = eos ? strlen(eos) : 0, left, before;
+	bool *seen = pm_alloc(n, sizeof *seen, e);
+	struct turn t;
+	int r = seen ? 0 : -1;
 
 	raw->nspans = 0;
-	for (i = 0; i < raw->nruns; i = k) {
-		int32_t m = owner(&raw->runs[i]);
-		struct turn t = {.from = at};
-
-		t.first = SIZE_MAX;
-		for (k = i; k < raw->nruns && owner(&raw->runs[k]) == m; k++) {
-			from = k ? raw->runs[k - 1].to : 0;
-			if (raw->runs[k].origin == PM_JINJA_MESSAGE) {
-				t.first = t.first == SIZE_MAX ? from : t.first;
-				t.last = raw->runs[k].to;
-			}
-		}
-		t.to = at = raw->runs[k - 1].to;
-		if (t.first == SIZE_MAX) {
-			t.first = t.to;
-			t.last = t.from;
-		}
-		if (m >= 0 && assistant(messages, m) && put(raw, &t, prompt, e) < 0)
-			return -1;
+	for (i = 0; r == 0 && i < raw->nruns; i = k) {
+		m = (size_t)owner(&raw->runs[i]);       /* −1: no message's number */
+		k = next_turn(raw, i, &t);
+		if (m >= n || !assistant(messages, (int32_t)m))
+			continue;
+		t.again = seen[m];
+		seen[m] = true;
+		before = raw->nspans;
+		r = put(raw, &t, prompt, e);
+		/* an end of the whole text behind the last turn */
+		left = raw->text.len - t.to;
+		if (r == 0 && m == n - 1 && raw->nspans > before && neos && left == neos && !memcmp(raw->text.data + t.to, eos, neos) && owner(&raw->runs[k]) < 0)
+			raw->spans[raw->nspans - 1].to = raw->text.len;
 	}
-	return 0;
+	free(seen);
+	return r;
 }
 
 static int piece(struct pm_rendered *out, size_t from, size_t to, const struct pm_jinja_run *r, bool said, struct pm_err *e)
 {
 	struct pm_piece *last = out->n ? &out->pieces[out->n - 1] : NULL;
 	bool content = r->origin != PM_JINJA_TEMPLATE;
+	int32_t m = owner(r);
 
 	if (from == to)
 		return 0;
-	if (last && last->message == owner(r) && last->content == content && last->said == said) {
+	if (m < 0 && said && last && last->said)
+		m = last->message;      /* the end of the whole text, behind the last turn */
+	if (last && last->message == m && last->content == content && last->said == said) {
 		last->to = to;
 		return 0;
 	}
 	if (pm_grow(&out->pieces, &out->cap, out->n + 1, sizeof *out->pieces, e) < 0)
 		return -1;
-	out->pieces[out->n++] = (struct pm_piece){from, to, owner(r), content, said};
+	out->pieces[out->n++] = (struct pm_piece){from, to, m, content, said};
 	return 0;
 }
 

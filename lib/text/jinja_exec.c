@@ -146,11 +146,10 @@ static int rounds(struct jj_exec *x, struct jj_loop *l, const struct jj_val *sel
 		}
 		s->n = 0;
 		x->message = message;
-		x->follow = follow;
 		m = message_of(&l->v[l->i]);
 		if (m >= 0)
 			x->message = m;
-		x->follow = m < 0 && (follow || message < 0);
+		x->follow = m < 0;
 		if (jj_set(x, JS_LOOP, self) < 0 || assign(x, l->node->a, &l->v[l->i]) < 0 || (r = jj_exec(x, l->node->kids[0])) < 0)
 			return -1;
 		if (r == 1)

@@ -142,7 +142,7 @@ FUNC(func_strftime_now)
 {
 	struct jj_val format;
 	char *f, *text;
-	size_t cap, n;
+	size_t cap, n, i;
 
 	(void)v;
 	if (jj_bind(x, "strftime_now", a, "format", &format) < 0)
@@ -153,13 +153,29 @@ FUNC(func_strftime_now)
 		return jj_fail(x, "strftime_now: the time is not known here");
 	/* a mark behind the format shows an empty result from one that does not fit */
 	cap = 40 * (size_t)format.len + 80;
-	f = jj_alloc(x, format.len + 2, 1);
+	f = jj_alloc(x, 3 * (size_t)format.len + 2, 1);
 	text = jj_alloc(x, cap, 1);
 	if (!f || !text)
 		return -1;
-	memcpy(f, JJ_BYTES(&format), format.len);
-	f[format.len] = '.';
-	n = strlen(f) == format.len + 1 ? strftime(text, cap, f, x->o->now) : 0;
+	for (i = n = 0; i < format.len; i++) {
+		const char *s = JJ_BYTES(&format) + i;
+
+		if (!*s)
+			return jj_fail(x, "strftime_now: the format is no good");
+		if (*s == '%' && i + 1 < format.len && (s[1] == 'z' || s[1] == 'Z')) {
+			i++;            /* a time without a zone has no name for it */
+		} else if (*s == '%' && i + 1 < format.len && s[1] == 'f') {
+			memcpy(f + n, "000000", 6);
+			n += 6;
+			i++;
+		} else {
+			f[n++] = *s;
+			if (*s == '%' && i + 1 < format.len && s[1])
+				f[n++] = JJ_BYTES(&format)[++i];
+		}
+	}
+	f[n] = '.';
+	n = strftime(text, cap, f, x->o->now);
 	return n ? jj_str(x, out, text, n - 1, (struct jj_tag){PM_JINJA_TEMPLATE, -1, -1, 0}) : jj_fail(x, "strftime_now: the format is no good");
 }
 

@@ -62,6 +62,7 @@ struct jj_run {
 struct jj_bytes {
 	char *data;
 	uint32_t used, cap;             /* cap == used: borrowed, or full */
+	bool own;                       /* what is in it was put there piece by piece */
 	struct jj_run *runs, one;
 	uint32_t nruns, cap_runs;
 };
@@ -261,7 +262,7 @@ struct jj_exec {
 	struct jj_val *main;            /* the result */
 	struct pm_jinja_result *result;
 	int32_t message;                /* that the loop is at; −1: none */
-	bool follow;                    /* a loop that no message was bound by: what is set in it may be one */
+	bool follow;                    /* in a loop that goes through something else than messages: what is set in it may be one */
 	uint32_t mark, nmarks;          /* the {% generation %} around this place, and how many there were */
 	uint32_t line;
 	unsigned depth;

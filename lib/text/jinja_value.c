@@ -76,6 +76,7 @@ int jj_str_begin(struct jj_exec *x, struct jj_val *out)
 	if (!b)
 		return -1;
 	b->data = (char *)(size_t)"";
+	b->own = true;
 	b->runs = &b->one;
 	b->cap_runs = 1;
 	*out = (struct jj_val){.kind = JJ_STR, .s = b};
@@ -150,7 +151,9 @@ static int put_runs(struct jj_exec *x, struct jj_bytes *to, uint32_t at, const s
 static int room(struct jj_exec *x, struct jj_val *dst, size_t n)
 {
 	struct jj_bytes *b = dst->s, *own;
+	int32_t message = x->message;
 	size_t cap;
+	int r;
 
 	if (dst->from + dst->len == b->used && b->cap - b->used >= n)
 		return 0;
@@ -164,9 +167,15 @@ static int room(struct jj_exec *x, struct jj_val *dst, size_t n)
 	own->cap = (uint32_t)cap;
 	own->runs = &own->one;
 	own->cap_runs = 1;
+	own->own = true;
 	if (dst->len) {
+		/* what was written before keeps the turn it was written in, or that it was in none */
+		if (b->own)
+			x->message = -1;
 		memcpy(own->data, JJ_BYTES(dst), dst->len);
-		if (put_runs(x, own, 0, dst, 0, dst->len, 0) < 0)
+		r = put_runs(x, own, 0, dst, 0, dst->len, 0);
+		x->message = message;
+		if (r < 0)
 			return -1;
 	}
 	own->used = dst->len;

@@ -14,7 +14,6 @@ struct slot {
 
 struct pm_sampler {
 	struct pm_sample_opts o;
-	const char *bos, *eos;
 	int32_t eos_id;
 	struct slot slot[2];
 	float *scale;
@@ -33,11 +32,7 @@ int pm_sampler_new(struct pm_sampler **out, const struct pm_sample_opts *o, stru
 	s->o = *o;
 	s->eos_id = -1;
 	if (o->tokenizer) {
-		int32_t bos = pm_tokenizer_bos(o->tokenizer);
-
 		s->eos_id = pm_tokenizer_eos(o->tokenizer);
-		s->bos = bos >= 0 ? pm_tokenizer_token(o->tokenizer, bos) : NULL;
-		s->eos = s->eos_id >= 0 ? pm_tokenizer_token(o->tokenizer, s->eos_id) : NULL;
 	}
 	*out = s;
 	return 0;
@@ -222,7 +217,7 @@ static int chat_tokens(struct pm_sampler *s, struct slot *t, const json_t *messa
 		return -1;
 	if (json_is_array(messages) && !json_array_size(messages))
 		return pm_fail(e, PM_DATA, "there are no messages");
-	if (scales(s, messages, &c.scale, e) < 0 || pm_template_render(s->o.chat, messages, &o, &t->chat, e) < 0)
+	if (scales(s, messages, &c.scale, e) < 0 || pm_template_fits(s->o.chat, messages, tools, e) < 0 || pm_template_render(s->o.chat, messages, &o, &t->chat, e) < 0)
 		return -1;
 	t->d.text = t->chat.text.data ? t->chat.text.data : "";
 	t->d.length = t->chat.text.len;

@@ -1,10 +1,12 @@
-/* Built-in chat templates against what the models' own templates give; where the bytes come from; which template a model has. */
+/* Chat templates: what the model says of every golden row, with and without marks; those of share/template; which template a model has. */
 #include "text/chat.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "tap.h"
 
 static char dir[] = "/tmp/pm-chat-XXXXXX";
@@ -29,39 +31,82 @@ static void clear(void)
 	unlink(path);
 }
 
-static json_t *messages_of(const json_t *conversations, const char *id, const json_t **conv)
+/* --- golden rows: every template of ../shared/data/templates --- */
+
+struct golden {
+	json_t *convs;
+	char dir[4096], name[200];
+	struct pm_template *t;
+	struct pm_rendered r;
+	bool marks;
+	int rows, wrong, spans, disagree, unsound;
+};
+
+static const json_t *conversation(const struct golden *g, const json_t *row)
 {
+	const char *id = json_string_value(json_object_get(row, "conv"));
 	size_t i;
 
-	for (i = 0; i < json_array_size(conversations); i++) {
-		*conv = json_array_get(conversations, i);
-		if (!strcmp(json_string_value(json_object_get(*conv, "id")), id))
-			return json_object_get(*conv, "messages");
-	}
+	for (i = 0; i < json_array_size(g->convs); i++)
+		if (!strcmp(json_string_value(json_object_get(json_array_get(g->convs, i), "id")), id))
+			return json_array_get(g->convs, i);
 	return NULL;
 }
 
-/* Whether a conversation is beyond plain chat: tools, calls, content that is no string. */
-static bool beyond(const json_t *conv, const char *template)
+/* Puts if in the place of the marks {% generation %}, so that what is said has to be found by where the bytes came from. */
+static bool unmark(char *s)
 {
-	const json_t *list = json_object_get(conv, "messages"), *m;
-	const char *id = json_string_value(json_object_get(conv, "id"));
-	size_t i;
+	static const char word[] = "generation", endif[] = "endif        ";
+	bool any = false;
+	char *p, *b;
 
-	if (json_array_size(json_object_get(conv, "tools")) || (strstr(template, "istral") && json_is_array(json_object_get(conv, "tools"))))
-		return true;
-	json_array_foreach((json_t *)(size_t)list, i, m)
-		if (!json_is_string(json_object_get(m, "content")) || json_object_get(m, "tool_calls") ||
-		    !strcmp(json_string_value(json_object_get(m, "role")), "tool"))
-			return true;
-	/* Qwen's leave out what is said in a role that they do not know, or write it as ever; it is refused here. */
-	return strstr(template, "wen") && (!strncmp(id, "developer", 9) || !strncmp(id, "unknown_role", 12));
+	for (; (p = strstr(s, word)); s = p + 1) {
+		for (b = p; b > s && (b[-1] == ' ' || b[-1] == '-' || b[-1] == '+'); b--)
+			;
+		if (b - s >= 2 && !memcmp(b - 2, "{%", 2)) {
+			memcpy(p, "if true   ", 10);
+			any = true;
+		} else if (p - s >= 3 && !memcmp(p - 3, "end", 3)) {
+			memcpy(p - 3, endif, 13);
+		}
+	}
+	return any;
 }
 
-/* What the model says must be the generation spans (code points) of the training variants of the templates, but for line ends, which are
- * not trained here: nothing is generated after the token that ends a turn. Returns the number of differences, and counts spans. */
-static int spans_differ(const struct pm_rendered *r, const json_t *spans, int *count)
+static void next_template(struct golden *g, const char *name)
 {
+	static const struct tm now = {.tm_year = 126, .tm_mday = 15, .tm_hour = 12, .tm_min = 34, .tm_sec = 56, .tm_wday = 4, .tm_yday = 14};
+	struct pm_template_opts o = {.now = &now};
+	char path[5000];
+	struct pm_str s = {0};
+	struct pm_err e;
+
+	if (!strcmp(g->name, name))
+		return;
+	pm_template_close(g->t);
+	g->t = NULL;
+	snprintf(g->name, sizeof g->name, "%s", name);
+	snprintf(path, sizeof path, "%s/%s.jinja", g->dir, name);
+	if (pm_read_file(&s, path, &e) == 0) {
+		g->marks = unmark(s.data);
+		if (pm_template_text(&g->t, s.data, s.len, name, &o, &e) < 0)
+			check(0, "%s is opened: %s", name, e.text);
+	}
+	pm_str_free(&s);
+}
+
+static bool is_assistant(const json_t *messages, int32_t i)
+{
+	const char *role = json_string_value(json_object_get(json_array_get(messages, (size_t)i), "role"));
+
+	return role && !strcmp(role, "assistant");
+}
+
+/* What the model says must be the generation spans (code points), but for blanks at their ends, which are not trained here (nothing is
+ * generated behind the token that ends a turn), and for headers, which some of the templates mark, too. */
+static int spans_differ(const struct golden *g, const json_t *messages, const json_t *spans)
+{
+	const struct pm_rendered *r = &g->r;
 	unsigned char *theirs = calloc(r->text.len + 1, 1);
 	size_t i, k, byte, point = 0;
 	int bad = 0;
@@ -75,92 +120,105 @@ static int spans_differ(const struct pm_rendered *r, const json_t *spans, int *c
 		}
 		point += ((unsigned char)r->text.data[byte + 1] & 0xc0) != 0x80;
 	}
-	for (k = 0; k < r->n; k++)
-		for (byte = r->pieces[k].from; byte < r->pieces[k].to; byte++)
-			bad += r->pieces[k].said != theirs[byte] && !(theirs[byte] && r->text.data[byte] == '\n');
-	*count += (int)json_array_size(spans);
+	for (k = 0; k < r->n; k++) {
+		const struct pm_piece *p = &r->pieces[k];
+		const char *word = r->text.data + p->from;
+		bool header = false;
+
+		for (i = 0; !p->content && !p->said && is_assistant(messages, p->message) && i + 8 <= p->to - p->from; i++)
+			header |= !memcmp(word + i, "ssistant", 8);
+		for (byte = p->from; byte < p->to; byte++)
+			bad += p->said != theirs[byte] && !(theirs[byte] && (header || strchr(" \n", r->text.data[byte])));
+	}
 	free(theirs);
 	return bad;
 }
 
-static void golden(const char *shared, const char *name, const char *want)
+/* Pieces follow each other; nothing of a system's or a user's message is said, and what an assistant's turn takes from its content is. */
+static int unsound(const struct golden *g, const json_t *messages)
 {
-	char path[4200];
-	struct pm_err e = {0};
-	struct pm_str jinja = {0};
-	struct pm_rendered r = {0};
-	struct pm_template *t = NULL;
-	json_t *conversations;
+	size_t i, at = 0;
+	int bad = 0;
+
+	for (i = 0; i < g->r.n; i++) {
+		const struct pm_piece *p = &g->r.pieces[i];
+
+		bad += p->from != at || p->to <= p->from || p->message >= (int32_t)json_array_size(messages);
+		bad += p->said && (p->message < 0 || !is_assistant(messages, p->message));
+		bad += p->content && p->message >= 0 && is_assistant(messages, p->message) && !p->said;
+		at = p->to;
+	}
+	return bad + (at != g->r.text.len);
+}
+
+static void golden_row(struct golden *g, const json_t *row)
+{
+	const json_t *conv = conversation(g, row), *messages = json_object_get(conv, "messages"), *tools = json_object_get(conv, "tools");
+	const json_t *want = json_object_get(row, "rendered"), *spans = json_object_get(row, "generation_indices");
+	struct pm_render_opts o = {.tools = tools, .args = json_object_get(row, "kwargs")};
+	const char *id = json_string_value(json_object_get(conv, "id"));
+	struct pm_err e = {.text = ""};
+	int r = pm_template_render(g->t, messages, &o, &g->r, &e);
+
+	g->rows++;
+	if (!want ? r == 0 : r < 0 || g->r.text.len != json_string_length(want) || (g->r.text.len && memcmp(g->r.text.data, json_string_value(want),
+	    g->r.text.len) != 0)) {
+		if (++g->wrong <= 10)
+			printf("# %s, %s: %s\n", g->name, id, r < 0 ? e.text : "another text");
+		return;
+	}
+	if (r < 0)
+		return;
+	if (unsound(g, messages) && ++g->unsound <= 10)
+		printf("# %s, %s: pieces\n", g->name, id);
+	g->spans += (int)json_array_size(spans);
+	if (g->marks && spans_differ(g, messages, spans) && ++g->disagree <= 10)
+		printf("# %s, %s: spans\n", g->name, id);
+}
+
+static void golden(void)
+{
+	const char *path = golden_path("data/templates/golden.jsonl");
+	struct golden g = {.rows = 0};
+	struct pm_err e;
 	char *line = NULL;
-	size_t cap = 0, i;
-	int n = 0, refused = 0, bad = 0, raised = 0, nspans = 0;
+	size_t cap = 0;
+	ssize_t n;
 	FILE *f;
 
-	snprintf(path, sizeof path, "%s/data/templates/%s.jinja", shared, name);
-	clear();
-	if (!check(pm_read_file(&jinja, path, &e) == 0 && put_file("chat_template.jinja", jinja.data, jinja.len) &&
-	    pm_template_open(&t, dir, NULL, &e) == 0 && !strcmp(pm_template_name(t), want), "%s is known as %s: %s", name, want, e.text))
+	if (!path) {
+		skip("golden data is not there");
 		return;
-	pm_str_free(&jinja);
-	snprintf(path, sizeof path, "%s/data/templates/conversations.json", shared);
-	conversations = pm_json_file(path, &e);
-	snprintf(path, sizeof path, "%s/data/templates/golden.jsonl", shared);
+	}
+	snprintf(g.dir, sizeof g.dir, "%.*s", (int)(strrchr(path, '/') - path), path);
+	g.convs = pm_json_file(golden_path("data/templates/conversations.json"), &e);
 	f = fopen(path, "r");
-	while (f && conversations && getline(&line, &cap, f) > 0) {
-		json_t *row;
-		const json_t *messages, *kw, *conv = NULL;
-		const char *text;
-		struct pm_render_opts o = {0};
-		int k;
+	while (f && (n = getline(&line, &cap, f)) > 0) {
+		json_t *row = json_loadb(line, (size_t)n, 0, NULL);
 
-		if (!strstr(line, name) || !(row = json_loads(line, 0, NULL)))
-			continue;
-		kw = json_object_get(row, "kwargs");
-		messages = messages_of(conversations, json_string_value(json_object_get(row, "conv")), &conv);
-		if (strcmp(json_string_value(json_object_get(row, "template_name")), name) != 0 || !messages || json_is_true(json_object_get(row, "disputed"))) {
-			json_decref(row);
-			continue;
-		}
-		o.generation_prompt = json_is_true(json_object_get(kw, "add_generation_prompt"));
-		o.bos = json_string_value(json_object_get(kw, "bos_token"));
-		o.eos = json_string_value(json_object_get(kw, "eos_token"));
-		o.tools = json_object_get(conv, "tools");
-		text = json_string_value(json_object_get(row, "rendered"));
-		k = pm_template_render(t, messages, &o, &r, &e);
-		if (k < 0 && text && beyond(conv, name)) {
-			refused++;
-		} else if ((k < 0) != !text || (text && (strlen(text) != r.text.len || memcmp(text, r.text.data ? r.text.data : "", r.text.len) != 0))) {
-			bad++;
-			printf("# %s: %s\n#  want %.200s\n#  got  %.200s\n", json_string_value(json_object_get(row, "conv")), name, text ? text : "an error",
-			    k < 0 ? e.text : r.text.data);
-		} else {
-			n++;
-			raised += k < 0;
-		}
-		for (i = 0; k == 0 && i < r.n; i++)
-			bad += r.pieces[i].from >= r.pieces[i].to || r.pieces[i].from != (i ? r.pieces[i - 1].to : 0);
-		bad += k == 0 && r.n && r.pieces[r.n - 1].to != r.text.len;
-		if (k == 0 && strstr(name, "_training") && spans_differ(&r, json_object_get(row, "generation_indices"), &nspans)) {
-			printf("# %s: other spans\n", json_string_value(json_object_get(row, "conv")));
-			bad++;
+		if (!json_object_get(row, "disputed")) {
+			next_template(&g, json_string_value(json_object_get(row, "template_name")));
+			if (g.t)
+				golden_row(&g, row);
 		}
 		json_decref(row);
 	}
-	check(!bad && n > 40 && (!strstr(name, "_training") || nspans > 10),
-	    "%s: %d renderings are equal (%d of them errors in both), and %d spans of what is said; %d go beyond plain chat and are refused", name, n,
-	    raised, nspans, refused);
+	check(g.rows > 7000 && g.wrong == 0, "%d rows of golden.jsonl; %d differ", g.rows, g.wrong);
+	check(g.rows && g.unsound == 0, "what assistants say is said, what others say is not; %d differ", g.unsound);
+	check(g.spans > 1000 && g.disagree == 0, "%d marked spans are found without the marks; %d rows differ", g.spans, g.disagree);
 	if (f)
 		fclose(f);
 	free(line);
-	json_decref(conversations);
-	pm_rendered_free(&r);
-	pm_template_close(t);
+	pm_template_close(g.t);
+	pm_rendered_free(&g.r);
+	json_decref(g.convs);
 }
 
 /* Renders with a format by name; pieces are written as T (template), C (content), with t and c where the model says it. */
 static void by_hand(const char *name, const char *json, const char *text, const char *marks)
 {
-	struct pm_render_opts o = {.bos = "<s>", .eos = "</s>"};
+	struct pm_render_opts o = {.generation_prompt = false};
+	struct pm_template_opts to = {.share = "share", .bos = "<s>", .eos = "</s>"};
 	struct pm_rendered r = {0};
 	struct pm_template *t = NULL;
 	struct pm_err e = {0};
@@ -168,7 +226,7 @@ static void by_hand(const char *name, const char *json, const char *text, const 
 	char got[200] = "";
 	size_t i;
 
-	if (m && pm_template_open(&t, "", name, &e) == 0 && pm_template_render(t, m, &o, &r, &e) == 0)
+	if (m && pm_template_open(&t, NULL, name, &to, &e) == 0 && pm_template_render(t, m, &o, &r, &e) == 0)
 		for (i = 0; i < r.n && i < 90; i++)
 			snprintf(got + strlen(got), 4, "%c", (r.pieces[i].content ? 'C' : 'T') + (r.pieces[i].said ? 32 : 0));
 	check(r.text.data && !strcmp(r.text.data, text) && !strcmp(got, marks), "%s by hand: %s", name, e.text);
@@ -179,64 +237,91 @@ static void by_hand(const char *name, const char *json, const char *text, const 
 	pm_template_close(t);
 }
 
-static void model_says(const char *what, const char *file, const char *content, const char *want)
+/* Opens the template of a model of two files (NULL: it lacks it), renders "u", and expects a text; or words of the error. */
+static void model_says(const char *what, const char *jinja, const char *config, const char *name, const char *want)
 {
+	struct pm_template_opts to = {.share = "share", .bos = "<s>"};
+	struct pm_render_opts o = {.generation_prompt = true};
 	struct pm_template *t = NULL;
+	struct pm_rendered r = {0};
 	struct pm_err e = {0};
+	json_t *m = json_loads("[{\"role\":\"user\",\"content\":\"u\"}]", 0, NULL);
 	int k;
 
 	clear();
-	if (file)
-		put_file(file, content, strlen(content));
-	k = pm_template_open(&t, dir, NULL, &e);
-	check(k == 0 ? !strcmp(pm_template_name(t), want) : e.status == PM_DATA && strstr(e.text, want) != NULL, "%s: %s", what, k ? e.text : want);
+	if (jinja)
+		put_file("chat_template.jinja", jinja, strlen(jinja));
+	if (config)
+		put_file("tokenizer_config.json", config, strlen(config));
+	k = pm_template_open(&t, dir, name, &to, &e);
+	if (k == 0)
+		k = pm_template_render(t, m, &o, &r, &e);
+	if (!check(k == 0 ? !strcmp(r.text.data ? r.text.data : "", want) : strstr(e.text, want) != NULL, "%s", what))
+		printf("# %s\n", k == 0 ? r.text.data : e.text);
+	json_decref(m);
+	pm_rendered_free(&r);
 	pm_template_close(t);
 }
 
-#define CHATML "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}" \
-	"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-#define MISTRAL "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token}}{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"
+static void sources(void)
+{
+	static const char list[] = "{\"pad_token\":{\"content\":\"<p>\"},\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"tools\"},"
+		"{\"name\":\"default\",\"template\":\"{{ bos_token ~ pad_token ~ messages[0].content }}\"}]}";
+	char path[300];
+
+	model_says("a text in tokenizer_config.json", NULL, "{\"chat_template\":\"{{ messages[0].role }}\"}", NULL, "user");
+	model_says("of a list, the default; tokens are variables", NULL, list, NULL, "<s><p>u");
+	model_says("another of the list by its name", NULL, list, "tool_use", "tools");
+	model_says("chat_template.jinja goes before", "file", list, NULL, "file");
+	model_says("one of share/template by its name", "file", NULL, "chatml", "<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n");
+	model_says("no template", NULL, "{}", NULL, "has no chat template (name one with --chat-template)");
+	model_says("nothing at all", NULL, NULL, NULL, "has no chat template");
+	model_says("a name that nothing has", "file", list, "klingon", "--chat-template: 'klingon' is neither");
+	model_says("a mistake has its place", "a\n{{ 1 + }}", NULL, NULL, "chat_template.jinja: line 2: ");
+	model_says("so has an exception", "\n\n{{ raise_exception('no') }}", NULL, NULL, "chat_template.jinja: line 3: no");
+	model_says("the time is not known", "{{ strftime_now('%Y') }}", NULL, NULL, "time is not known");
+	clear();
+	put_file("chat_template.jinja", "own", 3);
+	snprintf(path, sizeof path, "%s/chat_template.jinja", dir);
+	model_says("a file", NULL, NULL, path, "neither");      /* it was cleared */
+	put_file("chat_template.jinja", "own", 3);
+	model_says("a file of the model's by its path", "{{ 'by path' }}", NULL, path, "by path");
+}
+
+static void ends(void)
+{
+	static const char *const rows[][2] = {{"chatml", "<|im_end|>"}, {"llama2", "</s>"}, {"llama3", "<|eot_id|>"}, {"gemma", "<end_of_turn>"}, {"mistral", "</s>"}};
+	struct pm_template_opts to = {.share = "share", .bos = "<s>", .eos = "</s>"};
+	struct pm_template *t;
+	struct pm_err e;
+	size_t i;
+
+	for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+		if (!check(pm_template_open(&t, NULL, rows[i][0], &to, &e) == 0 && !strcmp(pm_template_end(t), rows[i][1]), "%s ends turns with %s", rows[i][0],
+		    rows[i][1]))
+			printf("# %s\n", t ? pm_template_end(t) : e.text);
+		pm_template_close(t);
+	}
+}
 
 int main(void)
 {
-	static const char *const both[][2] = {
-		{"npmcfg__llama3", "llama3"}, {"npmcfg__llama3_1", "llama3"}, {"trl__llama3_training", "llama3"}, {"npmcfg__gemma3", "gemma"},
-		{"trl__gemma3_training", "gemma"}, {"llamacpp__google-gemma-2-2b-it", "gemma"}, {"trl__gemma_training", "gemma"},
-		{"llamacpp__Qwen-Qwen2.5-7B-Instruct", "chatml"}, {"trl__qwen2_5_training", "chatml"},
-		{"trl__qwen3_instruct_2507", "chatml"}, {"trl__qwen3_instruct_2507_training", "chatml"}, {"llamacpp__Qwen3-Coder", "chatml"},
-		{"llamacpp__mistralai-Mistral-Nemo-Instruct-2407", "mistral"},
-	};
-	const char *shared = golden_dir();
-	struct pm_template *t;
-	struct pm_err e = {0};
-	size_t i;
-
 	if (!mkdtemp(dir))
 		return 99;
-	for (i = 0; i < sizeof both / sizeof *both; i++) {
-		if (shared)
-			golden(shared, both[i][0], both[i][1]);
-		else
-			skip("golden data is not there");
-	}
+	golden();
 	by_hand("chatml", "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":\" U\"},{\"role\":\"assistant\",\"content\":\"A\"}]",
 	    "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n U<|im_end|>\n<|im_start|>assistant\nA<|im_end|>\n", "TCTTCTTctT");
 	by_hand("llama2", "[{\"role\":\"system\",\"content\":\" S \"},{\"role\":\"user\",\"content\":\" U \"},{\"role\":\"assistant\",\"content\":\" A \"},"
 	    "{\"role\":\"user\",\"content\":\" V \"}]",
-	    "<s>[INST] <<SYS>>\n S \n<</SYS>>\n\n U [/INST] A </s><s>[INST] V [/INST]", "TTCTCTtctTCT");
+	    "<s>[INST] <<SYS>>\n S \n<</SYS>>\n\n U [/INST] A </s><s>[INST] V [/INST]", "TCTCTtctTCT");
 	by_hand("llama2", "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":\" \\u00a0\"}]",
-	    "<s>[INST] <<SYS>>\nS\n<</SYS>> [/INST]", "TTCTT");
+	    "<s>[INST] <<SYS>>\nS\n<</SYS>> [/INST]", "TCT");
 	by_hand("mistral", "[{\"role\":\"system\",\"content\":\"S\"},{\"role\":\"user\",\"content\":\"U\"},{\"role\":\"assistant\",\"content\":\"A\"}]",
 	    "<s> [INST] S\n\nU [/INST] A</s>", "TTCTCTtct");
 	by_hand("gemma", "[{\"role\":\"user\",\"content\":\"\\u3000U\\u2003\"},{\"role\":\"assistant\",\"content\":\"\"}]",
 	    "<s><start_of_turn>user\nU<end_of_turn>\n<start_of_turn>model\n<end_of_turn>\n", "TTCTTtT");
-	model_says("ChatML in a string", "chat_template.jinja", CHATML "\n", "chatml");
-	model_says("Mistral in a list", "tokenizer_config.json",
-	    "{\"chat_template\":[{\"name\":\"tool_use\",\"template\":\"x\"},{\"name\":\"default\",\"template\":\"" MISTRAL "\"}]}", "mistral");
-	model_says("a template nobody knows", "chat_template.jinja", "{{ messages }}", "unknown chat template (name one with --chat-template)");
-	model_says("no template", "tokenizer_config.json", "{}", "has no chat template (name one");
-	model_says("nothing at all", NULL, NULL, "has no chat template");
-	check(pm_template_open(&t, dir, "chatml2", &e) < 0 && e.status == PM_DATA, "an unknown name is refused: %s", e.text);
+	sources();
+	ends();
 	clear();
 	rmdir(dir);
 	return done();
