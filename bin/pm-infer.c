@@ -31,7 +31,7 @@ static struct pm_opt opts[] = {
 	{.name = "hide-thinking", .kind = PM_OPT_FLAG, .to = &a.hide, .help = "leave <think> text out"},
 	PM_OPT_JSON(&a.json, "read JSON lines, write one JSON line an answer"),
 	{.name = "batch", .kind = PM_OPT_INT, .arg = "N", .to = &a.batch, .fallback = "8", .min = 1, .max = 1024, .help = "answers made at a time, with --json"},
-	{.name = "draft-model", .kind = PM_OPT_STR, .arg = "DIR", .to = &a.draft_model, .help = "smaller model of the same vocabulary that guesses ahead; answers stay the same"},
+	{.name = "draft-model", .kind = PM_OPT_STR, .arg = "DIR|NAME", .to = &a.draft_model, .help = "smaller model of the same vocabulary that guesses ahead; answers stay the same"},
 	{.name = "lookup", .kind = PM_OPT_FLAG, .to = &a.lookup, .help = "guess ahead from what stood in the text before; answers stay the same"},
 	{.name = "num-draft-tokens", .kind = PM_OPT_INT, .arg = "N", .to = &a.guesses, .fallback = "4", .min = 1, .max = 15, .help = "tokens guessed at a time"},
 	PM_OPT_LENGTH(&a.context, NULL, "context: tokens of prompt and answer together [4096]"),
@@ -162,6 +162,8 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		s = pm_env_get(&x.env, e);
 	if (s == 0)
 		s = local_name(&a.model, &x.env, e);
+	if (s == 0)
+		s = local_name(&a.draft_model, &x.env, e);
 	if (s == 0)
 		s = open_device(&x.dev, &a.dev, &x.env, &a.quiet, e);
 	if (s == 0)
