@@ -24,7 +24,7 @@ hub() {
 	printf %s $C2 >$m/refs/pr/1
 	: >srv/faults
 	: >srv/log
-	coproc HUB { "$(dirname "$PM_BIN")/tests/server/hub" srv; }
+	coproc HUB { exec "$(dirname "$PM_BIN")/tests/server/hub" srv; }
 	read -r PORT AWAY <&"${HUB[0]}"
 	export HF_ENDPOINT=http://127.0.0.1:$PORT HF_HUB_CACHE=$PWD/cache PM_CACHE=$PWD/pm
 	unset HF_TOKEN HF_HOME HF_HUB_OFFLINE http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY

@@ -225,6 +225,25 @@ killed() {
 	pm-fetch -q --verify org/model
 }
 
+@test "faults: a server that goes away is status 69; what came stays, and the next server gives the rest" {
+	hub
+	faults 'only /cdn/' 'drip 1000 50'
+	fetch --retries 1 org/model 2>err &
+	pid=$!
+	while [ -z "$(find cache -name '*.incomplete' -size +3 2>/dev/null)" ]; do kill -0 $pid; done
+	kill -9 $HUB_PID
+	status=0
+	wait $pid || status=$?
+	[ $status = 69 ]
+	[ "$(wc -l <err)" = 1 ]
+	[ -n "$(find cache -name '*.incomplete' -size +3)" ]
+	sleep 0.1
+	hub
+	fetch org/model
+	whole $C1
+	[ "$(asked 'range=bytes=')" -ge 2 ]
+}
+
 @test "faults: two at once share the work" {
 	hub
 	faults 'only /cdn/' 'drip 2000 20'

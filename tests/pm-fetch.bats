@@ -402,3 +402,14 @@ by_hand() {
 	env -u HF_HUB_CACHE -u HOME -u XDG_CACHE_HOME pm-fetch org/model 2>err || [ $? = 78 ]
 	grep -q "no place for a cache" err
 }
+
+@test "names: completion knows what was fetched" {
+	by_hand
+	source "$PM_TOP/share/completions/pm.bash"
+	COMP_WORDS=(pm-infer -m org/t) COMP_CWORD=2 COMPREPLY=()
+	_pm
+	[ "${COMPREPLY[*]}" = org/tiny ]
+	COMP_WORDS=(pm-fetch --type "") COMP_CWORD=2 COMPREPLY=()
+	_pm
+	[ "${COMPREPLY[*]}" = "model dataset space" ]
+}

@@ -355,6 +355,23 @@ static int find_name(char **out, const char *text, const struct pm_hub_name *n, 
 	return r;
 }
 
+/* A name without ORG could be any path: it is a name where the cache knows it. */
+static bool is_cached(const char *text, const struct pm_hub_places *at)
+{
+	struct pm_hub_name n;
+	struct pm_err e;
+	char *repo = NULL;
+	bool is = false;
+
+	if (at->hub && !strchr(text, '/') && pm_hub_name_parse(&n, text, &e) == 0) {
+		repo = pm_hub_repo(at->hub, &n, &e);
+		is = repo && pm_is_dir(repo);
+		pm_hub_name_free(&n);
+	}
+	free(repo);
+	return is;
+}
+
 int pm_hub_find(char **out, const char *text, const struct pm_hub_places *at, struct pm_err *e)
 {
 	bool url = !strncmp(text, "https://", 8) || !strncmp(text, "http://", 7);
@@ -362,7 +379,7 @@ int pm_hub_find(char **out, const char *text, const struct pm_hub_places *at, st
 	int r;
 
 	*out = NULL;
-	if (pm_exists(text) || (!url && !pm_hub_name_looks(text))) {
+	if (pm_exists(text) || (!url && !pm_hub_name_looks(text) && !is_cached(text, at))) {
 		*out = pm_strdup(text, e);
 		return *out ? 0 : -1;
 	}

@@ -54,7 +54,7 @@ int pm_hub_link(const char *repo, const char *commit, const struct pm_hub_file *
 int pm_hub_scan(struct pm_hub_list *l, const char *dir, struct pm_err *e);
 
 /* What a text given for a model (or adapter, or file) means, without the network: *out (the caller frees) is
- *	the text itself, where it is a path that exists, or is not a name of the hub,
+ *	the text itself, where it is a path that exists, or is not a name of the hub (one without ORG counts where the cache knows it),
  *	a snapshot's directory, or the file of it that :QUANT or /PATH names (of one with GGUF files alone: such a file).
  * Status 66 where a name is not in the cache, or is not complete there; the message says what would fetch it. */
 int pm_hub_find(char **out, const char *text, const struct pm_hub_places *at, struct pm_err *e);

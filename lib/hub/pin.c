@@ -172,7 +172,7 @@ struct pm_hub_pin *pm_hub_pins_find(const struct pm_hub_pins *p, const struct pm
 	size_t i;
 
 	for (i = 0; i < p->n; i++)
-		if (url ? p->v[i].url && !strcmp(p->v[i].url, url) : p->v[i].name.id && p->v[i].name.type == n->type && !strcmp(p->v[i].name.id, n->id))
+		if (url ? p->v[i].url && !strcmp(p->v[i].url, url) : n && p->v[i].name.id && p->v[i].name.type == n->type && !strcmp(p->v[i].name.id, n->id))
 			return &p->v[i];
 	return NULL;
 }

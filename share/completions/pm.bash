@@ -22,6 +22,10 @@ _pm() {
 		return 0
 	fi
 	mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	# where a model is asked for: also what was fetched
+	if [[ $prev == -[ma] || $prev == --model || $prev == --adapter || $prev == --draft-model || $tool == *pm-inspect || $prev == --remove ]]; then
+		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$(pm-fetch --list 2>/dev/null | cut -f1 | sort -u)" -- "$cur")
+	fi
 }
 for _pm_tool in $(compgen -c pm- | sort -u); do
 	complete -o filenames -F _pm "$_pm_tool"

@@ -345,6 +345,11 @@ static void caches(void)
 	put("models--org--name/refs/main", "../../x");
 	found("org/name", "65", "40 digits");
 	put("models--org--name/refs/main", COMMIT "\n");
+	found("gpt2", "gpt2", "");
+	put("models--gpt2/refs/main", COMMIT);
+	put("models--gpt2/snapshots/" COMMIT "/config.json", "{}");
+	found("gpt2", "/hub/models--gpt2/snapshots/" COMMIT, "");
+	found("gpt2@v2", "66", "pm-fetch gpt2@v2");
 	put("models--org--gguf/refs/main", COMMIT);
 	put("models--org--gguf/snapshots/" COMMIT "/x.Q8_0.gguf", "x");
 	put("models--org--gguf/snapshots/" COMMIT "/x.Q4_K_M.gguf", "x");
