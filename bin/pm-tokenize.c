@@ -35,6 +35,8 @@ static struct pm_opt opts[] = {
 	 .help = "what to do with a record that is no good"},
 	{.name = "decode", .kind = PM_OPT_FLAG, .to = &a.decode, .help = "tokens to text"},
 	{.name = "skip-special", .kind = PM_OPT_FLAG, .to = &a.skip_special, .help = "leave special tokens out of the decoded text"},
+	{.name = "render", .kind = PM_OPT_FLAG, .to = &a.render, .help = "chats to text by a chat template; a tokenizer is not needed"},
+	{.name = "add-generation-prompt", .kind = PM_OPT_FLAG, .to = &a.generation_prompt, .help = "render: with the words that prompt an answer"},
 	{.name = "show-mask", .kind = PM_OPT_FLAG, .to = &a.show_mask, .help = "show which tokens are trained, by colour or in a table"},
 	TRAIN_OPTS(&train_args),
 	PM_OPT_OUTPUT(&a.output, "where the result goes [standard output]"),
@@ -122,6 +124,16 @@ static int check_options(const struct pm_tool *t, struct pm_err *e)
 	for (i = 0; a.decode && i < sizeof encoding / sizeof *encoding; i++)
 		if (pm_opt_refuse(t, encoding[i], "with --decode", e) < 0)
 			return -1;
+	if (!a.render && pm_opt_refuse(t, "add-generation-prompt", "without --render", e) < 0)
+		return -1;
+	for (i = 0; a.render && i < sizeof encoding / sizeof *encoding; i++)
+		if (strncmp(encoding[i], "chat-template", 13) != 0 && strcmp(encoding[i], "date") != 0 && strcmp(encoding[i], "on-bad") != 0 &&
+		    pm_opt_refuse(t, encoding[i], "with --render", e) < 0)
+			return -1;
+	if (a.render && a.decode)
+		return pm_fail(e, PM_USAGE, "--render and --decode exclude each other");
+	if (a.render && !a.model && !a.chat.name)
+		return pm_fail(e, PM_USAGE, "a chat template was wanted (--chat-template NAME or FILE)");
 	if (!a.decode && pm_opt_refuse(t, "skip-special", "without --decode", e) < 0)
 		return -1;
 	if (a.show_mask && pm_opt_refuse(t, "json", "with --show-mask", e) < 0)
@@ -133,7 +145,7 @@ static int check_options(const struct pm_tool *t, struct pm_err *e)
 		return pm_fail(e, PM_USAGE, "--eos has no effect behind padding (--pad)");
 	if (!plain && pm_opt_refuse(t, "paragraphs", "without --format plain", e) < 0)
 		return -1;
-	if (!a.model && (a.decode || plain || a.chat.name))
+	if (!a.model && (a.decode || plain || (a.chat.name && !a.render)))
 		return pm_fail(e, PM_USAGE, "a model was wanted for its tokenizer (-m DIR)");
 	return 0;
 }
@@ -149,7 +161,8 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		return train_vocabulary(t, &train_args, &(struct train_input){paths, (size_t)n, a.format, a.map, a.on_bad, a.output, a.quiet, a.verbose}, e);
 	if (check_options(t, e) < 0 || train_refuse(t, e) < 0 || pm_env_get(&env, e) < 0)
 		return -1;
-	r = local_name(&a.model, &env, e) < 0 ? -1 : a.decode ? decode((size_t)n, paths, e) : tokenize_encode(t, &a, paths, n, e);
+	r = local_name(&a.model, &env, e) < 0 ? -1 : a.decode ? decode((size_t)n, paths, e) :
+	    a.render ? tokenize_render(t, &a, env.share, paths, n, e) : tokenize_encode(t, &a, paths, n, e);
 	pm_env_free(&env);
 	return r;
 }

@@ -1,4 +1,5 @@
-/* tokenize.h: the parts of pm-tokenize: pm-tokenize.c (the table of options, decoding), tokenize_encode.c and tokenize_train.c. */
+/* tokenize.h: the parts of pm-tokenize: pm-tokenize.c (the table of options, decoding), tokenize_encode.c, tokenize_render.c and
+ * tokenize_train.c. */
 #ifndef PM_BIN_TOKENIZE_H
 #define PM_BIN_TOKENIZE_H
 
@@ -10,11 +11,14 @@ struct tokenize_args {
 	const char *model, *format, *map, *train_on, *on_bad, *output;
 	struct chat_args chat;
 	int64_t threads;
-	bool decode, json, show_mask, parse_special, special, truncate, pad, skip_special, eos, paragraphs, quiet, verbose;
+	bool decode, render, generation_prompt, json, show_mask, parse_special, special, truncate, pad, skip_special, eos, paragraphs, quiet, verbose;
 };
 
 /* Records and texts to tokens. */
 int tokenize_encode(const struct pm_tool *t, const struct tokenize_args *a, const char *const *paths, int n, struct pm_err *e);
+
+/* Conversations to text by a chat template; `share` is where pm's own are. */
+int tokenize_render(const struct pm_tool *t, const struct tokenize_args *a, const char *share, const char *const *paths, int n, struct pm_err *e);
 
 /* The options of --train. */
 struct train_args {

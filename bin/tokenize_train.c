@@ -38,7 +38,7 @@ static bool to_directory(const char *path)
 
 static int check_options(const struct pm_tool *t, const struct train_args *a, const struct train_input *in, struct pm_err *e)
 {
-	static const char *const others[] = {"model", "chat-template", "train-on", "eos", "special", "parse-special", "paragraphs", "decode",
+	static const char *const others[] = {"model", "chat-template", "chat-template-args", "date", "render", "add-generation-prompt", "train-on", "eos", "special", "parse-special", "paragraphs", "decode",
 		"skip-special", "show-mask", "threads", "json"};
 	bool unigram = !strcmp(a->model, "unigram");
 

@@ -98,6 +98,48 @@ tokenizer() {
 	fails_with 65 "m: has no chat template" pm-tokenize -q -m m x
 }
 
+@test "pm-tokenize: --render gives texts and spans, or errors, without a model" {
+	cat >t.jinja <<-'E'
+		{% for m in messages %}<{{ m.role }}>{{ m.content ~ (m.reasoning_content or '') }}{% if m.tool_calls %}{{ m.tool_calls|tojson }}{% endif %}</s>
+		{% endfor %}
+		{% if add_generation_prompt %}<assistant>{% endif %}{{ tools is none }} {{ documents }} {{ x }} {{ strftime_now('%d %b %Y %H:%M') }}
+	E
+	cat >x <<-'E'
+		{"messages":[{"role":"user","content":"é"},{"role":"assistant","content":"日本","thinking":"t","tool_calls":[{"a":1,"b":1.0}]}]}
+		{"messages":[{"role":"user","content":{"k":[1,2.0,null,true]}}],"tools":[{}],"documents":[1],"args":{"x":2}}
+		{"messages":5}
+		{"messages":[]}
+	E
+	status=0
+	pm-tokenize -q --render --json --date 2026-01-15T12:34:56 --chat-template t.jinja --chat-template-args '{"x":"é"}' --on-bad skip x >y || status=$?
+	[ $status = 65 ]
+	jq -e -s 'length == 4 and .[0].text == "<user>é</s>\n<assistant>日本t[{\"a\": 1, \"b\": 1.0}]</s>\nTrue None é 15 Jan 2026 12:34" and
+		(.[0] | .text[.spans[0][0]:.spans[0][1]]) == "日本t[{\"a\": 1, \"b\": 1.0}]</s>" and (.[0].spans | length) == 1 and
+		(.[1].text | contains("{\u0027k\u0027: [1, 2.0, None, True]}</s>\nFalse [1] 2 ")) and (.[2].error | contains("line 3: a list of messages")) and
+		.[3].spans == []' y
+	fails_with 65 "x: line 3: a list of messages" pm-tokenize -q --render --chat-template t.jinja x
+	head -1 x | SOURCE_DATE_EPOCH=0 pm-tokenize --render --add-generation-prompt --chat-template t.jinja | tail -1 | grep -qx '<assistant>True None  01 Jan 1970 00:00'
+	fails_with 64 "a chat template was wanted" pm-tokenize --render x
+	fails_with 64 "--add-generation-prompt has no effect without --render" pm-tokenize -m "$(tiny)" --add-generation-prompt x
+	fails_with 64 "--train-on has no effect with --render" pm-tokenize --render --train-on all x
+	fails_with 64 "a date like" pm-tokenize --render --chat-template t.jinja --date 2026-02-30 x
+	fails_with 64 "--chat-template-args: an object" pm-tokenize --render --chat-template t.jinja --chat-template-args 5 x
+}
+
+@test "pm-tokenize: --render is what transformers gives: golden templates" {
+	needs_golden data/templates
+	local d t
+	d=$(golden_path data/templates)
+	for t in trl__qwen3_training llamacpp__openai-gpt-oss-120b llamacpp__mistralai-Mistral-Nemo-Instruct-2407; do
+		jq -c --arg t $t 'select(.template_name == $t and (has("disputed") | not))' "$d/golden.jsonl" >rows
+		jq -c --slurpfile c "$d/conversations.json" '. as $r | ($c[0][] | select(.id == $r.conv)) |
+			{messages, tools, documents: $r.kwargs.documents, args: ($r.kwargs | del(.documents))}' rows >x
+		pm-tokenize -q --render --json --date 2026-01-15T12:34:56 --chat-template "$d/$t.jinja" --on-bad skip x >y || true
+		jq -c 'if has("error") then "error" else .rendered end' rows >want
+		jq -c 'if has("error") then "error" else .text end' y | cmp - want
+	done
+}
+
 @test "pm-tokenize: texts and plain text need no chat template" {
 	needs_golden data/tokenizers/gpt2
 	echo '{"text":"a b"}' | pm-tokenize -q -m "$(tokenizer gpt2)" --json | jq -e '.ids == [64, 275] and .offsets == [[0,1],[1,3]] and (has("weights") | not)'

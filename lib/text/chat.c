@@ -188,20 +188,39 @@ static int ask(const struct pm_template *t, const char *answer, bool prompt, str
 	return r;
 }
 
-/* The words that prompt an answer: what the template adds to a conversation for it. */
+/* What a result has behind the last bytes that belong to a message. */
+static struct pm_str tail(const struct pm_jinja_result *raw)
+{
+	size_t i, from = 0;
+
+	for (i = 0; i < raw->nruns; i++)
+		if (raw->runs[i].turn >= 0 || raw->runs[i].message >= 0)
+			from = raw->runs[i].to;
+	return (struct pm_str){raw->text.data + from, raw->text.len - from, 0};
+}
+
+/* The words that prompt an answer: what the template adds to a conversation for it, between what it writes behind it anyway. Two tails that
+ * part within a tag part before it. */
 static char *find_prompt(const struct pm_template *t, struct pm_err *e)
 {
 	struct pm_jinja_result with = {0}, without = {0};
-	size_t same = 0;
+	struct pm_str a, b;
+	size_t front = 0, back = 0;
 	int32_t last;
 	char *s;
 
-	if (ask(t, NULL, true, &with, &last) < 0 || ask(t, NULL, false, &without, &last) < 0) {
+	if (ask(t, NULL, true, &with, &last) < 0 || ask(t, NULL, false, &without, &last) < 0 || !with.text.len || !without.text.len) {
 		s = pm_strdup("", e);
 	} else {
-		while (same < with.text.len && same < without.text.len && with.text.data[same] == without.text.data[same])
-			same++;
-		s = pm_strndup(with.text.data ? with.text.data + same : "", with.text.len - same, e);
+		a = tail(&with);
+		b = tail(&without);
+		while (back < a.len && back < b.len && a.data[a.len - 1 - back] == b.data[b.len - 1 - back])
+			back++;
+		while (front < a.len - back && front < b.len - back && a.data[front] == b.data[front])
+			front++;
+		while (front && front < b.len - back && a.data[front - 1] != '>' && !blank(a.data[front - 1]))
+			front--;
+		s = pm_strndup(a.data + front, a.len - back - front, e);
 	}
 	pm_jinja_result_free(&with);
 	pm_jinja_result_free(&without);
