@@ -206,7 +206,7 @@ static enum MHD_Result send_file(struct MHD_Connection *c, const char *path, con
 		from = 0;
 	b->from = from;
 	size = (int64_t)((uint64_t)st.st_size - from) - f->less + f->more;
-	r = MHD_create_response_from_callback(f->chunked ? MHD_SIZE_UNKNOWN : (uint64_t)(size > 0 ? size : 0), 4096, give, b, done);
+	r = MHD_create_response_from_callback(f->chunked ? MHD_SIZE_UNKNOWN : (uint64_t)(size > 0 ? size : 0), 65536, give, b, done);
 	MHD_add_response_header(r, "ETag", line);
 	if (commit)
 		MHD_add_response_header(r, "X-Repo-Commit", commit);

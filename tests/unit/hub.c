@@ -294,6 +294,21 @@ static void found(const char *text, const char *want, const char *what)
 	free(path);
 }
 
+/* Names that mean a file, or that only the cache knows for names. */
+static void found_files(void)
+{
+	found("gpt2", "gpt2", "");
+	put("models--gpt2/refs/main", COMMIT);
+	put("models--gpt2/snapshots/" COMMIT "/config.json", "{}");
+	found("gpt2", "/hub/models--gpt2/snapshots/" COMMIT, "");
+	found("gpt2@v2", "66", "pm-fetch gpt2@v2");
+	put("models--org--gguf/refs/main", COMMIT);
+	put("models--org--gguf/snapshots/" COMMIT "/x.Q8_0.gguf", "x");
+	put("models--org--gguf/snapshots/" COMMIT "/x.Q4_K_M.gguf", "x");
+	found("org/gguf", "/hub/models--org--gguf/snapshots/" COMMIT "/x.Q4_K_M.gguf", "");
+	found("org/gguf:q8_0", "/hub/models--org--gguf/snapshots/" COMMIT "/x.Q8_0.gguf", "");
+}
+
 static void caches(void)
 {
 	struct pm_hub_file f = {.path = "a/b/model.safetensors", .size = 5, .hash = SHA}, g = {.path = "config.json", .size = 2, .hash = GIT};
@@ -345,16 +360,7 @@ static void caches(void)
 	put("models--org--name/refs/main", "../../x");
 	found("org/name", "65", "40 digits");
 	put("models--org--name/refs/main", COMMIT "\n");
-	found("gpt2", "gpt2", "");
-	put("models--gpt2/refs/main", COMMIT);
-	put("models--gpt2/snapshots/" COMMIT "/config.json", "{}");
-	found("gpt2", "/hub/models--gpt2/snapshots/" COMMIT, "");
-	found("gpt2@v2", "66", "pm-fetch gpt2@v2");
-	put("models--org--gguf/refs/main", COMMIT);
-	put("models--org--gguf/snapshots/" COMMIT "/x.Q8_0.gguf", "x");
-	put("models--org--gguf/snapshots/" COMMIT "/x.Q4_K_M.gguf", "x");
-	found("org/gguf", "/hub/models--org--gguf/snapshots/" COMMIT "/x.Q4_K_M.gguf", "");
-	found("org/gguf:q8_0", "/hub/models--org--gguf/snapshots/" COMMIT "/x.Q8_0.gguf", "");
+	found_files();
 	check(pm_hub_scan(&l, repo, &e) == 0 && l.n == 7, "what lies below a directory: %zu files %s", l.n, e.text);
 	pm_hub_list_free(&l);
 	found("https://example.org/m.zip", "66", "pm-fetch");
