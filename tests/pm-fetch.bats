@@ -219,7 +219,10 @@ by_hand() {
 	fetch --local-dir d org/model@v2
 	cmp srv/models/org/model/$C2/config.json d/config.json
 	pm-fetch -q --verify d
-	pm-inspect d/config.json >/dev/null 2>&1 || :
+	rm -rf d/.cache
+	faults 'only /tree/' 'list [{"type":"file","path":".git/hooks/pre-commit","size":5,"oid":"e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"}]'
+	fails_with 65 "'.git/hooks/pre-commit': such a one goes into the cache only" fetch --all --local-dir d org/model@v2
+	[ ! -e d/.git ]
 }
 
 @test "fetch: --lock writes what was fetched, and fetches exactly that" {

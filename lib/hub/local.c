@@ -112,6 +112,10 @@ int pm_hub_local_names(char **final, char **part, char **lock, const char *dir, 
 	struct pm_str top = {0};
 	int r;
 
+	if (!strncmp(f->path, ".git/", 5) || !strncmp(f->path, ".cache/huggingface/", 19)) {
+		*final = *part = *lock = NULL;
+		return pm_fail(e, PM_DATA, "the repository has a file '%.300s': such a one goes into the cache only", f->path);
+	}
 	snprintf(what, sizeof what, ".%s.incomplete", f->hash);
 	*final = pm_path(dir, f->path, e);
 	*part = beside(dir, f->path, what, e);

@@ -340,6 +340,7 @@ static void collect(struct pm_net *n)
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&j);
+		curl_easy_getinfo(m->easy_handle, CURLINFO_RESPONSE_CODE, &j->answer.status);
 		if (code == CURLE_OK)
 			answered(n, j);
 		else
