@@ -6,7 +6,8 @@
 #include "cli/verb.h"
 #include "io/store.h"
 
-extern const struct pm_verb gguf_check, gguf_dump, gguf_hash, gguf_imatrix, gguf_join, gguf_quantize, gguf_set, gguf_split;
+extern const struct pm_verb gguf_check, gguf_convert, gguf_dump, gguf_export, gguf_hash, gguf_imatrix, gguf_join, gguf_quantize, gguf_set,
+	gguf_split;
 
 /* Puts paths in the place of names that were fetched; they live as long as the environment. */
 static inline int gguf_names(int argc, char **argv, struct pm_env *env, struct pm_err *e)

@@ -3,7 +3,9 @@
 
 static const struct pm_verb *const verbs[] = {
 	&gguf_check,
+	&gguf_convert,
 	&gguf_dump,
+	&gguf_export,
 	&gguf_hash,
 	&gguf_imatrix,
 	&gguf_join,

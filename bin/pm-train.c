@@ -161,12 +161,19 @@ static void on_step(void *arg, const struct pm_trainer *t, const struct pm_step 
 	pm_progress_at(&r->progress, (uint64_t)s->step, extra);
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
 static int train(struct run *r, struct pm_err *e)
 {
 	struct pm_str metrics = {0};
 	struct pm_loop l = {.out = a.output, .metrics = a.metrics, .save_every = a.save_every, .eval_every = a.eval_every, .keep = a.keep,
 		.held_out = r->held_out, .resume = a.resume, .type = train_dtype(&a, r->model), .run = r->same, .provenance = r->provenance, .made = r->made,
-		.base = r->base, .stop = pm_signals_got, .clock = pm_clock, .on_step = on_step, .arg = r};
+		.base = r->base, .gguf = a.gguf ? base_name(a.output) : NULL, .stop = pm_signals_got, .clock = pm_clock, .on_step = on_step, .arg = r};
 	int stopped = 0, status = pm_trainer_alloc(r->trainer, e);
 
 	if (status == 0 && !a.metrics) {

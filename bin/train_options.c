@@ -28,7 +28,7 @@ int train_check_options(const struct pm_tool *t, struct args *a, struct pm_err *
 {
 	static const char *const lora_only[] = {"alpha", "dropout", "targets", "exclude", "layers", "rank-pattern", "alpha-pattern", "rslora",
 		"modules-to-save"};
-	static const char *const not_with_grads[] = {"output", "metrics", "save-every", "eval", "eval-every", "keep", "resume", "steps", "dtype"};
+	static const char *const not_with_grads[] = {"output", "metrics", "save-every", "eval", "eval-every", "keep", "resume", "steps", "dtype", "gguf"};
 	int ways = !!a->lora + !!a->adapter + a->full + !!a->init;
 	size_t i;
 
@@ -50,6 +50,10 @@ int train_check_options(const struct pm_tool *t, struct args *a, struct pm_err *
 			return -1;
 	if (!a->full && !a->init && pm_opt_refuse(t, "dtype", "on an adapter (it is stored in float32)", e) < 0)
 		return -1;
+	if ((a->full || a->init) && pm_opt_refuse(t, "gguf", "without an adapter", e) < 0)
+		return -1;
+	if (a->gguf && a->save_modules)
+		return pm_fail(e, PM_USAGE, "--gguf: GGUF adapters have no modules that are saved whole");
 	if (!a->held_out && pm_opt_refuse(t, "eval-every", "without --eval", e) < 0)
 		return -1;
 	if (!a->save_every && pm_opt_refuse(t, "keep", "without --save-every", e) < 0)

@@ -8,7 +8,7 @@
 struct args {
 	struct pm_opt_device dev;
 	const char *model, *init, *family, *output, *adapter;
-	bool full, rslora, quiet, resume, plan, checkpointing, shuffle;
+	bool full, gguf, rslora, quiet, resume, plan, checkpointing, shuffle;
 	int64_t lora;
 	double alpha, dropout;
 	const char *targets, *exclude, *layers, *rank_pattern, *alpha_pattern, *save_modules;
@@ -60,6 +60,7 @@ struct args {
 	{.name = "metrics", .kind = PM_OPT_STR, .arg = "FILE", .to = &(p)->metrics, .help = "JSON lines, one a step [OUTPUT/metrics.jsonl]"}, \
 	{.name = "dtype", .kind = PM_OPT_CHOICE, .arg = "T", .to = &(p)->dtype, .choices = "f32|bf16|f16", \
 	 .help = "storage of a whole model's result [as the model's]"}, \
+	{.name = "gguf", .kind = PM_OPT_FLAG, .to = &(p)->gguf, .help = "write the adapter as OUTPUT/adapter.gguf, too"}, \
 	{.name = "grads", .kind = PM_OPT_STR, .arg = "FILE", .to = &(p)->grads, .help = "only write the first step's gradients (safetensors)"}, \
 	{.name = "plan", .kind = PM_OPT_FLAG, .to = &(p)->plan, .help = "only print the memory that is needed"}, \
 	{.name = "family", .kind = PM_OPT_STR, .arg = "FILE", .to = &(p)->family, .help = "a family description of your own (pm-family(5))"}, \

@@ -233,6 +233,11 @@ int pm_adapters_save(const struct pm_adapters *a, const char *dir, const char *b
 	return pm_peft_write(a->peft, dir, base, provenance, get_values, (void *)(size_t)a, e);
 }
 
+int pm_adapters_save_gguf(const struct pm_adapters *a, const struct pm_spec *s, const char *path, const char *name, struct pm_err *e)
+{
+	return pm_peft_write_gguf(a->peft, s, path, name, get_values, (void *)(size_t)a, e);
+}
+
 void pm_adapters_free(struct pm_adapters *a)
 {
 	size_t i;

@@ -87,6 +87,8 @@ int pm_adapters_open(struct pm_adapters **out, const struct pm_model *m, size_t 
 /* An adapter that trains: from a directory, or new from a configuration (A: kaiming uniform with a = √5 as PEFT, i.e. U(±1/√in); B: 0). */
 int pm_adapters_train(struct pm_adapters **out, const struct pm_model *m, const char *dir, const struct pm_lora_config *c, uint64_t seed, struct pm_err *e);
 int pm_adapters_save(const struct pm_adapters *a, const char *dir, const char *base, const json_t *provenance, struct pm_err *e);
+/* The same as one GGUF file; name: general.name. */
+int pm_adapters_save_gguf(const struct pm_adapters *a, const struct pm_spec *s, const char *path, const char *name, struct pm_err *e);
 void pm_adapters_free(struct pm_adapters *a);
 
 /* ---- what trains ---- */

@@ -134,9 +134,7 @@ static int make_config(struct reader *x, struct pm_err *e)
 		names[i] = x->target[i]->module;
 		if (rank_of(x, i) == x->c.r)
 			continue;
-		rank[x->c.nrank].value = (double)rank_of(x, i);
-		if (!(rank[x->c.nrank++].regex = pm_arena_printf(&x->c.arena, e, "\\Q%s\\E", names[i])))
-			return -1;
+		rank[x->c.nrank++] = (struct pm_pattern){names[i], (double)rank_of(x, i)};      /* as PEFT writes names that are patterns */
 	}
 	x->c.targets = names;
 	x->c.rank_pattern = rank;

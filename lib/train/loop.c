@@ -126,6 +126,13 @@ static int finish(struct pm_trainer *t, const struct pm_loop *l, struct pm_err *
 	free(path);
 	if (r < 0)
 		return -1;
+	if (t->adapters && l->gguf) {
+		path = pm_path(l->out, "adapter.gguf", e);
+		r = path ? pm_adapters_save_gguf(t->adapters, t->model->spec, path, l->gguf, e) : -1;
+		free(path);
+		if (r < 0)
+			return -1;
+	}
 	if (t->adapters)
 		return pm_adapters_save(t->adapters, l->out, l->base, l->provenance, e);
 	return pm_model_save(t->model, l->out, l->type, l->provenance, e);

@@ -14,6 +14,7 @@ struct pm_loop {
 	const json_t *run, *provenance;         /* see state.h */
 	const json_t *made;                     /* OUT/provenance.json: how the result was made */
 	const char *base;
+	const char *gguf;                       /* general.name of OUT/adapter.gguf, the adapter once more; NULL: none */
 	int (*stop)(void);                      /* asked after every step: non-zero ends the run with a checkpoint */
 	double (*clock)(void);                  /* seconds */
 	void (*on_step)(void *arg, const struct pm_trainer *t, const struct pm_step *s);        /* may be NULL */

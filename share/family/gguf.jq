@@ -80,7 +80,7 @@ def rope_of($in; $theta):
       elif $type == "linear" then {rope_type: "linear", factor: $factor}
       elif $type == "yarn" then {rope_type: "yarn", factor: $factor, original_max_position_embeddings: ($in | of("rope.scaling.original_context_length"))}
         + ([["yarn_attn_factor", "attention_factor"], ["yarn_beta_fast", "beta_fast"], ["yarn_beta_slow", "beta_slow"]]
-           | map(select($in | of("rope.scaling." + .[0]) != null) | {(.[1]): (.[0] as $k | $in | of("rope.scaling." + $k))}) | add // {})
+           | map(. as [$k, $name] | ($in | of("rope.scaling." + $k)) as $v | if $v == null then {} else {($name): $v} end) | add)
       else error("'\($in | arch).rope.scaling.type' is \($type | shown), known are none, linear, yarn") end);
 
 # How the model wants to be sampled, as generation_config.json has it.
@@ -111,6 +111,8 @@ def rope_for($default):
 def rope_keys_for($arch; $d):
   "\($arch).rope.scaling." as $p
   | if $d.rope_type == "linear" then key($p + "type"; "str"; "linear"), key($p + "factor"; "f32"; $d.factor)
+    elif $d.rope_type == "yarn" and ($d.truncate == false or ($d.mscale // 0) * ($d.mscale_all_dim // 0) != 0) then
+      error("'truncate', 'mscale' and 'mscale_all_dim' of yarn are what no key of a GGUF file can say")
     elif $d.rope_type == "yarn" then
       key($p + "type"; "str"; "yarn"), key($p + "factor"; "f32"; $d.factor),
       key($p + "original_context_length"; "u32"; $d.original_max_position_embeddings // .max_position_embeddings),
