@@ -3,7 +3,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "text/bpe.h"
+#include "text/bpe_cache.h"
+#include "text/bpe_long.h"
 #include "text/bytelevel.h"
 #include "text/model.h"
 #include "text/pretok.h"
@@ -26,6 +27,7 @@ struct bpe {
 	int32_t fallback[256];          /* <0x..> */
 	/* No merge crosses from a character that ends in byte x to a U+2581 where !crosses[x]: `parts` may be cut there. */
 	bool parts, crosses[256];
+	bool windows;                   /* symbols do not depend on where they stand, and every byte has one: bpe_long.h */
 	struct pm_trie symbols;         /* found before anything else; they merge with nothing */
 };
 
@@ -166,6 +168,7 @@ static void tables(struct bpe *b)
 		if (b->vocab->entry[i].len > b->longest)
 			b->longest = b->vocab->entry[i].len;
 	/* nor where characters vanish, since those behind them in the piece then cover what they did not come from */
+	b->windows = b->plain && !b->symbols.nodes && b->longest < PM_BPE_LONG && (b->raw || bytes || (b->unk && !b->byte_fallback));
 	b->parts = b->plain && !b->symbols.nodes && !b->raw && !b->ignore_merges && (b->unk || bytes) && pm_vocab_find(b->vocab, meta, 3) >= 0;
 }
 
@@ -420,20 +423,12 @@ static int32_t whole(const struct bpe *b, const struct pm_view *v, struct pm_bpe
 }
 
 /* A piece into symbols and merges. Sets x->n = 0 where a raw byte has no symbol. */
-static int split(const struct bpe *b, const struct pm_view *v, struct pm_bpe_word *x, struct pm_bpe_scratch *c, bool raw, struct pm_err *e)
+static int merged(const struct bpe *b, const struct pm_view *v, struct pm_bpe_word *x, struct pm_bpe_scratch *c, bool raw, struct pm_err *e)
 {
-	int32_t id = b->ignore_merges ? whole(b, v, c, raw, e) : -1;
-
-	if (id < -1 || room(c, v->n * (1 + b->prefix_n) + b->suffix_n, e) < 0)
+	if (room(c, v->n * (1 + b->prefix_n) + b->suffix_n, e) < 0)
 		return -1;
 	x->id = c->id;
 	x->len = c->len;
-	if (id >= 0) {
-		x->id[0] = id;
-		x->len[0] = (uint32_t)v->n;
-		x->n = 1;
-		return 0;
-	}
 	if (raw && !byte_symbols(b, v, x)) {
 		x->n = 0;
 		return 0;
@@ -441,6 +436,23 @@ static int split(const struct bpe *b, const struct pm_view *v, struct pm_bpe_wor
 	if (!raw && char_symbols(b, v, x, e) < 0)
 		return -1;
 	return pm_bpe_merge(&b->merges, x, c, e);
+}
+
+/* The same, but for a piece that is a token as it is where the file says so. */
+static int split(const struct bpe *b, const struct pm_view *v, struct pm_bpe_word *x, struct pm_bpe_scratch *c, bool raw, struct pm_err *e)
+{
+	int32_t id = b->ignore_merges ? whole(b, v, c, raw, e) : -1;
+
+	if (id < 0)
+		return id < -1 ? -1 : merged(b, v, x, c, raw, e);
+	if (room(c, 1, e) < 0)
+		return -1;
+	x->id = c->id;
+	x->len = c->len;
+	x->id[0] = id;
+	x->len[0] = (uint32_t)v->n;
+	x->n = 1;
+	return 0;
 }
 
 /* A raw piece with a byte that the vocabulary lacks: by way of its byte-level characters. */
@@ -453,44 +465,6 @@ static int spelled(const struct bpe *b, const struct pm_view *v, struct pm_worke
 		return -1;
 	t = pm_textbuf_view(&w->slow);
 	return split(b, &t, &x, w->bpe, false, e) < 0 ? -1 : emit(b, &t, &x, w, e);
-}
-
-/* The bytes of a key as three words that tell different keys of one length apart, and their hash. */
-static uint64_t key_of(const struct pm_view *v, uint64_t key[3])
-{
-	key[2] = 0;
-	if (v->n <= 16) {
-		pm_vocab_words(v->s, v->n, key);
-	} else {
-		memcpy(key, v->s, 16);
-		memcpy(key + 2, v->s + v->n - 8, 8);
-	}
-	return pm_vocab_mix(key[0] ^ v->n, key[1] ^ key[2] * UINT64_C(0x9e3779b97f4a7c15));
-}
-
-static bool same_key(const struct pm_bpe_cached *c, const uint64_t key[3], size_t n)
-{
-	return ((c->key[0] ^ key[0]) | (c->key[1] ^ key[1]) | (c->key[2] ^ key[2]) | (c->n ^ n)) == 0;
-}
-
-/* The newest of a set stands first. */
-static void remember(struct pm_bpe_cached set[2], const uint64_t key[3], size_t n, const struct pm_bpe_word *x)
-{
-	struct pm_bpe_cached *c = set;
-	size_t sum = 0;
-
-	for (size_t i = 0; i < x->n; i++)
-		sum += x->len[i];
-	if (x->n > PM_BPE_IDS || sum != n)
-		return;
-	set[1] = set[0];
-	memset(c, 0, sizeof *c);
-	memcpy(c->key, key, sizeof c->key);
-	c->n = (uint8_t)n;
-	for (size_t i = 0; i < x->n; i++) {
-		c->id[i] = x->id[i];
-		c->len[i] = (uint8_t)x->len[i];
-	}
 }
 
 static int recall(const struct bpe *b, const struct pm_bpe_cached *c, const struct pm_view *v, struct pm_worker *w, struct pm_err *e)
@@ -513,11 +487,37 @@ static int recall(const struct bpe *b, const struct pm_bpe_cached *c, const stru
 	return emit(b, v, &x, w, e);
 }
 
+/* Pieces in windows. Part of a long piece is never a token as a whole, even where it is spelled like one. */
+struct windows {
+	const struct bpe *b;
+	struct pm_worker *w;
+};
+
+static int split_window(void *ctx, const struct pm_view *part, struct pm_bpe_word *x, struct pm_err *e)
+{
+	const struct windows *y = ctx;
+
+	return merged(y->b, part, x, y->w->bpe, y->b->raw, e);
+}
+
+static int emit_window(void *ctx, const struct pm_view *part, const struct pm_bpe_word *x, struct pm_err *e)
+{
+	const struct windows *y = ctx;
+
+	return emit(y->b, part, x, y->w, e);
+}
+
 static int word(const struct bpe *b, const struct pm_view *v, struct pm_worker *w, struct pm_err *e)
 {
+	struct windows y = {b, w};
+	struct pm_bpe_long l = {split_window, emit_window, &y, &w->enc->n};
 	struct pm_bpe_cached *set = NULL;
 	struct pm_bpe_word x;
 	uint64_t key[3];
+	int r;
+
+	if (v->n >= PM_BPE_LONG && b->windows && (r = pm_bpe_long(&l, v, e)) <= 0)
+		return r;
 
 	if (v->n <= PM_BPE_KEY) {
 		set = w->bpe->cache[key_of(v, key) & (PM_BPE_SETS - 1)];

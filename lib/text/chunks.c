@@ -7,7 +7,7 @@
 #include "base/parallel.h"
 #include "text/worker.h"
 
-enum { CHUNK = 1 << 18, GROUP = 4096 };
+enum { CHUNK = 1 << 18, GROUP = 4096, WINDOW = 1 << 16, BEHIND = 1 << 12 };
 
 struct chunk {
 	size_t from, to;
@@ -75,6 +75,46 @@ static int append(struct pm_encoding *to, struct pm_encoding *x, struct pm_err *
 	to->n += x->n;
 	pm_encoding_free(x);
 	return 0;
+}
+
+/* The last of the ids from `mark` on that begins where the one before ends, and not too near the end of the window; `mark`: none. */
+static size_t last_good(const struct pm_encoding *enc, size_t mark, size_t end)
+{
+	size_t i = enc->n;
+
+	while (i > mark && --i > mark)
+		if (enc->from[i] + BEHIND <= end && enc->from[i] == enc->to[i - 1] && enc->to[i] > enc->from[i])
+			return i;
+	return mark;
+}
+
+int pm_chunks_long(const struct pm_chunks *c, const struct pm_view *v, size_t from, size_t to, struct pm_encoding *enc, struct pm_err *e)
+{
+	size_t window = WINDOW, at = from, start = enc->n, mark, good, end, covers = 0;
+	int32_t id = -1;                /* what the window has to begin with, and where that ends; −1: anything */
+
+	for (;;) {
+		end = to - at <= window ? to : at + window;
+		while (end < to && ((unsigned char)v->s[end] & 0xc0) == 0x80)
+			end--;
+		mark = enc->n;
+		if (c->encode(c->ctx, v, at, end, enc, e) < 0)
+			return -1;
+		good = end == to ? enc->n : last_good(enc, mark, v->base + end);
+		if ((end < to && good == mark) || (id >= 0 && (enc->n == mark || enc->ids[mark] != id || enc->to[mark] != covers))) {
+			window *= 2;
+			at = from;
+			enc->n = start;
+			id = -1;
+			continue;
+		}
+		if (end == to)
+			return 0;
+		id = enc->ids[good];
+		covers = enc->to[good];
+		at = enc->from[good] - v->base;
+		enc->n = good;
+	}
 }
 
 int pm_chunks_encode(const struct pm_chunks *c, const struct pm_view *v, size_t threads, struct pm_encoding *enc, struct pm_err *e)

@@ -21,6 +21,16 @@ struct pm_chunks {
 /* True where that is worth while. */
 bool pm_chunks_many(const struct pm_view *v, size_t threads);
 
+/* True for a part from which on pm_chunks_long is better. */
+static inline bool pm_chunks_is_long(size_t n)
+{
+	return n > 1 << 20;
+}
+
+/* The part from .. to of a text as given that cannot be cut, in windows (bpe_long.h says how), so that what encoding needs beside the ids does
+ * not grow with it. The model's symbols must not depend on where they stand. */
+int pm_chunks_long(const struct pm_chunks *c, const struct pm_view *v, size_t from, size_t to, struct pm_encoding *enc, struct pm_err *e);
+
 int pm_chunks_encode(const struct pm_chunks *c, const struct pm_view *v, size_t threads, struct pm_encoding *enc, struct pm_err *e);
 
 #endif

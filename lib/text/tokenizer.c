@@ -319,17 +319,39 @@ static int normalize(const struct pm_tokenizer *t, size_t i, const struct pm_vie
 	return t->added.normal.nodes ? part(t, &t->added.normal, &n, rule, w, second, e) : plain(t, &n, w, e);
 }
 
+struct long_part {
+	const struct pm_tokenizer *t;
+	const struct pm_added_rule *rule;
+	struct pm_worker *w;
+};
+
+static int window(const void *ctx, const struct pm_view *v, size_t from, size_t to, struct pm_encoding *enc, struct pm_err *e)
+{
+	const struct long_part *x = ctx;
+	struct pm_view p = pm_view_part(v, from, to);
+
+	(void)enc;                      /* it is the worker's */
+	return normalize(x->t, from ? x->t->later : 0, &p, x->rule, x->w, e);
+}
+
 /* Groups that give the same as the whole text stay in near caches, and one that needs no normalizing is left as it is. from and to are
  * places where it may be cut. */
 static int groups(const struct pm_tokenizer *t, const struct pm_view *v, size_t from, size_t to, const struct pm_added_rule *rule,
 	struct pm_worker *w, struct pm_err *e)
 {
+	struct long_part x = {t, rule, w};
+	struct pm_chunks l = {.encode = window, .ctx = &x};
 	struct pm_view p;
 	size_t end;
 
 	for (size_t i = from; i < to; i = end) {
 		end = t->lines ? pm_chunks_line(v, i) : t->words ? pm_chunks_word(v, i, &t->model) : v->n;
 		end = end < to ? end : to;
+		if (t->words && !w->trim && !v->map && pm_chunks_is_long(end - i)) {
+			if (pm_chunks_long(&l, v, i, end, w->enc, e) < 0)
+				return -1;
+			continue;
+		}
 		p = pm_view_part(v, i, end);
 		if (normalize(t, i && t->words ? t->later : 0, &p, rule, w, e) < 0)
 			return -1;
