@@ -256,6 +256,33 @@ killed() {
 	[ "$(asked /cdn/)" = 2 ]
 }
 
+@test "faults: two at once, and kills, of an archive from an address" {
+	hub
+	at=http://127.0.0.1:$AWAY/files
+	mkdir in
+	cp -rL "$(tiny)" in/tiny
+	tar -czf srv/files/tiny.tar.gz -C in tiny
+	faults 'drip 4000 1'
+	fetch $at/tiny.tar.gz >one &
+	one=$!
+	fetch $at/tiny.tar.gz >two
+	wait $one
+	cmp one two
+	diff -r "$(cat one)" in/tiny
+	[ "$(asked 'range=- ')" = 2 ] # the second asks whether it has changed
+	for i in $(seq 40); do
+		rm -f pm/fetched/*/fetched.json
+		pm-fetch -q --retry-delay 0.01 $at/tiny.tar.gz >/dev/null 2>&1 &
+		pid=$!
+		sleep "0.0$((RANDOM % 9))"
+		kill -9 $pid 2>/dev/null || :
+		wait $pid 2>/dev/null || :
+	done
+	diff -r "$(fetch $at/tiny.tar.gz)" in/tiny
+	pm-fetch -q --prune >/dev/null
+	[ -z "$(find pm/fetched -maxdepth 2 -name '*.tmp' -o -maxdepth 2 -name part)" ]
+}
+
 @test "faults: a signal ends it with 128 and its number; the next goes on" {
 	hub
 	faults 'only /cdn/' 'drip 1000 30'

@@ -295,14 +295,17 @@ by_hand() {
 	printf %s $C2 >srv/models/org/model/main
 	fetch org/model
 	echo part >$repo/blobs/$(printf 'a%.0s' {1..64}).incomplete
+	echo half >$repo/refs/main.99999999.tmp
+	echo half >$repo/trees/x.json.99999999.tmp
 	echo orphan >$repo/blobs/$(printf 'b%.0s' {1..64})
 	pm-fetch -q --prune --dry-run >out
-	[ "$(wc -l <out)" = 4 ] # the commit, its blob, the part, the orphan
+	[ "$(wc -l <out)" = 6 ] # the commit, its blob, the part, the orphan, what killed writers left
 	[ -e $repo/snapshots/$C1 ]
 	pm-fetch -q --prune >out2
 	cmp out out2
 	[ ! -e $repo/snapshots/$C1 ]
 	[ "$(find $repo/blobs -type f | wc -l)" = 5 ]
+	[ -z "$(find cache -name '*.tmp')" ]
 	pm-fetch -q --verify
 	fetch org/model@v1
 	pm-fetch -q --remove org/model@v1

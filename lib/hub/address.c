@@ -1,10 +1,13 @@
 #include "hub/address.h"
 
 #include <dirent.h>
-#include <limits.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -185,14 +188,35 @@ static const char *fragment_hash(char hex[65], const char *url)
 	return pm_hub_is_hex(hex, 64) ? hex : NULL;
 }
 
+/* Holds what is kept of an address: one process at a time fetches and unpacks it; another waits, and finds it there. */
+static int hold(int *fd, const char *dir, const struct pm_hub_address_opts *o, struct pm_err *e)
+{
+	char *path = pm_path(dir, "lock", e);
+	int r = path ? pm_mkdirs(dir, e) : -1;
+
+	*fd = -1;
+	if (r == 0 && (*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0664)) < 0)
+		r = pm_fail_errno(e, PM_NOCREATE, "%s: cannot lock", path);
+	while (r == 0 && flock(*fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			r = pm_fail_errno(e, PM_IOERR, "%s: cannot lock", path);
+		else if (o->stop && o->stop())
+			r = 1;
+		else
+			nanosleep(&(struct timespec){0, 50000000}, NULL);
+	}
+	free(path);
+	return r;
+}
+
 /* The transfer itself: 0 with *came set where there is a new file at dir/k->file, or the old one is still the newest. */
 static int transfer(struct pm_hub_addressed *a, struct pm_hub_kept *k, bool *came, const char *dir, const char *url, const char *want,
 	const struct pm_hub_address_opts *o, struct pm_err *e)
 {
-	char *part = pm_path(dir, "part", e), *lock = pm_path(dir, "lock", e), *final = pm_path(dir, "file", e), *named = NULL, *file = NULL;
-	struct pm_job j = {.url = url, .name = url, .size = UINT64_MAX, .part = part, .lock = lock, .final = final};
+	char *part = pm_path(dir, "part", e), *final = pm_path(dir, "file", e), *named = NULL, *file = NULL;
+	struct pm_job j = {.url = url, .name = url, .size = UINT64_MAX, .part = part, .final = final};
 	bool have = k->path != NULL && !o->repair && !o->local_dir;
-	int r = part && lock && final ? pm_mkdirs(dir, e) : -1;
+	int r = part && final ? 0 : -1;
 
 	if (want)
 		memcpy(j.hash, want, 65);
@@ -219,7 +243,6 @@ static int transfer(struct pm_hub_addressed *a, struct pm_hub_kept *k, bool *cam
 	pm_job_free(&j);
 	free(named);
 	free(part);
-	free(lock);
 	free(final);
 	return r;
 }
@@ -240,7 +263,7 @@ int pm_hub_fetch_address(struct pm_hub_addressed *a, const char *url, const stru
 	const char *want = o->sha256 ? o->sha256 : fragment_hash(hex, url);
 	struct pm_hub_kept k = {0};
 	bool came = false;
-	int r;
+	int r, fd = -1;
 
 	*a = (struct pm_hub_addressed){.size = UINT64_MAX};
 	if (!o->urls)
@@ -248,7 +271,11 @@ int pm_hub_fetch_address(struct pm_hub_addressed *a, const char *url, const stru
 	dir = place(url, o, e);
 	if (!dir)
 		return -1;
-	r = pm_hub_kept_read(&k, dir, e);
+	r = o->offline || o->dry_run ? 0 : hold(&fd, dir, o, e);
+	if (r == 0)
+		r = pm_hub_kept_read(&k, dir, e);
+	else
+		goto end;
 	path = r == 0 ? pm_path(dir, k.path, e) : NULL;
 	if (path && (!pm_exists(path) || (want && strcmp(want, k.sha256))))
 		pm_hub_kept_free(&k);
@@ -275,6 +302,9 @@ int pm_hub_fetch_address(struct pm_hub_addressed *a, const char *url, const stru
 		memcpy(a->sha256, k.sha256, 65);
 		a->size = k.size;
 	}
+end:
+	if (fd >= 0)
+		close(fd);
 	pm_hub_kept_free(&k);
 	free(dir);
 	return r;
@@ -285,7 +315,7 @@ int pm_hub_fetch_local(struct pm_hub_addressed *a, const char *path, const struc
 	struct pm_hub_kept k = {0};
 	char key[80], *dir, *files, *there;
 	struct stat st;
-	int r;
+	int r, fd = -1;
 
 	*a = (struct pm_hub_addressed){.here = true, .size = 0};
 	if (stat(path, &st) < 0)
@@ -313,7 +343,10 @@ int pm_hub_fetch_local(struct pm_hub_addressed *a, const char *path, const struc
 	snprintf(key, sizeof key, "sha256:%s", a->sha256);      /* the same archive is unpacked once, wherever it lies */
 	dir = place(key, o, e);
 	files = dir ? pm_path(dir, "files", e) : NULL;
-	r = files ? pm_hub_kept_read(&k, dir, e) : -1;
+	r = !files ? -1 : o->dry_run ? 0 : hold(&fd, dir, o, e);
+	if (r != 0)
+		goto end;
+	r = pm_hub_kept_read(&k, dir, e);
 	there = r == 0 ? pm_path(dir, k.path, e) : NULL;
 	if (r == 0 && (!there || !pm_exists(there) || o->repair || strcmp(k.sha256, a->sha256)))
 		r = 1;
@@ -324,9 +357,7 @@ int pm_hub_fetch_local(struct pm_hub_addressed *a, const char *path, const struc
 	} else if (r > 0) {
 		a->here = false;
 		pm_hub_kept_free(&k);
-		r = pm_mkdirs(dir, e);
-		if (r == 0)
-			r = unpack_to(path, files, true, o, e);
+		r = unpack_to(path, files, true, o, e);
 		k.path = r == 0 ? descend(pm_strdup("files", e), dir, 0, e) : NULL;
 		k.url = r == 0 ? pm_strdup(key, e) : NULL;
 		k.size = a->size;
@@ -336,6 +367,9 @@ int pm_hub_fetch_local(struct pm_hub_addressed *a, const char *path, const struc
 	}
 	if (r == 0 && !a->path)
 		r = (a->path = pm_path(dir, k.path, e)) ? 0 : -1;
+end:
+	if (fd >= 0)
+		close(fd);
 	pm_hub_kept_free(&k);
 	free(dir);
 	free(files);

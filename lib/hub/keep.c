@@ -1,7 +1,9 @@
 #include "hub/keep.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -81,6 +83,21 @@ static bool repo_name(struct pm_hub_name *n, const char *dir)
 	return true;
 }
 
+/* "NAME.PID.tmp": what a writer that was killed has left (base/file.h). One whose process lives is still being written. */
+static bool is_temp(const char *name, bool *alive)
+{
+	size_t n = strlen(name), at;
+
+	if (n < 6 || strcmp(name + n - 4, ".tmp"))
+		return false;
+	for (at = n - 4; at > 0 && strchr("0123456789", name[at - 1]); at--)
+		;
+	if (at == 0 || at == n - 4 || name[at - 1] != '.')
+		return false;
+	*alive = kill((pid_t)strtol(name + at, NULL, 10), 0) == 0 || errno == EPERM;
+	return true;
+}
+
 /* The branches and tags that are at a commit. */
 static int refs_at(struct pm_str *out, const char *dir, const char *below, const char *commit, size_t *all, struct pm_err *e)
 {
@@ -92,11 +109,12 @@ static int refs_at(struct pm_str *out, const char *dir, const char *below, const
 		struct pm_str name = {0}, text = {0};
 		struct pm_err none;
 		char *path = pm_path(dir, l.v[i], e);
+		bool alive;
 
 		r = path ? pm_str_printf(&name, e, "%s%s%s", below, *below ? "/" : "", l.v[i]) : -1;
 		if (r == 0 && pm_is_dir(path)) {
 			r = refs_at(out, path, name.data, commit, all, e);
-		} else if (r == 0 && pm_read_file(&text, path, &none) == 0 && text.len >= 40) {
+		} else if (r == 0 && !is_temp(l.v[i], &alive) && pm_read_file(&text, path, &none) == 0 && text.len >= 40) {
 			++*all;
 			if (!strncmp(text.data, commit, 40))
 				r = pm_str_printf(out, e, "%s%s", out->len ? " " : "", name.data);
@@ -274,6 +292,38 @@ static bool being_written(const char *hub, const char *repo, const char *name)
 	return busy;
 }
 
+/* What killed writers have left in a directory, and so many below it. */
+static int drop_temps(const char *dir, int depth, bool dry_run, tell *each, void *arg, struct pm_err *e)
+{
+	struct names l = {0};
+	size_t i;
+	int r = names_of(&l, dir, e);
+
+	for (i = 0; r == 0 && i < l.n; i++) {
+		char *path = pm_path(dir, l.v[i], e);
+		bool alive;
+
+		if (!path)
+			r = -1;
+		else if (is_temp(l.v[i], &alive))
+			r = alive ? 0 : drop(path, size_of(path), dry_run, each, arg, e);
+		else if (depth && pm_is_dir(path))
+			r = drop_temps(path, depth - 1, dry_run, each, arg, e);
+		free(path);
+	}
+	names_free(&l);
+	return r;
+}
+
+static int drop_temps_in(const char *repo, const char *kind, bool dry_run, tell *each, void *arg, struct pm_err *e)
+{
+	char *dir = pm_path(repo, kind, e);
+	int r = dir ? drop_temps(dir, 8, dry_run, each, arg, e) : -1;
+
+	free(dir);
+	return r;
+}
+
 /* Drops the links to nothing of a snapshot, and marks the blobs that others lead to. */
 static int mark(bool *used, const struct names *blobs, const char *dir, bool dry_run, tell *each, void *arg, struct pm_err *e)
 {
@@ -335,12 +385,17 @@ static int prune_repo(const char *hub, const char *repo, const char *commit, boo
 	}
 	for (i = 0; r == 0 && i < blobs.n; i++) {
 		char *path = pm_path(blobdir, blobs.v[i], e);
+		bool alive;
 
 		r = path ? 0 : -1;
-		if (r == 0 && !used[i] && !being_written(hub, repo, blobs.v[i]))
+		if (r == 0 && !used[i] && !(is_temp(blobs.v[i], &alive) && alive) && !being_written(hub, repo, blobs.v[i]))
 			r = drop(path, size_of(path), dry_run, each, arg, e);
 		free(path);
 	}
+	if (r == 0)
+		r = drop_temps_in(repo, "refs", dry_run, each, arg, e);
+	if (r == 0)
+		r = drop_temps_in(repo, "trees", dry_run, each, arg, e);
 	free(used);
 	names_free(&commits);
 	names_free(&blobs);
@@ -364,6 +419,8 @@ static int prune_urls(const char *urls, bool dry_run, tell *each, void *arg, str
 		uint64_t bytes = 0;
 
 		r = lock ? 0 : -1;
+		if (r == 0)
+			r = drop_temps(dir, 0, dry_run, each, arg, e);
 		if (r == 0 && pm_hub_is_hex(l.v[i], 64) && (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) && pm_hub_kept_read(&kept, dir, e) == 1) {
 			r = pm_hub_scan(&files, dir, e);
 			for (k = 0; k < files.n; k++)
