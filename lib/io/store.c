@@ -20,6 +20,8 @@ struct pm_store {
 	const struct pm_view **view;    /* file by file, each in its header's order */
 	const struct pm_view **sorted;  /* by name */
 	size_t n;
+	void *keep;                     /* of views that were put in the place of others */
+	void (*free_keep)(void *keep);
 };
 
 static bool is_gguf(const char *path)
@@ -126,6 +128,21 @@ static int read_index(struct pm_store *s, const char *dir, const char *path, str
 	return r < 0 ? pm_ctx(e, "%s", path) : 0;
 }
 
+/* Sorts what there is; a name that is there twice is an error. */
+static int sort_views(struct pm_store *s, struct pm_err *e)
+{
+	size_t i;
+
+	if (s->n)
+		memcpy(s->sorted, s->view, s->n * sizeof *s->view);
+	pm_view_sort(s->sorted, s->n);
+	for (i = 1; i < s->n; i++)
+		if (!strcmp(s->sorted[i]->name, s->sorted[i - 1]->name))
+			return pm_fail(e, PM_DATA, "tensor '%.200s': in '%s' and again in '%s'", s->sorted[i]->name,
+				pm_store_file_of(s, s->sorted[i - 1]), pm_store_file_of(s, s->sorted[i]));
+	return 0;
+}
+
 /* Every tensor of every file; one in two files is an error. */
 static int collect(struct pm_store *s, struct pm_err *e)
 {
@@ -140,14 +157,47 @@ static int collect(struct pm_store *s, struct pm_err *e)
 	for (i = 0; i < s->nfiles; i++)
 		for (j = 0; j < part_count(&s->file[i]); j++)
 			s->view[s->n++] = part_at(&s->file[i], j);
-	if (n)
-		memcpy(s->sorted, s->view, n * sizeof *s->view);
-	pm_view_sort(s->sorted, n);
-	for (i = 1; i < n; i++)
-		if (!strcmp(s->sorted[i]->name, s->sorted[i - 1]->name))
-			return pm_fail(e, PM_DATA, "tensor '%.200s': in '%s' and again in '%s'", s->sorted[i]->name,
-				pm_store_file_of(s, s->sorted[i - 1]), pm_store_file_of(s, s->sorted[i]));
-	return 0;
+	return sort_views(s, e);
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct pm_view *x = *(const struct pm_view *const *)a, *y = *(const struct pm_view *const *)b;
+
+	return ((uintptr_t)x > (uintptr_t)y) - ((uintptr_t)x < (uintptr_t)y);
+}
+
+int pm_store_substitute(struct pm_store *s, const struct pm_view **gone, size_t ngone, const struct pm_view *more, size_t nmore, void *keep,
+	void (*free_keep)(void *keep), struct pm_err *e)
+{
+	const struct pm_view **view = pm_alloc(s->n + nmore, sizeof *view, e), **sorted = pm_alloc(s->n + nmore, sizeof *sorted, e);
+	size_t i, n = 0;
+
+	s->keep = keep;
+	s->free_keep = free_keep;
+	if (!view || !sorted) {
+		free(view);
+		free(sorted);
+		return -1;
+	}
+	if (ngone)
+		qsort(gone, ngone, sizeof *gone, by_address);
+	for (i = 0; i < s->n; i++)
+		if (!ngone || !bsearch(&s->view[i], gone, ngone, sizeof *gone, by_address))
+			view[n++] = s->view[i];
+	for (i = 0; i < nmore; i++)
+		view[n++] = &more[i];
+	free(s->view);
+	free(s->sorted);
+	s->view = view;
+	s->sorted = sorted;
+	s->n = n;
+	return sort_views(s, e);
+}
+
+bool pm_store_substituted(const struct pm_store *s)
+{
+	return s->keep != NULL;
 }
 
 /* transformers' order of preference: the single file, then the index. */
@@ -303,7 +353,7 @@ const char *pm_store_file_of(const struct pm_store *s, const struct pm_view *v)
 	for (i = 0; i < s->nfiles; i++)
 		if (part_find(&s->file[i], v->name) == v)
 			return s->path[i];
-	return NULL;
+	return s->keep ? s->path[0] : NULL;
 }
 
 size_t pm_store_files(const struct pm_store *s, const char *const **names)
@@ -323,6 +373,8 @@ void pm_store_close(struct pm_store *s)
 
 	if (!s)
 		return;
+	if (s->free_keep)
+		s->free_keep(s->keep);
 	for (i = 0; i < s->nfiles; i++) {
 		pm_safetensors_close(s->file[i].st);
 		pm_gguf_close(s->file[i].gguf);

@@ -21,6 +21,11 @@ const char *pm_store_file_of(const struct pm_store *s, const struct pm_view *v);
 size_t pm_store_files(const struct pm_store *s, const char *const **names);
 /* The GGUF file, of a split model the first part (which has the model's keys); NULL for safetensors. */
 const struct pm_gguf *pm_store_gguf(const struct pm_store *s);
+/* Puts views in the place of others: `gone` (by address; sorted here) are there no longer, `more` are. The store takes over `keep`, which owns those, whatever
+ * happens, and gives it to free_keep when it is closed. A name that would be there twice is an error (65). At most once for a store. */
+int pm_store_substitute(struct pm_store *s, const struct pm_view **gone, size_t ngone, const struct pm_view *more, size_t nmore, void *keep,
+	void (*free_keep)(void *keep), struct pm_err *e);
+bool pm_store_substituted(const struct pm_store *s);
 void pm_store_close(struct pm_store *s);
 
 #endif

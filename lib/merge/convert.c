@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "merge/convert_private.h"
+#include "quant/published.h"
 #include "quant/quant.h"
 
 static bool ends(const char *s, const char *end)
@@ -126,7 +127,7 @@ int pm_convert_open(struct pm_convert **out, const char *dir, const struct pm_co
 	*out = NULL;
 	if (!c)
 		return -1;
-	r = pm_store_open(&c->store, dir, e);
+	r = pm_published_open(&c->store, dir, PM_F32, e);
 	if (r == 0 && pm_store_gguf(c->store))
 		r = pm_fail(e, PM_USAGE, "%s: is a GGUF file already", dir);
 	if (r == 0)

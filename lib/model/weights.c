@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "base/str.h"
 #include "model/model.h"
+#include "quant/published.h"
 #include "quant/quant.h"
 
 #define AT_ONCE ((size_t)1 << 20)       /* values that are converted at a time, a multiple of every block */
@@ -129,6 +130,8 @@ static int notice_copies(struct pm_model *m, struct pm_err *e)
 			r = pm_str_printf(&s, e, "%s%s", s.len ? ", " : "", pm_dtype((enum pm_dtype)t)->name);
 	if (r == 0 && n)
 		r = pm_str_printf(&s, e, ": blocks that no kernel reads; %zu tensor%s took %.1f MB as floats", n, n > 1 ? "s" : "", 1e-6 * bytes);
+	if (r == 0 && pm_store_substituted(m->store))
+		r = pm_str_puts(&s, "weights quantised in safetensors files are held as floats", e);
 	m->notice = r == 0 ? s.data : NULL;
 	if (r < 0)
 		pm_str_free(&s);
@@ -161,7 +164,8 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 	size_t i;
 
 	*out = NULL;
-	if (new_model(&m, dir, dev, e) < 0 || pm_store_open(&m->store, dir, e) < 0)
+	if (new_model(&m, dir, dev, e) < 0 ||
+		pm_published_open(&m->store, dir, prec == PM_PREC_F32 || pm_dev_reference(dev) ? PM_F32 : PM_F16, e) < 0)
 		goto fail;
 	if (pm_spec_load(&m->spec, dir, share, family, m->store, e) < 0)
 		goto fail;

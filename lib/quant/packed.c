@@ -105,6 +105,11 @@ void pm_float_groups_to_f32(float *out, const struct pm_float_groups *f, const u
 		uint8_t b = scales[i / (size_t)f->group];
 		float s = f->powers ? pm_e8m0_to_f32(b) : pm_e4m3_to_f32(b);
 
+		if (f->divide != 0)
+			s /= f->divide;
+		if (f->multiply != 0)
+			s *= f->multiply;
+
 		if (f->wide)
 			out[i] = pm_e4m3_to_f32(codes[i]) * s;
 		else

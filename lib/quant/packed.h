@@ -30,6 +30,7 @@ struct pm_float_groups {
 	bool wide;                      /* codes of 8 bits: E4M3 */
 	bool powers;                    /* scales are E8M0 */
 	int group;                      /* 16 or 32 */
+	float divide, multiply;         /* each scale by this first; 0: not */
 };
 void pm_float_groups_to_f32(float *out, const struct pm_float_groups *f, const uint8_t *codes, const uint8_t *scales, size_t n);
 

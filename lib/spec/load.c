@@ -504,6 +504,10 @@ static int load(struct pm_spec *s, const char *dir, const char *share, const cha
 		r = spec_gguf_config(s, store, share, e);
 	else if (r == 0 && !(s->config = pm_json_file(path, e)))
 		r = -2;         /* it has named the file */
+	if (r == 0 && store && pm_store_substituted(store)) {           /* its weights are floats by now */
+		json_object_del(s->config, "quantization");
+		json_object_del(s->config, "quantization_config");
+	}
 	if (r == 0)
 		r = json_is_object(s->config) ? find_program(s, share, family, store, e) : pm_fail(e, PM_DATA, "an object was wanted");
 	if (r == 0 && gguf)

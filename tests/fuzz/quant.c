@@ -44,7 +44,7 @@ static void packed(const uint8_t *data, size_t size)
 {
 	static const int bits[] = {2, 3, 4, 5, 6, 8};
 	struct pm_affine a = {bits[data[0] % 6], 32 << data[0] / 6 % 3, PM_F32};
-	struct pm_float_groups f = {data[0] & 1, data[0] & 2, 16};
+	struct pm_float_groups f = {.wide = data[0] & 1, .powers = data[0] & 2, .group = 16};
 	float scales[64], biases[64];
 	size_t n = size - 1 < 512 * 4 ? (size - 1) / 4 : 512;
 

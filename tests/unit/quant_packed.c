@@ -84,7 +84,7 @@ static void mlx(void)
 	static const struct {
 		const char *name;
 		struct pm_float_groups f;
-	} modes[] = {{"mxfp4", {false, true, 32}}, {"mxfp8", {true, true, 32}}, {"nvfp4", {false, false, 16}}};
+	} modes[] = {{"mxfp4", {.powers = true, .group = 32}}, {"mxfp8", {.wide = true, .powers = true, .group = 32}}, {"nvfp4", {.group = 16}}};
 	char name[64];
 	size_t i, k;
 

@@ -1,0 +1,556 @@
+#include "quant/published.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "quant/packed.h"
+#include "quant/quant.h"
+
+enum method { NONE, MLX, BNB, GPTQ, AWQ, COMPRESSED, FP8, MODELOPT };
+
+/* What is put in the place of the parts. */
+struct keep {
+	struct pm_view *view;
+	size_t n, cap;
+	struct pm_arena names;
+};
+
+struct reading {
+	const struct pm_store *store;
+	const json_t *config;           /* its "quantization" or "quantization_config" */
+	enum method method;
+	enum pm_dtype type;
+	struct keep *keep;
+	const struct pm_view **gone;
+	size_t ngone, cap;
+};
+
+/* A weight's parts on their way to floats. */
+struct weight {
+	const char *name;               /* without ".weight" */
+	const struct pm_view *w, *scales, *extra;       /* extra: biases, zeros, a second scale … */
+	size_t rows, cols;
+	void (*row)(float *out, const struct weight *k, size_t row);
+	struct pm_affine affine;
+	struct pm_float_groups groups;
+	struct pm_int_matrix ints;
+	size_t block[2];                /* FP8: rows and columns of a block that has one scale */
+	float *absmax;                  /* bitsandbytes */
+	float map[16];
+	int size;                       /* values of its blocks */
+};
+
+static void keep_free(void *p)
+{
+	struct keep *k = p;
+	size_t i;
+
+	for (i = 0; i < k->n; i++)
+		free((void *)(size_t)k->view[i].data);
+	free(k->view);
+	pm_arena_free(&k->names);
+	free(k);
+}
+
+/* NAME.part; NULL: absent. A part that is found is marked: it is there no longer. */
+static int part(const struct pm_view **out, struct reading *r, const char *name, const char *what, struct pm_err *e)
+{
+	char full[600];
+
+	snprintf(full, sizeof full, "%.400s%s", name, what);
+	*out = pm_store_find(r->store, full);
+	if (!*out)
+		return 0;
+	if (pm_grow(&r->gone, &r->cap, r->ngone + 1, sizeof *r->gone, e) < 0)
+		return -1;
+	r->gone[r->ngone++] = *out;
+	return 0;
+}
+
+/* The same of a part that has to be there, with a type. */
+static int need(const struct pm_view **out, struct reading *r, const char *name, const char *what, enum pm_dtype type, struct pm_err *e)
+{
+	if (part(out, r, name, what, e) < 0)
+		return -1;
+	if (!*out)
+		return pm_fail(e, PM_DATA, "tensor '%s%s' is not there", name, what);
+	if (type != PM_DTYPE_NONE && (*out)->type != type)
+		return pm_fail(e, PM_DATA, "tensor '%s%s': %s was wanted, not %s", name, what, pm_dtype(type)->name, pm_dtype((*out)->type)->name);
+	return 0;
+}
+
+static size_t count(const struct pm_view *v)
+{
+	return v->bytes / (size_t)pm_dtype(v->type)->bytes;
+}
+
+static bool is_float(enum pm_dtype t)
+{
+	return t == PM_F32 || t == PM_F16 || t == PM_BF16;
+}
+
+static int misfit(const char *name, const char *what, struct pm_err *e)
+{
+	return pm_fail(e, PM_DATA, "tensor '%s%s' does not fit the weight's shape", name, what);
+}
+
+static float scalar(const struct pm_view *v)
+{
+	float f;
+
+	pm_quant_to_f32(&f, v->data, v->type, 1);
+	return f;
+}
+
+/* Decodes row by row and puts NAME.weight in the place of the parts. */
+static int finish(struct reading *r, const struct weight *k, int nd, const uint64_t *dim, struct pm_err *e)
+{
+	size_t size = (size_t)pm_dtype(r->type)->bytes, i;
+	struct pm_view v = {.type = r->type, .nd = nd};
+	float *row = pm_alloc(k->cols, sizeof *row, e);
+	uint8_t *data = k->rows && k->cols > SIZE_MAX / k->rows ? NULL : pm_alloc(k->rows * k->cols, size, e);
+	int d;
+
+	v.name = pm_arena_printf(&r->keep->names, e, "%s.weight", k->name);
+	if (!row || !data || !v.name || pm_grow(&r->keep->view, &r->keep->cap, r->keep->n + 1, sizeof *r->keep->view, e) < 0) {
+		free(row);
+		free(data);
+		return pm_fail(e, PM_SOFTWARE, "tensor '%s.weight': no memory for %zu × %zu values", k->name, k->rows, k->cols);
+	}
+	for (i = 0; i < k->rows; i++) {
+		k->row(row, k, i);
+		pm_from_f32(data + i * k->cols * size, r->type, row, k->cols);
+	}
+	for (d = 0; d < nd; d++)
+		v.dim[d] = dim[d];
+	v.data = data;
+	v.bytes = k->rows * k->cols * size;
+	r->keep->view[r->keep->n++] = v;
+	free(row);
+	return 0;
+}
+
+static int finish2(struct reading *r, const struct weight *k, struct pm_err *e)
+{
+	const uint64_t dim[2] = {k->rows, k->cols};
+
+	return finish(r, k, 2, dim, e);
+}
+
+static void affine_row(float *out, const struct weight *k, size_t row)
+{
+	size_t groups = k->cols / (size_t)k->affine.group, size = (size_t)pm_dtype(k->scales->type)->bytes;
+
+	pm_affine_to_f32(out, &k->affine, k->w->data + row * (k->cols * (size_t)k->affine.bits / 8), k->scales->data + row * groups * size,
+		k->extra->data + row * groups * size, k->cols);
+}
+
+static void groups_row(float *out, const struct weight *k, size_t row)
+{
+	size_t bytes = k->groups.wide ? k->cols : k->cols / 2;
+
+	pm_float_groups_to_f32(out, &k->groups, k->w->data + row * bytes, k->scales->data + row * (k->cols / (size_t)k->groups.group), k->cols);
+}
+
+static int64_t integer(const json_t *o, const char *key, int64_t absent)
+{
+	const json_t *v = json_object_get(o, key);
+
+	return json_is_integer(v) ? json_integer_value(v) : absent;
+}
+
+/* The settings of a layer of MLX: its own, else the model's. */
+static const json_t *mlx_settings(const struct reading *r, const char *name)
+{
+	const json_t *own = json_object_get(r->config, name);
+
+	return json_is_object(own) ? own : r->config;
+}
+
+static int read_mlx(struct reading *r, const char *name, struct pm_err *e)
+{
+	const json_t *o = mlx_settings(r, name);
+	const char *mode = json_string_value(json_object_get(o, "mode"));
+	int64_t bits = integer(o, "bits", integer(r->config, "bits", 4)), group = integer(o, "group_size", integer(r->config, "group_size", 64));
+	struct weight k = {.name = name};
+	bool affine = !mode || !strcmp(mode, "affine");
+	uint64_t dim[PM_MAX_DIMS];
+	int d;
+
+	if (need(&k.w, r, name, ".weight", PM_U32, e) < 0 || need(&k.scales, r, name, ".scales", affine ? PM_DTYPE_NONE : PM_U8, e) < 0)
+		return -1;
+	if (affine && need(&k.extra, r, name, ".biases", k.scales->type, e) < 0)
+		return -1;
+	if (bits < 2 || bits > 8 || bits == 7 || group < 16 || group > 1024 || group % 16 || (affine && !is_float(k.scales->type)))
+		return pm_fail(e, PM_DATA, "tensor '%s.scales': %lld bits in groups of %lld of %s are not known", name, (long long)bits, (long long)group,
+			pm_dtype(k.scales->type)->name);
+	if (k.w->nd < 2 || k.scales->nd != k.w->nd || k.scales->dim[k.w->nd - 1] > (uint64_t)1 << 40)
+		return misfit(name, ".scales", e);
+	k.cols = (size_t)k.scales->dim[k.w->nd - 1] * (size_t)group;
+	for (d = 0, k.rows = 1; d < k.w->nd - 1; d++) {
+		dim[d] = k.w->dim[d];
+		k.rows *= (size_t)dim[d];
+		if (k.scales->dim[d] != dim[d])
+			return misfit(name, ".scales", e);
+	}
+	dim[d] = k.cols;
+	if ((uint64_t)k.cols * (uint64_t)bits != k.w->dim[d] * 32 || (affine && k.extra->bytes != k.scales->bytes))
+		return misfit(name, ".weight", e);
+	k.affine = (struct pm_affine){(int)bits, (int)group, k.scales->type};
+	k.row = affine_row;
+	if (!affine) {
+		bool four = !strcmp(mode, "mxfp4"), eight = !strcmp(mode, "mxfp8"), nv = !strcmp(mode, "nvfp4");
+
+		if (!(four || eight || nv) || bits != (eight ? 8 : 4))
+			return pm_fail(e, PM_DATA, "quantization.mode '%.100s' with %lld bits is not known", mode, (long long)bits);
+		k.groups = (struct pm_float_groups){.wide = eight, .powers = !nv, .group = (int)group};
+		k.row = groups_row;
+	}
+	return finish(r, &k, k.w->nd, dim, e);
+}
+
+static void bnb4_row(float *out, const struct weight *k, size_t row)
+{
+	pm_bnb4_to_f32(out, k->w->data, k->map, k->absmax, k->size, row * k->cols, k->cols);
+}
+
+static void int8_row(float *out, const struct weight *k, size_t row)
+{
+	float s = scalar(&(struct pm_view){.data = k->scales->data + 4 * row, .type = PM_F32});
+	size_t i;
+
+	for (i = 0; i < k->cols; i++)
+		out[i] = (float)(int8_t)k->w->data[row * k->cols + i] * s / 127;
+}
+
+/* bitsandbytes' absmax, of two levels where `o` says so. */
+static int bnb_absmax(struct weight *k, struct reading *r, const char *name, const json_t *o, size_t blocks, struct pm_err *e)
+{
+	const struct pm_view *am, *map, *nested;
+	int64_t size = integer(o, "nested_blocksize", 0);
+	float *values;
+
+	k->absmax = pm_alloc(blocks, sizeof *k->absmax, e);
+	if (!k->absmax || need(&am, r, name, ".weight.absmax", size ? PM_U8 : PM_F32, e) < 0)
+		return -1;
+	if (count(am) != blocks)
+		return misfit(name, ".weight.absmax", e);
+	if (!size) {
+		pm_to_f32(k->absmax, am->data, PM_F32, blocks);
+		return 0;
+	}
+	if (need(&map, r, name, ".weight.nested_quant_map", PM_F32, e) < 0 || need(&nested, r, name, ".weight.nested_absmax", PM_F32, e) < 0)
+		return -1;
+	if (size < 1 || size > 65536 || count(map) != 256 || count(nested) != (blocks + (size_t)size - 1) / (size_t)size)
+		return misfit(name, ".weight.nested_absmax", e);
+	values = pm_alloc(256 + count(nested), sizeof *values, e);
+	if (!values)
+		return -1;
+	pm_to_f32(values, map->data, PM_F32, 256);
+	pm_to_f32(values + 256, nested->data, PM_F32, count(nested));
+	pm_bnb_nested_to_f32(k->absmax, am->data, values, values + 256, (int)size, (float)json_number_value(json_object_get(o, "nested_offset")), blocks);
+	free(values);
+	return 0;
+}
+
+static int read_bnb4(struct reading *r, const char *name, const struct pm_view *state, struct pm_err *e)
+{
+	json_t *o = json_loadb((const char *)state->data, state->bytes, JSON_REJECT_DUPLICATES, NULL);
+	const json_t *shape = json_object_get(o, "shape");
+	struct weight k = {.name = name, .size = (int)integer(o, "blocksize", 0), .row = bnb4_row};
+	int64_t rows = json_integer_value(json_array_get(shape, 0)), cols = json_integer_value(json_array_get(shape, 1));
+	const struct pm_view *map;
+	int s = -1;
+
+	if (need(&k.w, r, name, ".weight", PM_U8, e) == 0 && need(&map, r, name, ".weight.quant_map", PM_F32, e) == 0) {
+		if (!o || json_array_size(shape) != 2 || rows < 1 || cols < 1 || rows > INT64_MAX / 2 / cols || k.size < 2 || k.size > 65536 || count(map) != 16 ||
+			(uint64_t)k.w->bytes != (uint64_t)(rows * cols + 1) / 2) {
+			misfit(name, ".weight.quant_state", e);
+		} else {
+			k.rows = (size_t)rows;
+			k.cols = (size_t)cols;
+			pm_to_f32(k.map, map->data, PM_F32, 16);
+			s = bnb_absmax(&k, r, name, o, (k.rows * k.cols + (size_t)k.size - 1) / (size_t)k.size, e);
+			s = s < 0 ? s : finish2(r, &k, e);
+		}
+	}
+	free(k.absmax);
+	json_decref(o);
+	return s;
+}
+
+static int read_int8(struct reading *r, const char *name, struct pm_err *e)
+{
+	struct weight k = {.name = name, .row = int8_row};
+	const struct pm_view *format;
+
+	if (need(&k.w, r, name, ".weight", PM_I8, e) < 0 || need(&k.scales, r, name, ".SCB", PM_F32, e) < 0 || part(&format, r, name, ".weight_format", e) < 0)
+		return -1;
+	if (k.w->nd != 2 || count(k.scales) != k.w->dim[0] || (format && (!format->bytes || format->data[0])))
+		return misfit(name, ".SCB", e);
+	k.rows = (size_t)k.w->dim[0];
+	k.cols = (size_t)k.w->dim[1];
+	return finish2(r, &k, e);
+}
+
+static void ints_row(float *out, const struct weight *k, size_t row)
+{
+	pm_int_matrix_row(out, &k->ints, row);
+}
+
+/* GPTQ and AWQ. */
+static int read_ints(struct reading *r, const char *name, struct pm_err *e)
+{
+	const char *format = json_string_value(json_object_get(r->config, "checkpoint_format"));
+	struct pm_int_matrix *m;
+	struct weight k = {.name = name, .row = ints_row};
+	const struct pm_view *idx = NULL;
+	int64_t bits = integer(r->config, "bits", 4);
+	bool gptq = r->method == GPTQ;
+	size_t i;
+
+	m = &k.ints;
+	if (need(&k.w, r, name, ".qweight", PM_I32, e) < 0 || need(&k.scales, r, name, ".scales", PM_DTYPE_NONE, e) < 0 ||
+		need(&k.extra, r, name, ".qzeros", PM_I32, e) < 0 || (gptq && part(&idx, r, name, ".g_idx", e) < 0))
+		return -1;
+	if ((bits != 2 && bits != 3 && bits != 4 && bits != 8) || (!gptq && bits != 4))
+		return pm_fail(e, PM_DATA, "quantization_config.bits is %lld", (long long)bits);
+	if (k.w->nd != 2 || k.scales->nd != 2 || k.extra->nd != 2 || !is_float(k.scales->type))
+		return misfit(name, ".scales", e);
+	*m = (struct pm_int_matrix){.layout = gptq ? PM_INT_GPTQ : PM_INT_AWQ, .bits = (int)bits, .out = (size_t)k.scales->dim[1], .groups = (size_t)k.scales->dim[0],
+		.codes = k.w->data, .zeros = k.extra->data, .scales = k.scales->data, .scale_type = k.scales->type,
+		.minus_one = gptq && (!format || strcmp(format, "gptq_v2"))};
+	m->in = gptq ? (size_t)k.w->dim[0] * 32 / (size_t)bits : (size_t)k.w->dim[0];
+	if ((gptq ? k.w->dim[1] : k.w->dim[1] * 8) != m->out || !m->groups || m->in % m->groups || (gptq && m->in * (size_t)bits != k.w->dim[0] * 32) ||
+		k.extra->dim[0] != m->groups || k.extra->dim[1] * 32 != m->out * (uint64_t)bits)
+		return misfit(name, ".qweight", e);
+	m->group = m->in / m->groups;
+	if (idx && (idx->type != PM_I32 || count(idx) != m->in))
+		return misfit(name, ".g_idx", e);
+	for (i = 0; idx && i < m->in; i++) {
+		uint32_t g;
+
+		memcpy(&g, idx->data + 4 * i, sizeof g);
+		if (g >= m->groups)
+			return misfit(name, ".g_idx", e);
+	}
+	m->g_idx = idx ? idx->data : NULL;
+	k.rows = m->out;
+	k.cols = m->in;
+	return finish2(r, &k, e);
+}
+
+static int read_packed(struct reading *r, const char *name, struct pm_err *e)
+{
+	const json_t *groups = json_object_get(r->config, "config_groups"), *first = json_object_iter_value(json_object_iter((json_t *)(size_t)groups));
+	struct weight k = {.name = name, .row = ints_row};
+	int64_t bits = integer(json_object_get(first, "weights"), "num_bits", 4), shape[2];
+	const struct pm_view *dims;
+	struct pm_int_matrix *m = &k.ints;
+
+	if (need(&k.w, r, name, ".weight_packed", PM_I32, e) < 0 || need(&k.scales, r, name, ".weight_scale", PM_DTYPE_NONE, e) < 0 ||
+		need(&dims, r, name, ".weight_shape", PM_I64, e) < 0 || part(&k.extra, r, name, ".weight_zero_point", e) < 0)
+		return -1;
+	if (dims->bytes != sizeof shape || k.w->nd != 2 || k.scales->nd != 2 || !is_float(k.scales->type) || (bits != 2 && bits != 4 && bits != 8))
+		return misfit(name, ".weight_shape", e);
+	memcpy(shape, dims->data, sizeof shape);
+	*m = (struct pm_int_matrix){.layout = PM_INT_COMPRESSED, .bits = (int)bits, .out = (size_t)k.w->dim[0], .groups = (size_t)k.scales->dim[1],
+		.codes = k.w->data, .zeros = k.extra ? k.extra->data : NULL, .scales = k.scales->data, .scale_type = k.scales->type};
+	if (shape[0] < 1 || shape[1] < 1 || shape[1] > (int64_t)1 << 40 || (uint64_t)shape[0] != k.w->dim[0] || k.scales->dim[0] != m->out || !m->groups ||
+		(uint64_t)shape[1] % m->groups || k.w->dim[1] != ((uint64_t)shape[1] * (uint64_t)bits + 31) / 32)
+		return misfit(name, ".weight_packed", e);
+	if (k.extra && (k.extra->type != PM_I32 || k.extra->bytes != (m->out * (size_t)bits + 31) / 32 * m->groups * 4))
+		return misfit(name, ".weight_zero_point", e);
+	m->in = (size_t)shape[1];
+	m->group = m->in / m->groups;
+	k.rows = m->out;
+	k.cols = m->in;
+	return finish2(r, &k, e);
+}
+
+/* NVFP4 of compressed-tensors (the scale of the tensor divides) and of ModelOpt (it multiplies). */
+static int read_nvfp4(struct reading *r, const char *name, bool divide, struct pm_err *e)
+{
+	struct weight k = {.name = name, .row = groups_row, .groups = {.group = 16}};
+	const struct pm_view *input;
+
+	if (need(&k.w, r, name, divide ? ".weight_packed" : ".weight", PM_U8, e) < 0 || need(&k.scales, r, name, ".weight_scale", PM_F8_E4M3, e) < 0 ||
+		need(&k.extra, r, name, divide ? ".weight_global_scale" : ".weight_scale_2", PM_F32, e) < 0 ||
+		part(&input, r, name, divide ? ".input_global_scale" : ".input_scale", e) < 0)
+		return -1;
+	if (k.w->nd != 2 || k.scales->nd != 2 || k.scales->dim[0] != k.w->dim[0] || k.scales->dim[1] * 8 != k.w->dim[1] || count(k.extra) != 1)
+		return misfit(name, ".weight_scale", e);
+	*(divide ? &k.groups.divide : &k.groups.multiply) = scalar(k.extra);
+	k.rows = (size_t)k.w->dim[0];
+	k.cols = (size_t)k.w->dim[1] * 2;
+	return finish2(r, &k, e);
+}
+
+static void fp8_row(float *out, const struct weight *k, size_t row)
+{
+	size_t i, size = (size_t)pm_dtype(k->scales->type)->bytes, across = (k->cols + k->block[1] - 1) / k->block[1];
+	float s = 0;
+
+	pm_quant_to_f32(out, k->w->data + row * k->cols, PM_F8_E4M3, k->cols);
+	for (i = 0; i < k->cols; i++) {
+		if (i % k->block[1] == 0)
+			pm_quant_to_f32(&s, k->scales->data + size * (row / k->block[0] * across + i / k->block[1]), k->scales->type, 1);
+		out[i] *= s;
+	}
+}
+
+/* FP8: scales of blocks (weight_scale_inv), of rows or of the tensor (weight_scale). */
+static int read_fp8(struct reading *r, const char *name, const char *scale, struct pm_err *e)
+{
+	const json_t *size = json_object_get(r->config, "weight_block_size");
+	int64_t b0 = json_integer_value(json_array_get(size, 0)), b1 = json_integer_value(json_array_get(size, 1));
+	struct weight k = {.name = name, .row = fp8_row};
+	const struct pm_view *input;
+	size_t n;
+
+	if (need(&k.w, r, name, ".weight", PM_F8_E4M3, e) < 0 || need(&k.scales, r, name, scale, PM_DTYPE_NONE, e) < 0 || part(&input, r, name, ".input_scale", e) < 0)
+		return -1;
+	if (k.w->nd != 2 || !is_float(k.scales->type) || !k.w->dim[0] || !k.w->dim[1])
+		return misfit(name, scale, e);
+	n = count(k.scales);
+	k.rows = (size_t)k.w->dim[0];
+	k.cols = (size_t)k.w->dim[1];
+	k.block[0] = n == 1 ? k.rows : !strcmp(scale, ".weight_scale") ? 1 : b0 > 0 && b0 < 65536 ? (size_t)b0 : 128;
+	k.block[1] = n == 1 || !strcmp(scale, ".weight_scale") ? k.cols : b1 > 0 && b1 < 65536 ? (size_t)b1 : 128;
+	if (n != ((k.rows + k.block[0] - 1) / k.block[0]) * ((k.cols + k.block[1] - 1) / k.block[1]))
+		return misfit(name, scale, e);
+	return finish2(r, &k, e);
+}
+
+/* The tensor whose name ends so begins a weight. */
+static const char *const begins[][2] = {
+	[MLX] = {".scales", NULL}, [BNB] = {".SCB", NULL}, [GPTQ] = {".qweight", NULL}, [AWQ] = {".qweight", NULL},
+	[COMPRESSED] = {".weight_packed", ".weight_scale"}, [FP8] = {".weight_scale_inv", ".weight_scale"}, [MODELOPT] = {".weight_scale_2", NULL},
+};
+
+static bool ends(const char *name, const char *tail)
+{
+	size_t n = strlen(name), t = tail ? strlen(tail) : 0;
+
+	return t && n > t && !strcmp(name + n - t, tail);
+}
+
+static int read_one(struct reading *r, const struct pm_view *v, const char *name, const char *tail, struct pm_err *e)
+{
+	switch (r->method) {
+	case MLX: return read_mlx(r, name, e);
+	case BNB: return read_int8(r, name, e);
+	case GPTQ: case AWQ: return read_ints(r, name, e);
+	case MODELOPT: return read_nvfp4(r, name, false, e);
+	case COMPRESSED:
+		if (!strcmp(tail, ".weight_packed"))
+			return v->type == PM_U8 ? read_nvfp4(r, name, true, e) : read_packed(r, name, e);
+		return read_fp8(r, name, tail, e);
+	default: return read_fp8(r, name, tail, e);
+	}
+}
+
+/* Whether a weight_scale is that of a weight_packed, which was or will be met. */
+static bool other_part(const struct reading *r, const char *name, const char *tail)
+{
+	char full[600];
+
+	if (r->method != COMPRESSED || strcmp(tail, ".weight_scale"))
+		return false;
+	snprintf(full, sizeof full, "%.400s.weight_packed", name);
+	return pm_store_find(r->store, full) != NULL;
+}
+
+static int look_at(struct reading *r, const struct pm_view *v, struct pm_err *e)
+{
+	const char *mark = strstr(v->name, ".weight.quant_state.bitsandbytes__"), *tail = NULL;
+	char name[401];
+	int i;
+
+	for (i = 0; i < 2 && !tail; i++)
+		tail = ends(v->name, begins[r->method][i]) ? begins[r->method][i] : NULL;
+	if (r->method == BNB && mark)
+		tail = mark;
+	if (!tail)
+		return 0;
+	if (strlen(v->name) - strlen(tail) > 400)
+		return pm_fail(e, PM_DATA, "tensor '%.100s…': a name of 400 bytes at most was wanted", v->name);
+	snprintf(name, sizeof name, "%.*s", (int)(strlen(v->name) - strlen(tail)), v->name);
+	if (other_part(r, name, tail))
+		return 0;
+	if (tail != mark)
+		return read_one(r, v, name, tail, e);
+	if (pm_grow(&r->gone, &r->cap, r->ngone + 1, sizeof *r->gone, e) < 0)
+		return -1;
+	r->gone[r->ngone++] = v;
+	return read_bnb4(r, name, v, e);
+}
+
+/* How a model was quantised, by its config.json; NONE where it was not. */
+static int method_of(struct reading *r, const json_t *config, struct pm_err *e)
+{
+	static const struct {
+		const char *name;
+		enum method method;
+	} known[] = {{"bitsandbytes", BNB}, {"gptq", GPTQ}, {"awq", AWQ}, {"compressed-tensors", COMPRESSED}, {"fp8", FP8}, {"modelopt", MODELOPT}};
+	const json_t *mlx = json_object_get(config, "quantization"), *o = json_object_get(config, "quantization_config");
+	const char *name = json_string_value(json_object_get(o, "quant_method"));
+	size_t i;
+
+	r->config = json_is_object(mlx) ? mlx : o;
+	if (json_is_object(mlx) || (json_is_object(o) && !name && json_object_get(o, "group_size")))
+		r->method = MLX;
+	for (i = 0; r->method == NONE && name && i < sizeof known / sizeof *known; i++)
+		if (!strcmp(name, known[i].name))
+			r->method = known[i].method;
+	if (r->method == NONE && json_is_object(o) && (!name || strcmp(name, "mxfp4")))
+		return pm_fail(e, PM_DATA, "quantization_config.quant_method '%.100s' is not known", name ? name : "");
+	return 0;
+}
+
+static int decode(struct pm_store *s, const json_t *config, enum pm_dtype type, struct pm_err *e)
+{
+	struct reading r = {.store = s, .type = type};
+	size_t i;
+	int x;
+
+	if (method_of(&r, config, e) < 0)
+		return -1;
+	if (r.method == NONE)
+		return 0;
+	r.keep = pm_alloc(1, sizeof *r.keep, e);
+	x = r.keep ? 0 : -1;
+	for (i = 0; x == 0 && i < pm_store_count(s); i++)
+		x = look_at(&r, pm_store_at(s, i), e);
+	if (x == 0)
+		x = pm_store_substitute(s, r.gone, r.ngone, r.keep->view, r.keep->n, r.keep, keep_free, e);
+	else if (r.keep)
+		keep_free(r.keep);
+	free(r.gone);
+	return x;
+}
+
+int pm_published_open(struct pm_store **out, const char *path, enum pm_dtype type, struct pm_err *e)
+{
+	char *file = pm_is_dir(path) ? pm_path(path, "config.json", e) : NULL;
+	json_t *config = NULL;
+	int r;
+
+	if (pm_is_dir(path) && !file)
+		return -1;
+	r = pm_store_open(out, path, e);
+	if (r == 0 && file && pm_exists(file)) {
+		config = pm_json_file(file, e);
+		r = config ? decode(*out, config, type, e) : -1;
+		if (r < 0) {
+			pm_store_close(*out);
+			*out = NULL;
+			if (config)
+				pm_ctx(e, "%s", path);
+		}
+	}
+	json_decref(config);
+	free(file);
+	return r;
+}
