@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -23,7 +24,8 @@ const char *fetch_bytes(char out[32], double n)
 void fetch_progress_begin(struct fetch_progress *p, const struct pm_tool *t, bool quiet, bool verbose)
 {
 	const char *columns = pm_env_word("COLUMNS");
-	long width = columns ? strtol(columns, NULL, 10) : 80;
+	struct winsize size = {0};
+	long width = columns ? strtol(columns, NULL, 10) : ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 
 	*p = (struct fetch_progress){.tool = t, .verbose = verbose, .start = pm_clock(), .width = width > 20 && width < 1000 ? (int)width : 80};
 	p->on = !quiet && !pm_env_is_true("HF_HUB_DISABLE_PROGRESS_BARS") && (isatty(2) || pm_env_is_true("PM_PROGRESS"));

@@ -125,7 +125,7 @@ teardown() {
 @test "faults: no connection and no host are status 69" {
 	hub
 	HF_ENDPOINT=http://127.0.0.1:1 fails_with 69 "org/model" fetch --retries 1 org/model
-	HF_ENDPOINT=http://host.invalid fails_with 69 "host.invalid" fetch --retries 0 org/model
+	HF_ENDPOINT=http://host.invalid fails_with 69 "org/model" fetch --retries 0 org/model
 	HF_ENDPOINT=ftp://127.0.0.1 fails_with 64 "org/model" fetch org/model
 	HF_ENDPOINT=https://127.0.0.1:$PORT fails_with 69 "org/model" fetch --retries 0 org/model
 }

@@ -112,7 +112,7 @@ void pm_answer_line(struct pm_answer *a, const char *line, size_t n, double now)
 		a->ranges = false;
 		a->from = 0;
 		a->total = UINT64_MAX;
-		a->etag[0] = a->modified[0] = a->location[0] = a->link[0] = 0;
+		a->etag[0] = a->modified[0] = a->link[0] = 0;
 		a->retry_after = -1;
 		return;
 	}
@@ -134,8 +134,6 @@ void pm_answer_line(struct pm_answer *a, const char *line, size_t n, double now)
 		take(a->modified, sizeof a->modified, v, n);
 	else if (IS("retry-after"))
 		retry_after(a, v, n, now);
-	else if (IS("location"))
-		take(a->location, sizeof a->location, v, n);
 	else if (IS("link"))
 		take(a->link, sizeof a->link, v, n);
 	else if (IS("x-linked-etag"))

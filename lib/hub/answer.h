@@ -15,7 +15,6 @@ struct pm_answer {
 	uint64_t from, total;           /* its numbers; total is Content-Length without it; UINT64_MAX: not said */
 	char etag[200], modified[100];
 	double retry_after;             /* seconds; −1: not said */
-	char location[4096];
 	char link[4096];
 	char linked_etag[200], commit[65], error_code[80], error_text[300];     /* X-Linked-Etag … X-Error-Message: kept along the chain */
 	uint64_t linked_size;

@@ -83,12 +83,14 @@ static bool repo_name(struct pm_hub_name *n, const char *dir)
 	return true;
 }
 
-/* "NAME.PID.tmp": what a writer that was killed has left (base/file.h). One whose process lives is still being written. */
+/* "NAME.PID.tmp" (or "….tmp.old"): what a writer that was killed has left (base/file.h). One whose process lives is still being written. */
 static bool is_temp(const char *name, bool *alive)
 {
 	size_t n = strlen(name), at;
 
-	if (n < 6 || strcmp(name + n - 4, ".tmp"))
+	if (n > 4 && !strcmp(name + n - 4, ".old"))
+		n -= 4;
+	if (n < 6 || strncmp(name + n - 4, ".tmp", 4))
 		return false;
 	for (at = n - 4; at > 0 && strchr("0123456789", name[at - 1]); at--)
 		;
