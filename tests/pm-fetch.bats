@@ -419,3 +419,61 @@ by_hand() {
 	_pm
 	[ "${COMPREPLY[*]}" = "model dataset space" ]
 }
+
+@test "fetch: a cache that other software filled costs no transfer: with its list, without, with copies for links" {
+	hub
+	local s=$repo/snapshots/$C1 m=srv/models/org/model/$C1 f h
+	mkdir -p $s $repo/blobs $repo/refs $repo/trees cache/.locks/models--org--model
+	printf %s $C1 >$repo/refs/main
+	for f in config.json tokenizer.json empty.json; do
+		h=$({ printf 'blob %d\0' "$(stat -c %s $m/$f)"; cat $m/$f; } | sha1sum | cut -d' ' -f1)
+		cp $m/$f $repo/blobs/$h
+		ln -s ../../blobs/$h $s/$f
+	done
+	for f in model-00001-of-00002.safetensors model-00002-of-00002.safetensors; do
+		h=$(sha256sum <$m/$f | cut -d' ' -f1)
+		cp $m/$f $repo/blobs/$h
+		ln -s ../../blobs/$h $s/$f
+	done
+	echo part >$repo/blobs/$h.0a1b2c3d.incomplete
+	[ "$(fetch org/model)" = "$PWD/$s" ]
+	[ "$(asked /revision/)" = 1 ]
+	[ "$(asked /tree/)" = 1 ]
+	[ "$(wc -l <srv/log)" = 2 ]
+	# the same list as others write it
+	jq --indent 1 . $repo/trees/$C1.json >t.json
+	mv t.json $repo/trees/$C1.json
+	: >srv/log
+	fetch org/model
+	[ "$(wc -l <srv/log)" = 1 ]
+	# where links were not to be had, the files themselves lie there
+	cp --remove-destination "$(readlink -f $s/config.json)" $s/config.json
+	fetch org/model
+	[ "$(asked /resolve/)" = 0 ]
+	pm-fetch -q --verify org/model
+	pm-fetch -q --prune | grep -q '0a1b2c3d.incomplete$'
+	pm-fetch -q --verify org/model
+}
+
+@test "fetch: the Python client reads what pm-fetch fetched, and the other way round, without a transfer" {
+	python3 -c 'import huggingface_hub' 2>/dev/null || skip "no huggingface_hub for Python here"
+	hub
+	export HF_HUB_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_PROGRESS_BARS=1 HF_HUB_DISABLE_UPDATE_CHECK=1
+	faults away
+	fetch --all org/model
+	: >srv/log
+	[ "$(python3 -c 'import huggingface_hub as h; print(h.snapshot_download("org/model"))')" = "$PWD/$repo/snapshots/$C1" ]
+	python3 -c 'import huggingface_hub as h; print(h.snapshot_download("org/model", local_files_only=True), h.hf_hub_download("org/model", "config.json"))'
+	python3 -c 'import huggingface_hub as h; i = h.scan_cache_dir(); assert not i.warnings, i.warnings; assert i.repos'
+	[ "$(asked 'GET.*/resolve/\|/cdn/')" = 0 ]
+	rm -rf cache
+	python3 -c 'import huggingface_hub as h; h.snapshot_download("org/model", allow_patterns=["*.json", "*.safetensors"])'
+	: >srv/log
+	fetch org/model
+	whole $C1
+	[ "$(asked /resolve/)" = 0 ]
+	python3 -c 'import huggingface_hub as h; h.snapshot_download("org/model", revision="v2", local_dir="d", allow_patterns=["*.json"])'
+	: >srv/log
+	fetch --local-dir d --include '*.json' org/model@v2
+	[ "$(asked /resolve/)" = 0 ]
+}
