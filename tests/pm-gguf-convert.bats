@@ -148,6 +148,27 @@ st_tensors() {
 	done
 }
 
+@test "pm-gguf: adapters of embeddings, of several ranks, with rsLoRA" {
+	needs_golden $models/llama/golden.json
+	needs_device
+	m=$(golden_path $models)/stories260K
+	jq -nc 'range(4) as $r | {ids: [range(24) | (. * 37 + $r * 53) % 500]}' >t.jsonl
+	pm-train -q --precision f32 --lora 4 --targets embed_tokens,q_proj --rank-pattern '{"layers.1.self_attn.q_proj":2}' --rslora --lr 0.01 -n 3 --gguf -m "$m/hf" \
+		-o peft t.jsonl
+	pm-gguf dump --tensors peft/adapter.gguf >out
+	grep -q '^token_embd.weight.lora_a	f32	\[512,4\]' out
+	grep -q '^token_embd.weight.lora_b	f32	\[64,4\]' out
+	grep -q '^blk.1.attn_q.weight.lora_a	f32	\[2,64\]' out
+	pm-gguf export peft/adapter.gguf --base "$m/hf" -o back
+	jq -e '.rank_pattern == {"model.layers.1.self_attn.q_proj": 2} and .target_modules == ["embed_tokens", "q_proj"] and .use_rslora == false' back/adapter_config.json
+	for model in hf stories260K.f32.gguf; do
+		for a in peft peft/adapter.gguf back; do
+			pm-eval -q --precision f32 -m "$m/$model" -a $a t.jsonl
+		done
+	done | jq -s -e '[.[].loss] | (max - min) / max < 1e-6'
+	[ "$(pm-eval -q -m "$m/hf" t.jsonl | jq '.loss > 17.5')" = true ]
+}
+
 @test "pm-train: on a GGUF file as on its numbers in a directory: losses, gradients, trajectory" {
 	needs_golden $models/llama/golden.json
 	needs_device

@@ -6,6 +6,8 @@
 #include "quant/published.h"
 #include "quant/quant.h"
 
+#define AT_ONCE ((size_t)1 << 20)       /* values that are converted at a time, about */
+
 static bool ends(const char *s, const char *end)
 {
 	return strlen(s) >= strlen(end) && !strcmp(s + strlen(s) - strlen(end), end);
@@ -205,32 +207,56 @@ int pm_convert_values(const struct pm_convert *c, size_t i, float *out, struct p
 	return 0;
 }
 
-/* Bytes that stay as they are need no floats. */
-static bool as_it_is(const struct convert_item *it)
+/* `rows` rows of float32 to the file's type. */
+static int put_rows(const struct convert_item *it, const float *v, size_t rows, size_t cols, struct pm_gguf_writer *w, struct pm_err *e)
 {
-	return it->src && it->src->type == it->view.type && !it->t->permute && !it->t->plus && !it->t->hf_transposed;
+	size_t bytes = pm_dtype_bytes(it->view.type, rows * cols);
+	void *raw = pm_alloc(1, bytes, e);
+	int r = raw ? 0 : -1;
+
+	if (r == 0 && pm_dtype_plain(it->view.type))
+		pm_from_f32(raw, it->view.type, v, rows * cols);
+	else if (r == 0)
+		r = pm_quant_from_f32(raw, it->view.type, v, rows, cols, NULL, e);
+	if (r == 0)
+		r = pm_gguf_put(w, raw, bytes, e);
+	free(raw);
+	return r;
+}
+
+/* A tensor of which nothing changes but the type, some rows at a time. */
+static int put_as_it_lies(const struct convert_item *it, size_t rows, size_t cols, struct pm_gguf_writer *w, struct pm_err *e)
+{
+	size_t step = AT_ONCE / cols + 1, width = pm_dtype_bytes(it->src->type, cols), i, k;
+	float *v = pm_alloc(step < rows ? step : rows, cols * sizeof *v, e);
+	int r = v ? 0 : -1;
+
+	for (i = 0; r == 0 && i < rows; i += k) {
+		k = rows - i < step ? rows - i : step;
+		pm_to_f32(v, it->src->data + i * width, it->src->type, k * cols);
+		r = put_rows(it, v, k, cols, w, e);
+	}
+	free(v);
+	return r;
 }
 
 static int put(const struct pm_convert *c, size_t i, struct pm_gguf_writer *w, struct pm_err *e)
 {
 	const struct convert_item *it = &c->item[i];
+	const size_t cols = (size_t)it->view.dim[it->view.nd - 1], rows = it->count / cols;
+	bool turned = !it->src || it->t->permute || it->t->plus || it->t->hf_transposed;
 	float *v;
-	void *raw;
 	int r;
 
-	if (as_it_is(it))
+	if (!turned && it->src->type == it->view.type)
 		return pm_gguf_put(w, it->src->data, it->view.bytes, e);
+	if (!turned)
+		return put_as_it_lies(it, rows, cols, w, e);
 	v = pm_alloc(it->count, sizeof *v, e);
-	raw = v ? pm_alloc(1, it->view.bytes, e) : NULL;
-	r = raw ? pm_convert_values(c, i, v, e) : -1;
-	if (r == 0 && pm_dtype_plain(it->view.type))
-		pm_from_f32(raw, it->view.type, v, it->count);
-	else if (r == 0)
-		r = pm_quant_from_f32(raw, it->view.type, v, it->count / it->view.dim[it->view.nd - 1], it->view.dim[it->view.nd - 1], NULL, e);
+	r = v ? pm_convert_values(c, i, v, e) : -1;
 	if (r == 0)
-		r = pm_gguf_put(w, raw, it->view.bytes, e);
+		r = put_rows(it, v, rows, cols, w, e);
 	free(v);
-	free(raw);
 	return r < 0 ? pm_ctx(e, "tensor '%.200s'", it->view.name) : 0;
 }
 

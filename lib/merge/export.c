@@ -9,6 +9,8 @@
 #include "spec/spec.h"
 #include "text/vocab_gguf.h"
 
+#define AT_ONCE ((size_t)1 << 20)       /* values that are converted at a time, a multiple of every block */
+
 struct export {
 	struct pm_store *store;
 	struct pm_spec *spec;
@@ -41,10 +43,31 @@ static int list_tensors(struct export *x, enum pm_dtype type, struct pm_err *e)
 	return 0;
 }
 
+/* Values that keep their places and are changed by nothing but their type: so many at a time. */
+static int put_as_they_lie(const struct pm_view *v, enum pm_dtype type, size_t n, struct pm_st_writer *w, struct pm_err *e)
+{
+	const size_t block = (size_t)pm_dtype(v->type)->block, step = (n < AT_ONCE ? n : AT_ONCE) / block * block, width = pm_dtype_bytes(type, 1);
+	float *f = pm_alloc(step, sizeof *f, e);
+	void *raw = f ? pm_alloc(step, width, e) : NULL;
+	size_t i, k;
+	int r = raw ? 0 : -1;
+
+	for (i = 0; r == 0 && i < n; i += k) {
+		k = n - i < step ? n - i : step;
+		pm_quant_to_f32(f, v->data + pm_dtype_bytes(v->type, i), v->type, k);
+		pm_from_f32(raw, type, f, k);
+		r = pm_st_put(w, raw, k * width, e);
+	}
+	free(f);
+	free(raw);
+	return r;
+}
+
 static int put(void *arg, size_t i, struct pm_st_writer *w, struct pm_err *e)
 {
 	const struct export *x = arg;
-	const struct pm_view *v = pm_spec_view(x->spec, x->from[i], x->store);
+	const struct pm_tensor_spec *t = x->from[i];
+	const struct pm_view *v = pm_spec_view(x->spec, t, x->store);
 	size_t n = 1, bytes;
 	float *f;
 	void *raw;
@@ -52,12 +75,14 @@ static int put(void *arg, size_t i, struct pm_st_writer *w, struct pm_err *e)
 
 	for (d = 0; d < v->nd; d++)
 		n *= (size_t)v->dim[d];
+	if (!t->permute && !t->plus && !t->hf_transposed)
+		return put_as_they_lie(v, x->t[i].type, n, w, e);
 	bytes = pm_dtype_bytes(x->t[i].type, n);
 	f = pm_alloc(n, sizeof *f, e);
 	raw = f ? pm_alloc(1, bytes, e) : NULL;
 	if (raw) {
 		pm_quant_to_f32(f, v->data, v->type, n);
-		r = pm_gguf_turn(x->from[i], f, false, e);
+		r = pm_gguf_turn(t, f, false, e);
 	}
 	if (r == 0) {
 		pm_from_f32(raw, x->t[i].type, f, n);
