@@ -104,6 +104,7 @@ int answer_from_messages(struct answer **out, struct infer *x, const json_t *mes
 	struct pm_rendered text = {0};
 	struct pm_encoding enc = {0};
 	struct pm_record rec = {0};
+	json_t *list;
 	int r;
 
 	if (need_tokenizer(x, e) < 0 || open_template(x, e) < 0)
@@ -112,9 +113,12 @@ int answer_from_messages(struct answer **out, struct infer *x, const json_t *mes
 		return pm_fail(e, PM_DATA, "there are no messages");
 	if (o.args && !json_is_object(o.args))
 		return pm_fail(e, PM_DATA, "'chat_template_kwargs': an object was wanted");
+	if (!(list = pm_chat_calls(messages, e)))
+		return -1;
 	r = pm_template_fits(x->tmpl, messages, o.tools, e);
 	if (r == 0)
-		r = pm_template_render(x->tmpl, messages, &o, &text, e);
+		r = pm_template_render(x->tmpl, list, &o, &text, e);
+	json_decref(list);
 	if (r == 0)
 		r = pm_chat_tokens(&rec, &enc, &text, x->tok, &how, e);
 	if (r == 0)

@@ -20,6 +20,8 @@ static struct pm_opt opts[] = {
 	{.name = "format", .kind = PM_OPT_STR, .arg = "NAME", .to = &a.format,
 	 .help = "format of the records (share/format), plain, or ids [found by their keys]"},
 	{.name = "map", .kind = PM_OPT_STR, .arg = "JQ", .to = &a.map, .help = "jq program that every record goes through first"},
+	{.name = "columns", .kind = PM_OPT_STR, .arg = "A=B,...", .to = &a.columns,
+	 .help = "what the keys or columns of the records are: prompt=question,completion=answer"},
 	CHAT_OPTS(&a.chat),
 	{.name = "train-on", .kind = PM_OPT_CHOICE, .arg = "WHAT", .to = &a.train_on, .fallback = "assistant", .choices = "all|assistant|last",
 	 .help = "what of a chat is trained"},
@@ -116,7 +118,7 @@ static int decode(size_t n, const char *const *paths, struct pm_err *e)
 /* Options that would have no effect. */
 static int check_options(const struct pm_tool *t, struct pm_err *e)
 {
-	static const char *const encoding[] = {"format", "map", "chat-template", "chat-template-args", "date", "train-on", "eos", "special", "parse-special", "truncate", "pad", "paragraphs", "on-bad",
+	static const char *const encoding[] = {"format", "map", "columns", "chat-template", "chat-template-args", "date", "train-on", "eos", "special", "parse-special", "truncate", "pad", "paragraphs", "on-bad",
 		"show-mask", "threads"};
 	bool plain = a.format && !strcmp(a.format, "plain");
 	size_t i;
@@ -138,7 +140,7 @@ static int check_options(const struct pm_tool *t, struct pm_err *e)
 		return -1;
 	if (a.show_mask && pm_opt_refuse(t, "json", "with --show-mask", e) < 0)
 		return -1;
-	if (plain && (pm_opt_refuse(t, "map", "on plain text", e) < 0 || refuse_chat_opts(t, "on plain text", e) < 0 ||
+	if (plain && (pm_opt_refuse(t, "map", "on plain text", e) < 0 || pm_opt_refuse(t, "columns", "on plain text", e) < 0 || refuse_chat_opts(t, "on plain text", e) < 0 ||
 	    pm_opt_refuse(t, "train-on", "on plain text", e) < 0))
 		return -1;
 	if (a.pad && a.eos)
@@ -158,7 +160,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	struct pm_env env;
 
 	if (train_args.model)
-		return train_vocabulary(t, &train_args, &(struct train_input){paths, (size_t)n, a.format, a.map, a.on_bad, a.output, a.quiet, a.verbose}, e);
+		return train_vocabulary(t, &train_args, &(struct train_input){paths, (size_t)n, a.format, a.map, a.columns, a.on_bad, a.output, a.quiet, a.verbose}, e);
 	if (check_options(t, e) < 0 || train_refuse(t, e) < 0 || pm_env_get(&env, e) < 0)
 		return -1;
 	r = local_name(&a.model, &env, e) < 0 ? -1 : a.decode ? decode((size_t)n, paths, e) :

@@ -8,7 +8,7 @@
 #include "text/learn.h"
 
 struct tokenize_args {
-	const char *model, *format, *map, *train_on, *on_bad, *output;
+	const char *model, *format, *map, *columns, *train_on, *on_bad, *output;
 	struct chat_args chat;
 	int64_t threads;
 	bool decode, render, generation_prompt, json, show_mask, parse_special, special, truncate, pad, skip_special, eos, paragraphs, quiet, verbose;
@@ -55,7 +55,7 @@ struct train_args {
 struct train_input {
 	const char *const *paths;
 	size_t n;
-	const char *format, *map, *on_bad, *output;
+	const char *format, *map, *columns, *on_bad, *output;
 	bool quiet, verbose;
 };
 

@@ -110,6 +110,7 @@ static int put(void *arg, const struct pm_sample *d, struct pm_err *e)
 	w->b->rows++;
 	w->rows++;
 	w->tokens += d->record.n;
+	w->cut += d->enc.windows > 1;
 	w->lengths[d->record.n < LENGTHS ? d->record.n : LENGTHS]++;
 	w->longest = d->record.n > w->longest ? d->record.n : w->longest;
 	for (i = 1; i < d->record.n; i++)
@@ -129,6 +130,13 @@ static int bad(struct worker *w, struct pm_err *e)
 	return w->j->a->verbose ? pm_str_printf(&w->b->said, e, "skipped: %s\n", e->text) : 0;
 }
 
+static int open_format(struct pm_format **f, const struct job *j, const char *name, struct pm_err *e)
+{
+	if (pm_format_new(f, j->share, name, j->a->map, e) < 0)
+		return -1;
+	return j->a->columns ? pm_format_columns(*f, j->a->columns, e) : 0;
+}
+
 /* The format of the batch: a thread that is not alone has its own. */
 static struct pm_format *format_of(struct worker *w, struct pm_err *e)
 {
@@ -140,7 +148,7 @@ static struct pm_format *format_of(struct worker *w, struct pm_err *e)
 		pm_format_free(w->format);
 		w->format = NULL;
 	}
-	if (!w->format && pm_format_new(&w->format, w->j->share, b->format, w->j->a->map, e) < 0)
+	if (!w->format && open_format(&w->format, w->j, b->format, e) < 0)
 		return NULL;
 	return w->format;
 }
@@ -272,6 +280,7 @@ static void count(struct job *j)
 
 		j->tokens += w->tokens;
 		j->trained += w->trained;
+		j->cut += w->cut;
 		j->longest = w->longest > j->longest ? w->longest : j->longest;
 		for (size_t k = 0; k <= LENGTHS; k++)
 			j->lengths[k] += w->lengths[k];
@@ -291,6 +300,8 @@ static int finish(struct job *j, struct pm_err *e)
 	count(j);
 	if (j->bad)
 		pm_say(j->tool, "%llu records were skipped", (unsigned long long)j->bad);
+	if (j->a->truncate)
+		pm_say(j->tool, "%llu rows were truncated", (unsigned long long)j->cut);
 	pm_say(j->tool, "%llu rows, %llu tokens, %llu trained; lengths: half %llu, 90 %% %llu, 99 %% %llu, longest %llu", (unsigned long long)j->rows,
 	    (unsigned long long)j->tokens, (unsigned long long)j->trained, (unsigned long long)percentile(j, 50),
 	    (unsigned long long)percentile(j, 90), (unsigned long long)percentile(j, 99), (unsigned long long)j->longest);
@@ -382,7 +393,7 @@ static int open_job(struct job *j, struct pm_err *e)
 		return -1;
 	if (j->a->format && !strcmp(j->a->format, "plain"))
 		return 0;
-	return pm_format_new(&j->format, j->share, j->a->format, j->a->map, e);
+	return open_format(&j->format, j, j->a->format, e);
 }
 
 static void close_job(struct job *j)

@@ -30,7 +30,7 @@ struct job {
 	int npaths;
 	struct pm_err no_tokenizer;
 	bool open, colour, reasoning_said, failed;      /* failed: a batch did; what comes behind it does not count */
-	uint64_t rows, tokens, trained, bad, longest, *lengths, records;
+	uint64_t rows, tokens, trained, cut, bad, longest, *lengths, records;
 	int64_t groups;
 	struct pm_progress progress;
 };
@@ -42,7 +42,7 @@ struct worker {
 	struct pm_sampler *sampler;
 	struct pm_format *format;
 	struct pm_stream_writer w;      /* only formats */
-	uint64_t rows, tokens, trained, longest, *lengths;
+	uint64_t rows, tokens, trained, cut, longest, *lengths;        /* cut: rows that --truncate took something from */
 };
 
 /* Records, or texts, that one thread does in a row; and what came of them. */

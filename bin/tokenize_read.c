@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "bin/tokenize_job.h"
+#include "io/input.h"
 
 /* Gives the batch at hand away. */
 static int give(struct job *j, struct pm_err *e)
@@ -127,6 +128,8 @@ int job_records(struct job *j, const char *path, struct pm_err *e)
 
 	if (pm_records_open(&in, path, e) < 0)
 		return -1;
+	if (j->a->columns)
+		pm_records_expect_table(in);
 	pm_format_forget(j->format);
 	while ((r = pm_records_next(in, &record, &line, e)) != 0) {
 		if (add_record(j, in, path, record, line, r, e) < 0) {
@@ -196,7 +199,7 @@ int job_plain(struct job *j, const char *path, struct pm_err *e)
 	const char *name = strcmp(path, "-") ? path : "standard input";
 	struct batch *b;
 	struct pm_str s = {0};
-	int r = strcmp(path, "-") ? pm_read_file(&s, path, e) : pm_read_stream(&s, stdin, name, e);
+	int r = pm_input_read(&s, path, e);
 
 	if (r == 0 && j->a->paragraphs) {
 		r = do_paragraphs(j, &s, name, e);

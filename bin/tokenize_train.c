@@ -49,7 +49,7 @@ static int check_options(const struct pm_tool *t, const struct train_args *a, co
 		return -1;
 	if (!to_directory(in->output) && (pm_opt_refuse(t, "bos-token", "without -o DIR", e) < 0 || pm_opt_refuse(t, "eos-token", "without -o DIR", e) < 0))
 		return -1;
-	if (in->format && !strcmp(in->format, "plain") && (pm_opt_refuse(t, "map", "on plain text", e) < 0 || pm_opt_refuse(t, "on-bad", "on plain text", e) < 0))
+	if (in->format && !strcmp(in->format, "plain") && (pm_opt_refuse(t, "map", "on plain text", e) < 0 || pm_opt_refuse(t, "columns", "on plain text", e) < 0 || pm_opt_refuse(t, "on-bad", "on plain text", e) < 0))
 		return -1;
 	return 0;
 }
@@ -157,6 +157,8 @@ static int learn_records(struct run *r, const char *path, struct pm_err *e)
 
 	if (pm_records_open(&in, path, e) < 0)
 		return -1;
+	if (r->in->columns)
+		pm_records_expect_table(in);
 	pm_format_forget(r->format);
 	while ((k = pm_records_next(in, &record, &line, e)) != 0) {
 		if (k > 0) {
@@ -293,6 +295,8 @@ static int open_run(struct run *r, const struct train_args *a, const char *const
 	if (pm_env_get(&env, e) < 0)
 		return -1;
 	k = pm_format_new(&r->format, env.share, r->in->format, r->in->map, e);
+	if (k == 0 && r->in->columns)
+		k = pm_format_columns(r->format, r->in->columns, e);
 	pm_env_free(&env);
 	return k;
 }

@@ -98,6 +98,26 @@ tokenizer() {
 	fails_with 65 "m: has no chat template" pm-tokenize -q -m m x
 }
 
+@test "pm-tokenize: tables, packed files, --columns" {
+	printf 'id,q,a\n1,"x, y",z\n2,"a\nb",c\n' >t.csv
+	pm-tokenize -q -m "$(tiny)" --json --columns prompt=q,completion=a t.csv >want
+	[ "$(jq -s length want)" = 2 ]
+	printf '{"prompt":"x, y","completion":"z"}\n{"prompt":"a\\nb","completion":"c"}\n' >x.jsonl
+	pm-tokenize -q -m "$(tiny)" --json x.jsonl | jq -c .ids | cmp - <(jq -c .ids want)
+	gzip -c t.csv >t.csv.gz
+	pm-tokenize -q -m "$(tiny)" --json --columns prompt=q,completion=a t.csv.gz | jq -c .ids | cmp - <(jq -c .ids want)
+	xz -c x.jsonl | pm-tokenize -q -m "$(tiny)" --json | jq -c .ids | cmp - <(jq -c .ids want)
+	tr , '\t' <<<'text' >t.tsv
+	echo one >>t.tsv
+	pm-tokenize -q -m "$(tiny)" t.tsv | pm-tokenize -q -m "$(tiny)" --decode - | grep -x one
+	printf 'a,b\n1\n' >short
+	fails_with 65 "short: line 2: 1 fields" pm-tokenize -q -m "$(tiny)" --columns text=a short
+	head -c 20 t.csv.gz >cut.csv.gz
+	fails_with 65 "cut.csv.gz: " pm-tokenize -q -m "$(tiny)" --columns text=a cut.csv.gz
+	fails_with 64 "--columns: 'x'" pm-tokenize -q -m "$(tiny)" --columns x x.jsonl
+	fails_with 64 "--columns has no effect on plain text" pm-tokenize -q -m "$(tiny)" --format plain --columns a=b x.jsonl
+}
+
 @test "pm-tokenize: --render gives texts and spans, or errors, without a model" {
 	cat >t.jinja <<-'E'
 		{% for m in messages %}<{{ m.role }}>{{ m.content ~ (m.reasoning_content or '') }}{% if m.tool_calls %}{{ m.tool_calls|tojson }}{% endif %}</s>

@@ -80,6 +80,10 @@ int pm_template_fits(const struct pm_template *t, const json_t *messages, const 
  * reasoning: the first that is there), it is given it as reasoning_content, and as thinking where it has none, as transformers 5 does. */
 json_t *pm_chat_messages(const json_t *messages, struct pm_err *e);
 
+/* The messages with the arguments of tool calls as values where they are JSON as text, as OpenAI's files have them and templates do not; a new
+ * array that shares what is not changed. NULL: out of memory. */
+json_t *pm_chat_calls(const json_t *messages, struct pm_err *e);
+
 /* What closes an assistant's turn (the last token of it, as it is written), "" where the template writes nothing. A generation ends there. */
 const char *pm_template_end(const struct pm_template *t);
 

@@ -207,17 +207,26 @@ static int scales(struct pm_sampler *s, const json_t *messages, const float **sc
 	return 0;
 }
 
-/* Messages as a document; those before `first` are not trained. */
-static int chat_tokens(struct pm_sampler *s, struct slot *t, const json_t *messages, const json_t *tools, size_t first, struct pm_err *e)
+/* Messages as a document; those before `first` are not trained. `with`: the record, for its tools and what else templates are given. */
+static int chat_tokens(struct pm_sampler *s, struct slot *t, const json_t *messages, const json_t *with, size_t first, struct pm_err *e)
 {
-	struct pm_render_opts o = {.tools = tools};
+	struct pm_render_opts o = {.tools = json_object_get(with, "tools"), .documents = json_object_get(with, "documents"),
+		.args = json_object_get(with, "chat_template_kwargs")};
 	struct pm_chat_opts c = {.train_on = s->o.train_on, .first = (int32_t)first, .parse_special = s->o.parse_special};
+	json_t *list;
+	int r;
 
 	if (need(s, s->o.tokenizer, s->o.no_tokenizer, e) < 0 || need(s, s->o.chat, s->o.no_chat, e) < 0)
 		return -1;
-	if (json_is_array(messages) && !json_array_size(messages))
-		return pm_fail(e, PM_DATA, "there are no messages");
-	if (scales(s, messages, &c.scale, e) < 0 || pm_template_fits(s->o.chat, messages, tools, e) < 0 || pm_template_render(s->o.chat, messages, &o, &t->chat, e) < 0)
+	if (!json_array_size(messages))
+		return pm_fail(e, PM_DATA, json_is_array(messages) ? "there are no messages" : "a list of messages was wanted");
+	if (o.args && !json_is_object(o.args))
+		return pm_fail(e, PM_DATA, "'chat_template_kwargs': an object was wanted");
+	if (scales(s, messages, &c.scale, e) < 0 || pm_template_fits(s->o.chat, messages, o.tools, e) < 0 || !(list = pm_chat_calls(messages, e)))
+		return -1;
+	r = pm_template_render(s->o.chat, list, &o, &t->chat, e);
+	json_decref(list);
+	if (r < 0)
 		return -1;
 	t->d.text = t->chat.text.data ? t->chat.text.data : "";
 	t->d.length = t->chat.text.len;
@@ -226,7 +235,7 @@ static int chat_tokens(struct pm_sampler *s, struct slot *t, const json_t *messa
 }
 
 /* A prompt and an answer: two texts, or two lists of messages. */
-static int answer_tokens(struct pm_sampler *s, struct slot *t, const json_t *prompt, const json_t *answer, const char *key, const json_t *tools,
+static int answer_tokens(struct pm_sampler *s, struct slot *t, const json_t *prompt, const json_t *answer, const char *key, const json_t *with,
     struct pm_err *e)
 {
 	json_t *both;
@@ -236,7 +245,7 @@ static int answer_tokens(struct pm_sampler *s, struct slot *t, const json_t *pro
 	if (json_is_array(prompt) && json_is_array(answer)) {
 		both = json_copy((json_t *)(size_t)prompt);
 		r = !both || json_array_extend(both, (json_t *)(size_t)answer) < 0 ? pm_fail(e, PM_SOFTWARE, "out of memory") :
-		    chat_tokens(s, t, both, tools, json_array_size(prompt), e);
+		    chat_tokens(s, t, both, with, json_array_size(prompt), e);
 		json_decref(both);
 		return r;
 	}
@@ -276,13 +285,13 @@ static int finish(struct pm_sampler *s, int n, int64_t line, int (*put)(void *, 
 	return 0;
 }
 
-static int pair_tokens(struct pm_sampler *s, const json_t *o, const json_t *tools, struct pm_err *e)
+static int pair_tokens(struct pm_sampler *s, const json_t *o, struct pm_err *e)
 {
 	static const char *const keys[2] = {"chosen", "rejected"};
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		if (answer_tokens(s, &s->slot[i], json_object_get(o, "prompt"), json_object_get(o, keys[i]), keys[i], tools, e) < 0)
+		if (answer_tokens(s, &s->slot[i], json_object_get(o, "prompt"), json_object_get(o, keys[i]), keys[i], o, e) < 0)
 			return pm_ctx(e, "%s", keys[i]);
 		s->slot[i].d.record.kind = i ? PM_REC_REJECTED : PM_REC_CHOSEN;
 		s->slot[i].d.record.group = s->group;
@@ -313,19 +322,19 @@ int pm_sampler_take(struct pm_sampler *s, const json_t *o, int64_t line, int (*p
     void *arg, struct pm_err *e)
 {
 	struct slot *t = &s->slot[0];
-	const json_t *tools = json_object_get(o, "tools"), *label = json_object_get(o, "label");
+	const json_t *label = json_object_get(o, "label");
 	int r, n = 1;
 
 	t->d.reasoning_unused = s->slot[1].d.reasoning_unused = false;
 	if (json_object_get(o, "ids")) {
 		r = take_ids(s, o, e);
 	} else if (json_object_get(o, "messages")) {
-		r = chat_tokens(s, t, json_object_get(o, "messages"), tools, 0, e);
+		r = chat_tokens(s, t, json_object_get(o, "messages"), o, 0, e);
 	} else if (json_object_get(o, "chosen")) {
-		r = pair_tokens(s, o, tools, e);
+		r = pair_tokens(s, o, e);
 		n = 2;
 	} else if (json_object_get(o, "completion")) {
-		r = answer_tokens(s, t, json_object_get(o, "prompt"), json_object_get(o, "completion"), "completion", tools, e);
+		r = answer_tokens(s, t, json_object_get(o, "prompt"), json_object_get(o, "completion"), "completion", o, e);
 		if (r == 0 && json_is_boolean(label))
 			t->d.record.kind = json_is_true(label) ? PM_REC_CHOSEN : PM_REC_REJECTED;
 	} else if (json_object_get(o, "text")) {

@@ -1,7 +1,8 @@
 /* sample.h: a record in normal form (pm-format.5) to documents of tokens with the weights of their loss: what pm-tokenize writes.
  *
  *     {"text", "pair"?}                  all tokens, no weights (each counts 1); two texts as the tokenizer puts them together
- *     {"messages", "tools"?}             by the chat template; weights as pm_chat_tokens says
+ *     {"messages", "tools"?}             by the chat template, as it is given "documents" and "chat_template_kwargs", too; weights as
+ *                                        pm_chat_tokens says
  *     {"prompt", "completion"}           two texts: one document, the completion trained, the EOS token behind it; or two lists of
  *                                        messages: one chat, of which the messages of the completion are trained
  *     {"prompt", "chosen", "rejected"}   two documents of one group, likewise, of kinds chosen and rejected
