@@ -153,7 +153,7 @@ static int put_special(struct pm_str *vocab, struct pm_str *added, struct pm_str
 static int put_rest(struct pm_str *out, const struct family *f, struct pm_err *e)
 {
 	const struct special *x = f->special;
-	struct pm_source_token none = {-1, "", 0}, begin = {x->id, x->s, strlen(x->s)};
+	struct pm_source_token none = {-1, "", 0}, begin = none;
 
 	if (pm_str_printf(out, e, ",\"normalizer\":%s,\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":"
 		"{\"Regex\":", f->nfc ? "{\"type\":\"NFC\"}" : "null") < 0 || pm_source_string(out, f->pattern, strlen(f->pattern), e) < 0
@@ -161,9 +161,11 @@ static int put_rest(struct pm_str *out, const struct family *f, struct pm_err *e
 		"\"trim_offsets\":true,\"use_regex\":false}]},\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
 		"\"use_regex\":true}", e) < 0)
 		return -1;
-	while (begin.s && begin.id != f->bos)
-		begin = (struct pm_source_token){(++x)->id, x->s, x->s ? strlen(x->s) : 0};
-	return pm_str_puts(out, ",\"post_processor\":", e) < 0 ? -1 : pm_source_post(out, f->begins && begin.s ? begin : none, none, e);
+	while (x->s && x->id != f->bos)
+		x++;
+	if (f->begins && x->s)
+		begin = (struct pm_source_token){x->id, x->s, strlen(x->s)};
+	return pm_str_puts(out, ",\"post_processor\":", e) < 0 ? -1 : pm_source_post(out, begin, none, e);
 }
 
 int pm_source_ranks(struct pm_source *out, const char *bytes, size_t n, const json_t *config, struct pm_err *e)

@@ -90,7 +90,8 @@ int pm_source_config_tokens(struct pm_str *out, bool *any, const json_t *config,
 			v[i].id = strtoll(key, NULL, 10);
 			v[i++].o = o;
 		}
-	qsort(v, i, sizeof *v, by_id);
+	if (v)
+		qsort(v, i, sizeof *v, by_id);
 	for (i = 0; r == 0 && i < n; i++)
 		r = put_entry(out, any, v + i, known, &next, e);
 	free(v);

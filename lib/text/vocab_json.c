@@ -185,7 +185,8 @@ static int make_merges(const struct pm_ggml_vocab *v, const struct pm_vocab *kno
 			++*n;
 		}
 	}
-	qsort(*out, *n, sizeof **out, by_score);
+	if (*n)
+		qsort(*out, *n, sizeof **out, by_score);
 	return 0;
 }
 

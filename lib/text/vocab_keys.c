@@ -130,7 +130,7 @@ static int put_ids(struct pm_ggml_vocab *v, const struct pm_ggml_dir *d, const s
 
 		snprintf(key, sizeof key, "%s_token", type);
 		s = is(type, "bos") ? n->s[BOS] : is(type, "eos") ? n->s[EOS] : is(type, "sep") ? n->s[SEP] : is(type, "eot") ? n->s[EOT] : content(d->config, key);
-		if (d->config && s && put_id(v, kinds[i].key, id_of(v, added, s), e) < 0)
+		if (s && put_id(v, kinds[i].key, id_of(v, added, s), e) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -201,7 +201,12 @@ static bool prefixes(const struct pm_ggml_dir *d)
 static int put_normalizer(struct pm_ggml_vocab *v, const struct pm_ggml_dir *d, struct pm_err *e)
 {
 	const json_t *n = json_object_get(d->tokenizer, "normalizer"), *list = json_object_get(n, "normalizers"), *x;
+	const json_t *p = json_object_get(d->tokenizer, "pre_tokenizer"), *parts = json_object_get(p, "pretokenizers");
 	bool squeeze = d->pieces.n && d->pieces.squeeze;
+
+	/* pieces without the blanks between them, which Metaspace then gets back as one each */
+	for (size_t i = 0; !d->pieces.n && i < (parts ? json_array_size(parts) : 1); i++)
+		squeeze |= is(json_string_value(json_object_get(parts ? json_array_get(parts, i) : p, "type")), "WhitespaceSplit");
 
 	for (size_t i = 0; !d->pieces.n && i < (list ? json_array_size(list) : 1); i++) {
 		const char *type;

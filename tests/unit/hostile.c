@@ -20,12 +20,15 @@
 #include "tests/fuzz/jinja.c"
 #include "tests/fuzz/json.c"
 #include "tests/fuzz/peft.c"
+#include "tests/fuzz/pieces.c"
+#include "tests/fuzz/ranks.c"
 #include "tests/fuzz/records.c"
 #include "tests/fuzz/safetensors.c"
 #include "tests/fuzz/spec.c"
 #include "tests/fuzz/store.c"
 #include "tests/fuzz/tokenizer.c"
 #include "tests/fuzz/tokens.c"
+#include "tests/fuzz/vocabulary.c"
 
 #if defined __SANITIZE_ADDRESS__
 #define SANITIZED 1
@@ -41,9 +44,10 @@ static const struct parser {
 } parsers[] = {
 	{"archive", parse_archive}, {"hublist", parse_hublist}, {"hublock", parse_hublock}, {"hubname", parse_hubname},
 	{"chat", parse_chat}, {"generation", parse_generation}, {"gguf", parse_gguf}, {"imatrix", parse_imatrix}, {"jinja", parse_jinja},
-	{"json", parse_json}, {"peft", parse_peft}, {"records", parse_records},
+	{"json", parse_json}, {"peft", parse_peft}, {"pieces", parse_pieces}, {"ranks", parse_ranks},
+	{"records", parse_records},
 	{"safetensors", parse_safetensors}, {"spec", parse_spec}, {"store", parse_store}, {"tokenizer", parse_tokenizer},
-	{"tokens", parse_tokens},
+	{"tokens", parse_tokens}, {"vocabulary", parse_vocabulary},
 };
 
 static long peak_mb(void)
