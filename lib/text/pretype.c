@@ -37,7 +37,9 @@
 static const struct pm_pretype types[] = {
 	{.name = "llama-bpe", .split = {LLAMA3}, .ignore_merges = true, .bos = true},
 	{.name = "qwen2", .split = {QWEN2}, .nfc = true},
+	{.name = "stablelm2", .split = {QWEN2}},
 	{.name = "gpt-2", .split = {GPT2}},
+	{.name = "mpt", .split = {GPT2}, .nfc = true},
 	{.name = "gpt-4o", .split = {O200K}},
 	{.name = "tekken", .split = {TEKKEN}, .ignore_merges = true, .bos = true},
 	{.name = "qwen35", .split = {QWEN35}, .nfc = true},
@@ -47,7 +49,8 @@ static const struct pm_pretype types[] = {
 	/* tokenizer.json has the digits taken apart after spelling bytes as characters, which does nothing but to split some characters' bytes */
 	{.name = "falcon", .split = {"@punctuation", GPT2, "[0-9][0-9][0-9]"}},
 	{.name = "falcon", .split = {"@punctuation", GPT2, "@digits", "[0-9][0-9][0-9]"}},
-	{.name = "command-r", .split = {"@digit", GPT2}},
+	{.name = "starcoder", .split = {"@digit", GPT2}},
+	{.name = "command-r", .split = {"@digit", GPT2}, .nfc = true},
 	{.name = "dbrx", .split = {LLAMA3}},
 	{.name = "kimi-k2", .split = {KIMI}},
 	{.name = "minicpm5", .split = {"\\p{N}{1,3}", SUFFIX "|" LETTERS "|\\p{N}+|" SIGNS "|" BLANKS}, .ignore_merges = true},
@@ -66,13 +69,13 @@ static const struct pm_pretype types[] = {
 static const char *const alike[][2] = {
 	{"llama3", "llama-bpe"}, {"llama-v3", "llama-bpe"}, {"falcon3", "llama-bpe"}, {"falcon-h1", "llama-bpe"}, {"pixtral", "llama-bpe"},
 	{"midm-2.0", "llama-bpe"}, {"lfm2", "llama-bpe"}, {"jina-v5-nano", "llama-bpe"}, {"deepseek-r1-qwen", "qwen2"}, {"kormo", "qwen2"},
-	{"f2llmv2", "qwen2"}, {"megrez", "qwen2"}, {"stablelm2", "qwen2"}, {"hunyuan", "qwen2"}, {"solar-open", "qwen2"}, {"grok-2", "qwen2"},
-	{"phi-2", "gpt-2"}, {"mpt", "gpt-2"}, {"olmo", "gpt-2"}, {"jais", "gpt-2"}, {"trillion", "gpt-2"}, {"granite-docling", "gpt-2"},
+	{"f2llmv2", "qwen2"}, {"megrez", "qwen2"}, {"hunyuan", "stablelm2"}, {"solar-open", "stablelm2"}, {"grok-2", "stablelm2"},
+	{"phi-2", "gpt-2"}, {"olmo", "mpt"}, {"jais", "gpt-2"}, {"trillion", "gpt-2"}, {"granite-docling", "gpt-2"},
 	{"exaone4", "gpt-2"}, {"gigachat", "gpt-2"}, {"a.x-4.0", "gpt-2"}, {"mellum", "gpt-2"}, {"modern-bert", "gpt-2"}, {"jina-es", "gpt-2"},
 	{"jina-de", "gpt-2"}, {"jina-v2-es", "gpt-2"}, {"jina-v2-de", "gpt-2"}, {"llama4", "gpt-4o"}, {"kanana2", "gpt-4o"}, {"talkie", "gpt-4o"},
-	{"minimax-m2", "gpt-4o"}, {"hunyuan-dense", "deepseek-v3"}, {"joyai-llm", "deepseek-v3"}, {"hy_v4", "deepseek-v3"}, {"starcoder", "command-r"},
-	{"refact", "command-r"}, {"smollm", "command-r"}, {"codeshell", "command-r"}, {"exaone", "command-r"}, {"minerva-7b", "command-r"},
-	{"mellum2", "command-r"}, {"smaug-bpe", "dbrx"}, {"chatglm-bpe", "dbrx"}, {"glm4", "dbrx"}, {"bailingmoe2", "bailingmoe"},
+	{"minimax-m2", "gpt-4o"}, {"hunyuan-dense", "deepseek-v3"}, {"joyai-llm", "deepseek-v3"}, {"hy_v4", "deepseek-v3"}, 
+	{"refact", "starcoder"}, {"smollm", "starcoder"}, {"codeshell", "starcoder"}, {"exaone", "starcoder"}, {"minerva-7b", "starcoder"},
+	{"mellum2", "starcoder"}, {"smaug-bpe", "dbrx"}, {"chatglm-bpe", "dbrx"}, {"glm4", "dbrx"}, {"bailingmoe2", "bailingmoe"},
 	{"llada-moe", "bailingmoe"}, {"cohere2moe", "tiny_aya"}, {"poro-chat", "bloom"}, {"gpt3-finnish", "bloom"},
 };
 
@@ -139,7 +142,13 @@ static bool equal(const struct pm_pretype *t, const char *const *split, size_t n
 	return true;
 }
 
-int pm_pretype_of(const struct pm_pretype **out, const json_t *o, bool ignore_merges, struct pm_err *e)
+/* How well it goes with what else the tokenizer does. */
+static int fit(const struct pm_pretype *t, bool ignore_merges, bool nfc)
+{
+	return 2 * (t->ignore_merges == ignore_merges) + (t->nfc == nfc);
+}
+
+int pm_pretype_of(const struct pm_pretype **out, const json_t *o, bool ignore_merges, bool nfc, struct pm_err *e)
 {
 	const json_t *list = json_object_get(o, "pretokenizers");
 	const char *split[PM_PRETYPE_SPLITS] = {NULL}, *s = NULL;
@@ -156,7 +165,8 @@ int pm_pretype_of(const struct pm_pretype **out, const json_t *o, bool ignore_me
 	}
 	if (s && n < PM_PRETYPE_SPLITS) {
 		for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-			if (!types[i].spaces && equal(types + i, split, n) && (!*out || (types[i].ignore_merges == ignore_merges && (*out)->ignore_merges != ignore_merges)))
+			if (!types[i].spaces && equal(types + i, split, n)
+				&& (!*out || fit(types + i, ignore_merges, nfc) > fit(*out, ignore_merges, nfc)))
 				*out = types + i;
 	}
 	if (*out)

@@ -20,8 +20,8 @@ struct pm_pretype {
 /* NULL: the name is not known. */
 const struct pm_pretype *pm_pretype_named(const char *name, size_t n);
 
-/* The one that splits as the pre_tokenizer of a tokenizer.json does (and which ignores merges as that model does, where there is one of both
- * kinds). None is an error that names the pattern. */
-int pm_pretype_of(const struct pm_pretype **out, const json_t *pretokenizer, bool ignore_merges, struct pm_err *e);
+/* The one that splits as the pre_tokenizer of a tokenizer.json does (and of several such that which ignores merges, and composes characters,
+ * as that tokenizer does). None is an error that names the pattern. */
+int pm_pretype_of(const struct pm_pretype **out, const json_t *pretokenizer, bool ignore_merges, bool nfc, struct pm_err *e);
 
 #endif

@@ -329,8 +329,9 @@ static int classify(struct pm_ggml_dir *d, struct pm_err *e)
 		d->kind = PM_GGML_SPM;
 		return 0;
 	}
-	return pm_pretype_of(&d->pre, json_object_get(d->tokenizer, "pre_tokenizer"), json_is_true(json_object_get(m, "ignore_merges")), e) < 0 ?
-		pm_ctx(e, "tokenizer.json") : 0;
+	type = json_string_value(json_object_get(json_object_get(d->tokenizer, "normalizer"), "type"));
+	return pm_pretype_of(&d->pre, json_object_get(d->tokenizer, "pre_tokenizer"), json_is_true(json_object_get(m, "ignore_merges")),
+		type && strcmp(type, "NFC") == 0, e) < 0 ? pm_ctx(e, "tokenizer.json") : 0;
 }
 
 static int read_json(json_t **out, const char *dir, const char *name, struct pm_err *e)
