@@ -304,9 +304,15 @@ static int emit(const struct bpe *b, const struct pm_view *v, const struct pm_bp
 	if (pm_encoding_room(enc, x->n, e) < 0)
 		return -1;
 	for (size_t i = 0; i < x->n; i++) {
-		struct pm_range r = pm_view_range(v, at, at + x->len[i]);
+		size_t to = at + x->len[i];
+		struct pm_range r;
 
-		at += x->len[i];
+		/* the bytes of a prefix or suffix lead beyond the piece: then the `tokenizers` library leaves the place within it as it is */
+		if (to <= v->n)
+			r = pm_view_range(v, at, to);
+		else
+			r = (struct pm_range){at < w->n ? at : w->n, to < w->n ? to : w->n};
+		at = to;
 		if (w->trim) {
 			token = pm_vocab_text(b->vocab, x->id[i], &n);
 			if (pm_worker_emit(w, x->id[i], r, token, n, e) < 0)

@@ -236,6 +236,27 @@ static void small_cases(const struct pm_tokenizer *t)
 	pm_encoding_free(&enc);
 }
 
+/* Bytes of a suffix have no place in the text: their offsets stay within it. */
+static void affixes(void)
+{
+	struct pm_str s = {0};
+	struct pm_tokenizer *t = NULL;
+	struct pm_encoding enc = {0};
+	bool ok;
+
+	pm_str_puts(&s, "{\"model\":{\"type\":\"BPE\",\"end_of_word_suffix\":\"</w>\",\"byte_fallback\":true,\"merges\":[],\"vocab\":{", &err);
+	for (int i = 0; i < 256; i++)
+		pm_str_printf(&s, &err, "%s\"<0x%02X>\":%d", i ? "," : "", (unsigned)i, i);
+	pm_str_puts(&s, "}},\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"}}", &err);
+	ok = pm_tokens_read(&t, s.data, s.len, "affixes", &err) == 0 && pm_tokenizer_encode(t, "a b", 3, &text_only, &enc, &err) == 0 && enc.n == 10;
+	for (size_t i = 0; i < enc.n; i++)
+		ok = ok && enc.from[i] <= enc.to[i] && enc.to[i] <= 3;
+	check(ok, "the bytes of a suffix: %zu ids %s", enc.n, err.text);
+	pm_encoding_free(&enc);
+	pm_tokenizer_close(t);
+	pm_str_free(&s);
+}
+
 /* Files that must be refused, and what the message must name. */
 static void refused(void)
 {
@@ -311,6 +332,7 @@ int main(void)
 		threads(t);
 		pm_tokenizer_close(t);
 	}
+	affixes();
 	all_groups(dir);
 	refused();
 	for (size_t i = 0; dir && i < sizeof published / sizeof *published; i++) {
