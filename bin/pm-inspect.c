@@ -184,7 +184,7 @@ static int gather_model(json_t *o, const char *path, const struct pm_env *env, b
 	struct pm_spec *s = NULL;
 	const json_t *f32;
 	uint64_t bytes;
-	int r = tensors ? pm_published_open(&store, path, PM_F16, e) : 0;
+	int r = tensors ? pm_published_open(&store, path, PM_F16, true, e) : 0;
 
 	if (r == 0)
 		r = pm_spec_load(&s, path, env->share, a.family, store, e);

@@ -1,4 +1,5 @@
-/* quant.cl: weights in blocks (lib/quant/quant.h) as typed memory: what common.cl has for f32, f16 and bf16. Formats are ggml's.
+/* quant.cl: weights in blocks (lib/quant/quant.h) as typed memory: what common.cl has for f32, f16 and bf16. Formats are
+ * ggml's, but for nf4, fp4 and affine8 (lib/quant/own.c).
  *
  * Element i of a matrix is value i % BLOCK of block i / BLOCK, wherever its row begins: rows are whole blocks, so off and ld count
  * elements for every type. LOAD16(type, p, i) wants i to be a multiple of 16, LOAD8 of 8. What they give is lib/quant's float, bit for
@@ -18,6 +19,9 @@
 #define block_q8_0 32
 #define block_iq4_nl 32
 #define block_mxfp4 32
+#define block_nf4 32
+#define block_fp4 32
+#define block_affine8 32
 #define block_q2_k 256
 #define block_q3_k 256
 #define block_q4_k 256
@@ -34,6 +38,9 @@
 #define at_q8_0(p, i) AT_BLOCK(p, i, 32, 34)
 #define at_iq4_nl(p, i) AT_BLOCK(p, i, 32, 18)
 #define at_mxfp4(p, i) AT_BLOCK(p, i, 32, 17)
+#define at_nf4(p, i) AT_BLOCK(p, i, 32, 20)
+#define at_fp4(p, i) AT_BLOCK(p, i, 32, 20)
+#define at_affine8(p, i) AT_BLOCK(p, i, 32, 36)
 #define at_q2_k(p, i) AT_BLOCK(p, i, 256, 84)
 #define at_q3_k(p, i) AT_BLOCK(p, i, 256, 110)
 #define at_q4_k(p, i) AT_BLOCK(p, i, 256, 144)
@@ -48,6 +55,9 @@
 #define storage_q8_0 uchar
 #define storage_iq4_nl uchar
 #define storage_mxfp4 uchar
+#define storage_nf4 uchar
+#define storage_fp4 uchar
+#define storage_affine8 uchar
 #define storage_q2_k uchar
 #define storage_q3_k uchar
 #define storage_q4_k uchar
@@ -105,7 +115,13 @@ inline float block_e8m0(uint e)
 }
 
 __constant float block_iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-__constant float block_fp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+__constant float block_e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+/* bitsandbytes' */
+__constant float block_map_nf4[16] = {-1.0f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f,
+	-0.18477343022823334f, -0.09105003625154495f, 0.0f, 0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
+	0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.0f};
+__constant float block_map_fp4[16] = {0.0f, 0.0052083334885537624f, 0.6666666865348816f, 1.0f, 0.3333333432674408f, 0.5f, 0.1666666716337204f, 0.25f,
+	0.0f, -0.0052083334885537624f, -0.6666666865348816f, -1.0f, -0.3333333432674408f, -0.5f, -0.1666666716337204f, -0.25f};
 
 inline float block_pick_1(__constant float *t, uint q)
 {
@@ -119,7 +135,14 @@ inline float8 block_pick_8(__constant float *t, uint8 q)
 
 inline float16 block_pick_16(__constant float *t, uint16 q)
 {
+#if HAVE_AVX512
+	float16 v;
+
+	__asm__("vpermps %1, %2, %0" : "=v"(v) : "v"(vload16(0, t)), "v"(q));
+	return v;
+#else
 	return (float16)(block_pick_8(t, q.lo), block_pick_8(t, q.hi));
+#endif
 }
 
 #define block_bytes_1(p) ((uint)*(p))
@@ -180,7 +203,24 @@ inline V load##_mxfp4(block_t p, long i) \
 { \
 	const int r = (int)(i % 32); \
 	p = at_mxfp4(p, i); \
-	return block_pick_##N(block_fp4, block_bytes_##N(p + 1 + r % 16) >> (r / 16 * 4) & 15u) * block_e8m0(*p); \
+	return block_pick_##N(block_e2m1, block_bytes_##N(p + 1 + r % 16) >> (r / 16 * 4) & 15u) * block_e8m0(*p); \
+} \
+inline V load##_nf4(block_t p, long i) \
+{ \
+	const int r = (int)(i % 32); \
+	p = at_nf4(p, i); \
+	return block_pick_##N(block_map_nf4, block_bytes_##N(p + 4 + r % 16) >> (r / 16 * 4) & 15u) * as_float(block_word(p)); \
+} \
+inline V load##_fp4(block_t p, long i) \
+{ \
+	const int r = (int)(i % 32); \
+	p = at_fp4(p, i); \
+	return block_pick_##N(block_map_fp4, block_bytes_##N(p + 4 + r % 16) >> (r / 16 * 4) & 15u) * as_float(block_word(p)); \
+} \
+inline V load##_affine8(block_t p, long i) \
+{ \
+	p = at_affine8(p, i); \
+	return fma(block_float_##N(block_bytes_##N(p + 4 + i % 32)), (V)block_half(p), (V)block_half(p + 2)); \
 } \
 inline V load##_q2_k(block_t p, long i) \
 { \

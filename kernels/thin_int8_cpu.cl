@@ -57,6 +57,7 @@ INLINE int16 pick(int16 t, int16 i)
 #define traits_q5_1 ZERO = 0, GRAIN = 32, LOW = 1, SWAPPED = 0
 #define traits_q8_0 ZERO = 128, GRAIN = 32, LOW = 0, SWAPPED = 0
 #define traits_iq4_nl ZERO = 128, GRAIN = 32, LOW = 0, SWAPPED = 0
+#define traits_affine8 ZERO = 0, GRAIN = 32, LOW = 1, SWAPPED = 0
 #define traits_mxfp4 ZERO = 16, GRAIN = 32, LOW = 0, SWAPPED = 0
 #define traits_q2_k ZERO = 0, GRAIN = 16, LOW = 1, SWAPPED = 0
 #define traits_q3_k ZERO = 4, GRAIN = 16, LOW = 0, SWAPPED = 0
@@ -196,12 +197,13 @@ INLINE int16 fifth_bits(uint a, uint b)
 }
 
 #define TABLE(a, b, c, d) ((int16)((int4)(a, b, c, d), (int4)(a, b, c, d), (int4)(a, b, c, d), (int4)(a, b, c, d)))
-/* block_iq4 + 128, block_fp4 + 16 */
+/* block_iq4 + 128, block_e2m1 + 16 */
 #define TABLE_IQ4 TABLE(0x3f2d1801, 0x766a5d4f, 0xa6998d81, 0xf1d9c5b5)
 #define TABLE_FP4 TABLE(0x13121110, 0x1c181614, 0x0d0e0f10, 0x04080a0c)
 
 /* Blocks of 32: the codes of two of them; the scales, and minima, of eight. */
 #define codes_q8_0(p, o) ((int16)(GET8(p + 2), GET8(o + 2)) ^ (int)0x80808080)
+#define codes_affine8(p, o) (int16)(GET8(p + 4), GET8(o + 4))
 #define codes_q4_0(p, o) nibbles(p + 2, o + 2)
 #define codes_q4_1(p, o) nibbles(p + 4, o + 4)
 #define codes_q5_0(p, o) (nibbles(p + 6, o + 6) | fifth_bits(block_word(p + 2), block_word(o + 2)))
@@ -237,6 +239,7 @@ INLINE float8 eight_e8m0(block_t p, int bytes, int n)
 #define scales_q5_1 eight_halves
 #define scales_iq4_nl eight_halves
 #define scales_mxfp4 eight_e8m0
+#define scales_affine8 eight_halves
 
 /* n of 8 blocks of 32. */
 #define DEFINE_STEP_32(type) \
@@ -266,6 +269,7 @@ DEFINE_STEP_32(q5_0)
 DEFINE_STEP_32(q5_1)
 DEFINE_STEP_32(iq4_nl)
 DEFINE_STEP_32(mxfp4)
+DEFINE_STEP_32(affine8)
 
 /* The eight scales and minima of Q4_K and Q5_K, 6 bits each, times d and dmin. */
 INLINE float16 scales_k(block_t p)

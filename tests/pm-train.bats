@@ -232,6 +232,26 @@ lines_or_end() {
 	jq -e '.r == 3 and .lora_alpha == 5' more/adapter_config.json
 }
 
+@test "pm-train: LoRA on weights in MLX's and bitsandbytes' codes is LoRA on their values, bit for bit" {
+	needs_golden fixtures/quant/mlx/models/affine4/config.json fixtures/quant/bnb/models/nf4-double/config.json
+	needs_device
+	local m
+	jq -nc 'range(6) as $i | {ids: [range(12) | (. * 37 + $i * 11) % 300]}' >rows.jsonl
+	for m in mlx/models/affine4 mlx/models/affine8-g32 bnb/models/nf4-double bnb/models/fp4; do
+		m=$(golden_path "fixtures/quant/$m/config.json")
+		m=${m%/*}
+		rm -rf plain a b
+		pm-train -q -m "$m" --full --lr 0 --steps 1 --dtype f32 --precision f32 -o plain rows.jsonl
+		jq -e '.quantization == null and .quantization_config == null' plain/config.json
+		pm-train -q -m "$m" --lora 4 --lr 1e-2 --batch 2 --epochs 2 --precision f32 -o a rows.jsonl
+		pm-train -q -m plain --lora 4 --lr 1e-2 --batch 2 --epochs 2 --precision f32 -o b rows.jsonl
+		values a/adapter_model.safetensors >a.v && values b/adapter_model.safetensors >b.v
+		[ "$(wc -l <a.v)" -gt 1000 ]
+		cmp a.v b.v
+		jq -s -e '(map(.loss) | first - last) > 0.01' a/metrics.jsonl
+	done
+}
+
 @test "pm-train: --init: from scratch, reproducible by the seed, tokenizer files go along" {
 	needs_device
 	cp "$(tiny)"/*.json . && rm -f model.safetensors

@@ -45,6 +45,9 @@ static const struct pm_dtype_info table[PM_DTYPES] = {
 	[PM_NVFP4] = {"nvfp4", NULL, 40, 64, 36},
 	[PM_Q1_0] = {"q1_0", NULL, 41, 128, 18},
 	[PM_Q2_0] = {"q2_0", NULL, 42, 64, 18},
+	[PM_NF4] = {"nf4", NULL, -1, 32, 20},
+	[PM_FP4] = {"fp4", NULL, -1, 32, 20},
+	[PM_AFFINE8] = {"affine8", NULL, -1, 32, 36},
 };
 
 const struct pm_dtype_info *pm_dtype(enum pm_dtype t)

@@ -14,6 +14,8 @@ enum pm_dtype {
 	PM_Q2_K, PM_Q3_K, PM_Q4_K, PM_Q5_K, PM_Q6_K, PM_Q8_K,
 	PM_IQ1_S, PM_IQ1_M, PM_IQ2_XXS, PM_IQ2_XS, PM_IQ2_S, PM_IQ3_XXS, PM_IQ3_S, PM_IQ4_NL, PM_IQ4_XS,
 	PM_TQ1_0, PM_TQ2_0, PM_MXFP4, PM_NVFP4, PM_Q1_0, PM_Q2_0,
+	/* Blocks of our own, in no file (lib/quant/own.c): bitsandbytes' code books, and 8 bits with scale and minimum. */
+	PM_NF4, PM_FP4, PM_AFFINE8,
 	PM_DTYPES,
 	PM_DTYPE_NONE = -1,
 };

@@ -129,7 +129,7 @@ int pm_convert_open(struct pm_convert **out, const char *dir, const struct pm_co
 	*out = NULL;
 	if (!c)
 		return -1;
-	r = pm_published_open(&c->store, dir, PM_F32, e);
+	r = pm_published_open(&c->store, dir, PM_F32, false, e);
 	if (r == 0 && pm_store_gguf(c->store))
 		r = pm_fail(e, PM_USAGE, "%s: is a GGUF file already", dir);
 	if (r == 0)

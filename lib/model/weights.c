@@ -165,7 +165,7 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 
 	*out = NULL;
 	if (new_model(&m, dir, dev, e) < 0 ||
-		pm_published_open(&m->store, dir, prec == PM_PREC_F32 || pm_dev_reference(dev) ? PM_F32 : PM_F16, e) < 0)
+		pm_published_open(&m->store, dir, prec == PM_PREC_F32 || pm_dev_reference(dev) ? PM_F32 : PM_F16, true, e) < 0)
 		goto fail;
 	if (pm_spec_load(&m->spec, dir, share, family, m->store, e) < 0)
 		goto fail;

@@ -192,7 +192,7 @@ static int run_piece(struct pm_dev *d, const struct pm_gemm *p, const struct kin
 bool pm_op_takes(enum pm_dtype t)
 {
 	static const enum pm_dtype taken[] = {PM_F32, PM_F16, PM_BF16, PM_Q4_0, PM_Q4_1, PM_Q5_0, PM_Q5_1, PM_Q8_0, PM_Q2_K, PM_Q3_K, PM_Q4_K,
-		PM_Q5_K, PM_Q6_K, PM_IQ4_NL, PM_IQ4_XS, PM_MXFP4};
+		PM_Q5_K, PM_Q6_K, PM_IQ4_NL, PM_IQ4_XS, PM_MXFP4, PM_NF4, PM_FP4, PM_AFFINE8};
 	size_t i;
 
 	for (i = 0; i < sizeof taken / sizeof *taken; i++)

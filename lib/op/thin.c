@@ -11,10 +11,10 @@
 #define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
 #define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl */
 
-/* Whether the integer kernels do it. */
+/* Whether the integer kernels do it: codes are integers, but for NF4 and FP4. */
 static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
 {
-	return p->int8 && p->b_trans && !pm_dtype_plain(p->b.type) && p->k <= INT8_MOST && pm_dev_info(d)->vnni && pm_tune(d, "linear", "int8", 1);
+	return p->int8 && p->b_trans && !pm_dtype_plain(p->b.type) && p->b.type != PM_NF4 && p->b.type != PM_FP4 && p->k <= INT8_MOST && pm_dev_info(d)->vnni && pm_tune(d, "linear", "int8", 1);
 }
 
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)

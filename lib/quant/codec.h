@@ -18,7 +18,7 @@ typedef void pm_decode_fn(float *out, const uint8_t *in, size_t n);
 pm_decode_fn pm_dec_q4_0, pm_dec_q4_1, pm_dec_q5_0, pm_dec_q5_1, pm_dec_q8_0, pm_dec_q8_1;
 pm_decode_fn pm_dec_q2_k, pm_dec_q3_k, pm_dec_q4_k, pm_dec_q5_k, pm_dec_q6_k, pm_dec_q8_k;
 pm_decode_fn pm_dec_iq1_s, pm_dec_iq1_m, pm_dec_iq2_xxs, pm_dec_iq2_xs, pm_dec_iq2_s, pm_dec_iq3_xxs, pm_dec_iq3_s, pm_dec_iq4_nl, pm_dec_iq4_xs;
-pm_decode_fn pm_dec_tq1_0, pm_dec_tq2_0, pm_dec_q1_0, pm_dec_q2_0, pm_dec_mxfp4, pm_dec_nvfp4;
+pm_decode_fn pm_dec_tq1_0, pm_dec_tq2_0, pm_dec_q1_0, pm_dec_q2_0, pm_dec_mxfp4, pm_dec_nvfp4, pm_dec_nf4, pm_dec_fp4, pm_dec_affine8;
 
 /* One row of n values (a multiple of the block). importance: one weight a column, or NULL. */
 typedef void pm_encode_fn(uint8_t *out, const float *x, size_t n, const float *importance);
@@ -26,7 +26,7 @@ typedef void pm_encode_fn(uint8_t *out, const float *x, size_t n, const float *i
 pm_encode_fn pm_enc_q4_0, pm_enc_q4_1, pm_enc_q5_0, pm_enc_q5_1, pm_enc_q8_0, pm_enc_q8_1;
 pm_encode_fn pm_enc_q2_k, pm_enc_q3_k, pm_enc_q4_k, pm_enc_q5_k, pm_enc_q6_k, pm_enc_q8_k;
 pm_encode_fn pm_enc_iq1_s, pm_enc_iq1_m, pm_enc_iq2_xxs, pm_enc_iq2_xs, pm_enc_iq2_s, pm_enc_iq3_xxs, pm_enc_iq3_s, pm_enc_iq4_nl, pm_enc_iq4_xs;
-pm_encode_fn pm_enc_tq1_0, pm_enc_tq2_0, pm_enc_q1_0, pm_enc_q2_0, pm_enc_mxfp4, pm_enc_nvfp4;
+pm_encode_fn pm_enc_tq1_0, pm_enc_tq2_0, pm_enc_q1_0, pm_enc_q2_0, pm_enc_mxfp4, pm_enc_nvfp4, pm_enc_nf4, pm_enc_fp4, pm_enc_affine8;
 
 static inline uint16_t pm_get16(const uint8_t *p)
 {

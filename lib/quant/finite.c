@@ -9,7 +9,7 @@ static const struct {
 	[PM_Q2_K] = {{80, 82}}, [PM_Q3_K] = {{108, -1}}, [PM_Q4_K] = {{0, 2}}, [PM_Q5_K] = {{0, 2}}, [PM_Q6_K] = {{208, -1}},
 	[PM_IQ1_S] = {{0, -1}}, [PM_IQ2_XXS] = {{0, -1}}, [PM_IQ2_XS] = {{0, -1}}, [PM_IQ2_S] = {{0, -1}}, [PM_IQ3_XXS] = {{0, -1}},
 	[PM_IQ3_S] = {{0, -1}}, [PM_IQ4_NL] = {{0, -1}}, [PM_IQ4_XS] = {{0, -1}}, [PM_TQ1_0] = {{52, -1}}, [PM_TQ2_0] = {{64, -1}},
-	[PM_Q1_0] = {{0, -1}}, [PM_Q2_0] = {{0, -1}},
+	[PM_Q1_0] = {{0, -1}}, [PM_Q2_0] = {{0, -1}}, [PM_AFFINE8] = {{0, 2}},
 };
 
 static bool half_finite(unsigned h)
@@ -24,7 +24,7 @@ static bool single_finite(uint32_t u)
 
 static bool block_finite(const uint8_t *p, enum pm_dtype t)
 {
-	if (t == PM_F32 || t == PM_Q8_K)
+	if (t == PM_F32 || t == PM_Q8_K || t == PM_NF4 || t == PM_FP4)
 		return single_finite(pm_get32(p));
 	if (t == PM_F64)
 		return (pm_get32(p + 4) & 0x7ff00000u) != 0x7ff00000u;

@@ -124,12 +124,17 @@ const float pm_bnb_nf4[16] = {-1.0f, -0.6961928009986877f, -0.5250730514526367f,
 const float pm_bnb_fp4[16] = {0.0f, 0.0052083334885537624f, 0.6666666865348816f, 1.0f, 0.3333333432674408f, 0.5f, 0.1666666716337204f, 0.25f,
 	0.0f, -0.0052083334885537624f, -0.6666666865348816f, -1.0f, -0.3333333432674408f, -0.5f, -0.1666666716337204f, -0.25f};
 
+unsigned pm_bnb4_code(const uint8_t *codes, size_t i)
+{
+	return codes[i / 2] >> (i & 1 ? 0 : 4) & 15u;
+}
+
 void pm_bnb4_to_f32(float *out, const uint8_t *codes, const float map[16], const float *absmax, int block, size_t first, size_t n)
 {
 	size_t i;
 
 	for (i = first; i < first + n; i++)
-		*out++ = map[codes[i / 2] >> (i & 1 ? 0 : 4) & 15] * absmax[i / (size_t)block];
+		*out++ = map[pm_bnb4_code(codes, i)] * absmax[i / (size_t)block];
 }
 
 /* The nearest of n entries; of those equally near the lower, and of equal ones (FP4 has two zeros) the first up to 0 and the last above. */

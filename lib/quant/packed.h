@@ -40,6 +40,8 @@ float pm_e8m0_to_f32(uint8_t b);
 /* bitsandbytes' four bits: the first of two values in the HIGH half; value = map[code]·absmax of its block of `block` values. n values from value
  * `first` (even) of a tensor. */
 void pm_bnb4_to_f32(float *out, const uint8_t *codes, const float map[16], const float *absmax, int block, size_t first, size_t n);
+/* Code i. */
+unsigned pm_bnb4_code(const uint8_t *codes, size_t i);
 /* n values, whole blocks but for the last one; codes (n + 1)/2 bytes, absmax one for each block. */
 void pm_bnb4_from_f32(uint8_t *codes, float *absmax, const float map[16], int block, const float *x, size_t n);
 

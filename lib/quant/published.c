@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "quant/hold.h"
 #include "quant/packed.h"
 #include "quant/quant.h"
 
@@ -21,6 +22,7 @@ struct reading {
 	const json_t *config;           /* its "quantization" or "quantization_config" */
 	enum method method;
 	enum pm_dtype type;
+	bool blocks;
 	struct keep *keep;
 	const struct pm_view **gone;
 	size_t ngone, cap;
@@ -32,6 +34,8 @@ struct weight {
 	const struct pm_view *w, *scales, *extra;       /* extra: biases, zeros, a second scale … */
 	size_t rows, cols;
 	void (*row)(float *out, const struct weight *k, size_t row);
+	void (*blocks)(uint8_t *out, const struct weight *k, size_t row);       /* of type held; NULL: none */
+	enum pm_dtype held;
 	struct pm_affine affine;
 	struct pm_float_groups groups;
 	struct pm_int_matrix ints;
@@ -106,10 +110,11 @@ static float scalar(const struct pm_view *v)
 /* Decodes row by row and puts NAME.weight in the place of the parts. */
 static int finish(struct reading *r, const struct weight *k, int nd, const uint64_t *dim, struct pm_err *e)
 {
-	size_t size = (size_t)pm_dtype(r->type)->bytes, i;
-	struct pm_view v = {.type = r->type, .nd = nd};
+	const bool blocks = r->blocks && k->blocks && k->held != PM_DTYPE_NONE;
+	struct pm_view v = {.type = blocks ? k->held : r->type, .nd = nd};
+	size_t size = pm_dtype_bytes(v.type, k->cols), i;
 	float *row = pm_alloc(k->cols, sizeof *row, e);
-	uint8_t *data = k->rows && k->cols > SIZE_MAX / k->rows ? NULL : pm_alloc(k->rows * k->cols, size, e);
+	uint8_t *data = k->rows && k->cols > SIZE_MAX / 4 / k->rows ? NULL : pm_alloc(k->rows, size, e);
 	int d;
 
 	v.name = pm_arena_printf(&r->keep->names, e, "%s.weight", k->name);
@@ -119,13 +124,17 @@ static int finish(struct reading *r, const struct weight *k, int nd, const uint6
 		return pm_fail(e, PM_SOFTWARE, "tensor '%s.weight': no memory for %zu × %zu values", k->name, k->rows, k->cols);
 	}
 	for (i = 0; i < k->rows; i++) {
+		if (blocks) {
+			k->blocks(data + i * size, k, i);
+			continue;
+		}
 		k->row(row, k, i);
-		pm_from_f32(data + i * k->cols * size, r->type, row, k->cols);
+		pm_from_f32(data + i * size, r->type, row, k->cols);
 	}
 	for (d = 0; d < nd; d++)
 		v.dim[d] = dim[d];
 	v.data = data;
-	v.bytes = k->rows * k->cols * size;
+	v.bytes = k->rows * size;
 	r->keep->view[r->keep->n++] = v;
 	free(row);
 	return 0;
@@ -144,6 +153,19 @@ static void affine_row(float *out, const struct weight *k, size_t row)
 
 	pm_affine_to_f32(out, &k->affine, k->w->data + row * (k->cols * (size_t)k->affine.bits / 8), k->scales->data + row * groups * size,
 		k->extra->data + row * groups * size, k->cols);
+}
+
+static void affine_blocks(uint8_t *out, const struct weight *k, size_t row)
+{
+	size_t groups = k->cols / (size_t)k->affine.group, size = (size_t)pm_dtype(k->scales->type)->bytes;
+
+	pm_hold_affine_blocks(out, &k->affine, k->w->data + row * (k->cols * (size_t)k->affine.bits / 8), k->scales->data + row * groups * size,
+		k->extra->data + row * groups * size, k->cols);
+}
+
+static void groups_blocks(uint8_t *out, const struct weight *k, size_t row)
+{
+	pm_hold_groups_blocks(out, k->w->data + row * (k->cols / 2), k->scales->data + row * (k->cols / 32), k->cols);
 }
 
 static void groups_row(float *out, const struct weight *k, size_t row)
@@ -199,6 +221,9 @@ static int read_mlx(struct reading *r, const char *name, struct pm_err *e)
 		return misfit(name, ".weight", e);
 	k.affine = (struct pm_affine){(int)bits, (int)group, k.scales->type};
 	k.row = affine_row;
+	k.blocks = affine_blocks;
+	if (affine)
+		k.held = pm_hold_affine(&k.affine, k.scales->data, k.extra->data, count(k.scales), k.cols);
 	if (!affine) {
 		bool four = !strcmp(mode, "mxfp4"), eight = !strcmp(mode, "mxfp8"), nv = !strcmp(mode, "nvfp4");
 
@@ -206,6 +231,8 @@ static int read_mlx(struct reading *r, const char *name, struct pm_err *e)
 			return pm_fail(e, PM_DATA, "quantization.mode '%.100s' with %lld bits is not known", mode, (long long)bits);
 		k.groups = (struct pm_float_groups){.wide = eight, .powers = !nv, .group = (int)group};
 		k.row = groups_row;
+		k.blocks = groups_blocks;
+		k.held = pm_hold_groups(&k.groups, k.cols);
 	}
 	return finish(r, &k, k.w->nd, dim, e);
 }
@@ -213,6 +240,11 @@ static int read_mlx(struct reading *r, const char *name, struct pm_err *e)
 static void bnb4_row(float *out, const struct weight *k, size_t row)
 {
 	pm_bnb4_to_f32(out, k->w->data, k->map, k->absmax, k->size, row * k->cols, k->cols);
+}
+
+static void bnb4_blocks(uint8_t *out, const struct weight *k, size_t row)
+{
+	pm_hold_bnb4_blocks(out, k->w->data, k->absmax, k->size, row * k->cols, k->cols);
 }
 
 static void int8_row(float *out, const struct weight *k, size_t row)
@@ -271,6 +303,8 @@ static int read_bnb4(struct reading *r, const char *name, const struct pm_view *
 			k.rows = (size_t)rows;
 			k.cols = (size_t)cols;
 			pm_to_f32(k.map, map->data, PM_F32, 16);
+			k.blocks = bnb4_blocks;
+			k.held = pm_hold_bnb4(k.map, k.size, k.cols);
 			s = bnb_absmax(&k, r, name, o, (k.rows * k.cols + (size_t)k.size - 1) / (size_t)k.size, e);
 			s = s < 0 ? s : finish2(r, &k, e);
 		}
@@ -509,9 +543,9 @@ static int method_of(struct reading *r, const json_t *config, struct pm_err *e)
 	return 0;
 }
 
-static int decode(struct pm_store *s, const json_t *config, enum pm_dtype type, struct pm_err *e)
+static int decode(struct pm_store *s, const json_t *config, enum pm_dtype type, bool blocks, struct pm_err *e)
 {
-	struct reading r = {.store = s, .type = type};
+	struct reading r = {.store = s, .type = type, .blocks = blocks};
 	size_t i;
 	int x;
 
@@ -531,7 +565,7 @@ static int decode(struct pm_store *s, const json_t *config, enum pm_dtype type, 
 	return x;
 }
 
-int pm_published_open(struct pm_store **out, const char *path, enum pm_dtype type, struct pm_err *e)
+int pm_published_open(struct pm_store **out, const char *path, enum pm_dtype type, bool blocks, struct pm_err *e)
 {
 	char *file = pm_is_dir(path) ? pm_path(path, "config.json", e) : NULL;
 	json_t *config = NULL;
@@ -542,7 +576,7 @@ int pm_published_open(struct pm_store **out, const char *path, enum pm_dtype typ
 	r = pm_store_open(out, path, e);
 	if (r == 0 && file && pm_exists(file)) {
 		config = pm_json_file(file, e);
-		r = config ? decode(*out, config, type, e) : -1;
+		r = config ? decode(*out, config, type, blocks, e) : -1;
 		if (r < 0) {
 			pm_store_close(*out);
 			*out = NULL;

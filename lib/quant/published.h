@@ -1,6 +1,6 @@
 /* published.h: models whose weights were quantised in safetensors files, as they are published, opened like others: MLX (affine groups, mxfp4, mxfp8, nvfp4),
  * bitsandbytes (NF4, FP4, int8), GPTQ, AWQ, compressed-tensors (pack-quantized, float-quantized, nvfp4-pack-quantized), FP8 with scales of blocks, ModelOpt's
- * NVFP4. The several tensors of such a weight become one, NAME.weight (out, in), of floats in memory; all other tensors stay as they are.
+ * NVFP4. The several tensors of such a weight become one, NAME.weight (out, in), of floats (or blocks) in memory; all other tensors stay as they are.
  *
  * config.json says how a model was quantised ("quantization", "quantization_config"); parts that are missing, or have another type or shape than that
  * says, are errors (65) naming the tensor. Formulas: lib/quant/packed.h. */
@@ -9,7 +9,8 @@
 
 #include "io/store.h"
 
-/* pm_store_open, and the above where there is a config.json that says so. type: of the floats, PM_F32 or PM_F16. */
-int pm_published_open(struct pm_store **out, const char *path, enum pm_dtype type, struct pm_err *e);
+/* pm_store_open, and the above where there is a config.json that says so. type: of the floats, PM_F32 or PM_F16; blocks: but where blocks of a type of ours
+ * have the same values (hold.h) those are what it becomes. */
+int pm_published_open(struct pm_store **out, const char *path, enum pm_dtype type, bool blocks, struct pm_err *e);
 
 #endif

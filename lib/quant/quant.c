@@ -11,7 +11,7 @@ static pm_decode_fn *const decoder[PM_DTYPES] = {
 	[PM_IQ2_XXS] = pm_dec_iq2_xxs, [PM_IQ2_XS] = pm_dec_iq2_xs, [PM_IQ2_S] = pm_dec_iq2_s,
 	[PM_IQ3_XXS] = pm_dec_iq3_xxs, [PM_IQ3_S] = pm_dec_iq3_s, [PM_IQ4_NL] = pm_dec_iq4_nl, [PM_IQ4_XS] = pm_dec_iq4_xs,
 	[PM_TQ1_0] = pm_dec_tq1_0, [PM_TQ2_0] = pm_dec_tq2_0, [PM_MXFP4] = pm_dec_mxfp4, [PM_NVFP4] = pm_dec_nvfp4,
-	[PM_Q1_0] = pm_dec_q1_0, [PM_Q2_0] = pm_dec_q2_0,
+	[PM_Q1_0] = pm_dec_q1_0, [PM_Q2_0] = pm_dec_q2_0, [PM_NF4] = pm_dec_nf4, [PM_FP4] = pm_dec_fp4, [PM_AFFINE8] = pm_dec_affine8,
 };
 
 #define EACH(T, value) do { for (i = 0; i < n; i++) { T x; memcpy(&x, p + i * sizeof x, sizeof x); out[i] = (value); } } while (0)
@@ -46,7 +46,7 @@ static pm_encode_fn *const encoder[PM_DTYPES] = {
 	[PM_IQ2_XXS] = pm_enc_iq2_xxs, [PM_IQ2_XS] = pm_enc_iq2_xs, [PM_IQ2_S] = pm_enc_iq2_s,
 	[PM_IQ3_XXS] = pm_enc_iq3_xxs, [PM_IQ3_S] = pm_enc_iq3_s, [PM_IQ4_NL] = pm_enc_iq4_nl, [PM_IQ4_XS] = pm_enc_iq4_xs,
 	[PM_TQ1_0] = pm_enc_tq1_0, [PM_TQ2_0] = pm_enc_tq2_0, [PM_MXFP4] = pm_enc_mxfp4, [PM_NVFP4] = pm_enc_nvfp4,
-	[PM_Q1_0] = pm_enc_q1_0, [PM_Q2_0] = pm_enc_q2_0,
+	[PM_Q1_0] = pm_enc_q1_0, [PM_Q2_0] = pm_enc_q2_0, [PM_NF4] = pm_enc_nf4, [PM_FP4] = pm_enc_fp4, [PM_AFFINE8] = pm_enc_affine8,
 };
 
 bool pm_quant_makes(enum pm_dtype to, bool *needs_importance)

@@ -113,14 +113,14 @@ static int fault(struct faults *f, const char *name, struct pm_err *e)
 static int check_shape(struct check *c, const struct pm_tensor_spec *t, const struct pm_view *v, struct pm_err *e)
 {
 	int64_t have[PM_MAX_DIMS];
-	bool same = v->nd == t->nd, float_type = c->spec->from_gguf || v->type == PM_F32 || v->type == PM_F16 || v->type == PM_BF16;
+	bool same = v->nd == t->nd, known = c->spec->from_gguf || !pm_dtype_plain(v->type) || v->type == PM_F32 || v->type == PM_F16 || v->type == PM_BF16;
 	int i, r;
 
 	for (i = 0; i < v->nd; i++) {
 		have[i] = (int64_t)v->dim[i];
 		same = same && have[i] == t->dim[i];
 	}
-	if (same && float_type)
+	if (same && known)
 		return 0;
 	r = fault(&c->misshapen, v->name, e);
 	if (r <= 0)

@@ -1,19 +1,20 @@
 /* blocks.c: weights in random blocks: every code and every scale of a format comes up. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/rng.h"
 #include "quant/quant.h"
 #include "run.h"
 
-/* Where the scales lie in a block: halves that all its values are in proportion to, or (MXFP4) a power of two. */
+/* Where the scales lie in a block: halves that all its values are in proportion to, or (MXFP4) a power of two, (NF4, FP4) a float. */
 static const struct layout {
 	enum pm_dtype type;
 	int half[2];                    /* −1: none */
 } layouts[] = {
 	{PM_Q4_0, {0, -1}}, {PM_Q4_1, {0, 2}}, {PM_Q5_0, {0, -1}}, {PM_Q5_1, {0, 2}}, {PM_Q8_0, {0, -1}}, {PM_IQ4_NL, {0, -1}},
 	{PM_Q2_K, {80, 82}}, {PM_Q3_K, {108, -1}}, {PM_Q4_K, {0, 2}}, {PM_Q5_K, {0, 2}}, {PM_Q6_K, {208, -1}}, {PM_IQ4_XS, {0, -1}},
-	{PM_MXFP4, {-1, -1}},
+	{PM_MXFP4, {-1, -1}}, {PM_NF4, {-1, -1}}, {PM_FP4, {-1, -1}}, {PM_AFFINE8, {0, 2}},
 };
 
 static void put_half(unsigned char *p, double v)
@@ -34,7 +35,9 @@ static void put_scales(unsigned char *p, const struct layout *l, int64_t blocks,
 	for (i = 0; i < blocks; i++, p += bytes) {
 		double v = size * (0.5 + pm_rng_uniform(seed, 1, (uint64_t)i));
 
-		if (l->half[0] < 0)
+		if (l->type == PM_NF4 || l->type == PM_FP4)
+			memcpy(p, &(float){(float)v}, sizeof(float));
+		else if (l->half[0] < 0)
 			p[0] = (unsigned char)(128 + (int)floor(log2(v)));
 		for (k = 0; k < 2 && l->half[k] >= 0; k++)
 			put_half(p + l->half[k], k || i % 3 ? v : -v);

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "model/model.h"
 #include "tap.h"
+#include "train/evaluate.h"
 #include "train/trainer.h"
 
 static struct pm_err err;
@@ -185,6 +186,56 @@ __attribute__((unused)) static void distance(const float *a, const struct pm_vie
 static inline size_t view_count(const struct pm_view *v)
 {
 	return v->bytes / (size_t)pm_dtype(v->type)->bytes;
+}
+
+/* The largest difference of as many values as v has. */
+__attribute__((unused)) static double difference(const float *a, const struct pm_view *v)
+{
+	const size_t n = view_count(v);
+	float *b = pm_alloc(n, sizeof *b, &err);
+	double worst = 0;
+	size_t i;
+
+	pm_to_f32(b, v->data, v->type, n);
+	for (i = 0; i < n; i++)
+		worst = fabs((double)a[i] - b[i]) <= worst ? worst : fabs((double)a[i] - b[i]);
+	free(b);
+	return worst;
+}
+
+/* Logits of "input_ids" in a golden file, by a model and perhaps an adapter; the caller frees. */
+__attribute__((unused)) static float *logits_of(const json_t *golden, const struct pm_model *m, const struct pm_adapters *a, size_t *n)
+{
+	struct pm_record rec = {0};
+	struct pm_evaluate_opts o = {0};
+	struct pm_evaluation v;
+	struct pm_rows *rows = NULL;
+	struct pm_safetensors *f = NULL;
+	const json_t *ids = json_object_get(golden, "input_ids");
+	const char *tmp = getenv("TMPDIR");
+	char path[512];
+	float *out = NULL;
+	size_t i;
+
+	snprintf(path, sizeof path, "%s/pm-logits-%ld", tmp ? tmp : "/tmp", (long)getpid());
+	o.logits = path;
+	rec.n = json_array_size(ids);
+	rec.ids = pm_alloc(rec.n, sizeof *rec.ids, &err);
+	for (i = 0; i < rec.n; i++)
+		rec.ids[i] = (int32_t)json_integer_value(json_array_get(ids, i));
+	if (pm_rows_new(&rows, tmp ? tmp : "/tmp", m->spec->vocab, &err) == 0 && pm_rows_add(rows, &rec, &err) == 0 &&
+	    pm_evaluate(&v, m, a, rows, &o, &err) == 0 && pm_safetensors_open(&f, path, &err) == 0) {
+		const struct pm_view *l = pm_safetensors_find(f, "logits");
+
+		*n = l ? view_count(l) : 0;
+		out = pm_alloc(*n, sizeof *out, &err);
+		pm_to_f32(out, l->data, l->type, *n);
+	}
+	pm_safetensors_close(f);
+	unlink(path);
+	pm_rows_close(rows);
+	free(rec.ids);
+	return out;
 }
 
 /* gpt2: the key third of c_attn.bias has no gradient in exact arithmetic: both sides are rounding noise. */

@@ -1,7 +1,6 @@
 /* golden_gguf: models straight from GGUF files, plain and quantised, against the logits of llama.cpp with the file's numbers as floats (of
  * transformers where llama.cpp's GELU is a table); adapters of both kinds on models of both kinds. */
 #include "fixture.h"
-#include "train/evaluate.h"
 
 #define TOLERANCE 1e-3          /* the collection's */
 
@@ -10,55 +9,6 @@ struct kase {
 	json_t *golden;
 	struct pm_safetensors *numbers;
 };
-
-static double difference(const float *a, const struct pm_view *v)
-{
-	const size_t n = view_count(v);
-	float *b = pm_alloc(n, sizeof *b, &err);
-	double worst = 0;
-	size_t i;
-
-	pm_to_f32(b, v->data, v->type, n);
-	for (i = 0; i < n; i++)
-		worst = fabs((double)a[i] - b[i]) <= worst ? worst : fabs((double)a[i] - b[i]);
-	free(b);
-	return worst;
-}
-
-/* Logits of the case's tokens, by a model and perhaps an adapter; the caller frees. */
-static float *logits(const struct kase *k, const struct pm_model *m, const struct pm_adapters *a, size_t *n)
-{
-	struct pm_record rec = {0};
-	struct pm_evaluate_opts o = {0};
-	struct pm_evaluation v;
-	struct pm_rows *rows = NULL;
-	struct pm_safetensors *f = NULL;
-	const json_t *ids = json_object_get(k->golden, "input_ids");
-	const char *tmp = getenv("TMPDIR");
-	char path[512];
-	float *out = NULL;
-	size_t i;
-
-	snprintf(path, sizeof path, "%s/pm-gguf-%ld", tmp ? tmp : "/tmp", (long)getpid());
-	o.logits = path;
-	rec.n = json_array_size(ids);
-	rec.ids = pm_alloc(rec.n, sizeof *rec.ids, &err);
-	for (i = 0; i < rec.n; i++)
-		rec.ids[i] = (int32_t)json_integer_value(json_array_get(ids, i));
-	if (pm_rows_new(&rows, tmp ? tmp : "/tmp", m->spec->vocab, &err) == 0 && pm_rows_add(rows, &rec, &err) == 0 &&
-	    pm_evaluate(&v, m, a, rows, &o, &err) == 0 && pm_safetensors_open(&f, path, &err) == 0) {
-		const struct pm_view *l = pm_safetensors_find(f, "logits");
-
-		*n = l ? view_count(l) : 0;
-		out = pm_alloc(*n, sizeof *out, &err);
-		pm_to_f32(out, l->data, l->type, *n);
-	}
-	pm_safetensors_close(f);
-	unlink(path);
-	pm_rows_close(rows);
-	free(rec.ids);
-	return out;
-}
 
 /* `file` below the case's folder, a model; `adapter` likewise or NULL; the numbers' name. */
 static void compare(const struct kase *k, const char *file, const char *adapter, double scale, const char *name)
@@ -73,7 +23,7 @@ static void compare(const struct kase *k, const char *file, const char *adapter,
 
 	if (pm_model_open(&m, path, "share", NULL, dev, PM_PREC_F32, PM_WEIGHTS_FROZEN, &err) == 0 &&
 	    (!apath || pm_adapters_open(&a, m, 1, (const char *const *)&apath, &scale, &err) == 0))
-		l = logits(k, m, a, &n);
+		l = logits_of(k->golden, m, a, &n);
 	d = l && v && n == view_count(v) ? difference(l, v) : INFINITY;
 	check(d <= TOLERANCE, "%s%s%s: %s differ by %.1e%s%s", file, adapter ? " with " : "", adapter ? adapter : "", name, d, err.text[0] ? ": " : "", err.text);
 	err.text[0] = 0;

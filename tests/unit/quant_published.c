@@ -79,7 +79,7 @@ static void family(const char *where, const char *const *cases, size_t n)
 
 		snprintf(rel, sizeof rel, "fixtures/quant/%s/models/%s", where, cases[i]);
 		model = golden_path(rel);
-		if (!check(pm_published_open(&s, model, PM_F32, &err) == 0, "%s opens %s", rel, err.text))
+		if (!check(pm_published_open(&s, model, PM_F32, false, &err) == 0, "%s opens %s", rel, err.text))
 			continue;
 		snprintf(name, sizeof name, "%s.q_proj", cases[i]);
 		q = pm_safetensors_find(g, name);
@@ -135,7 +135,7 @@ static void one_weight(const struct pm_safetensors *g, const char *name, const j
 	put_case(g, name, config, &none);
 	snprintf(full, sizeof full, "%s.dequantised", name);
 	want = pm_safetensors_find(g, full);
-	if (check(pm_published_open(&s, dir, PM_F32, &err) == 0, "%s opens %s", name, err.text)) {
+	if (check(pm_published_open(&s, dir, PM_F32, false, &err) == 0, "%s opens %s", name, err.text)) {
 		have = pm_store_find(s, "x.weight");
 		check(pm_store_count(s) == 1 && have && have->nd == 2 && have->dim[0] == want->dim[0] && have->dim[1] == want->dim[1] &&
 			!memcmp(have->data, want->data, want->bytes), "%s: one weight, bit for bit", name);
@@ -145,7 +145,7 @@ static void one_weight(const struct pm_safetensors *g, const char *name, const j
 		scale = "weight";
 	put_case(g, name, config, &scale);
 	s = NULL;
-	check(pm_published_open(&s, dir, PM_F32, &err) < 0 && err.status == PM_DATA && strstr(err.text, "is not there"), "%s: a part that is missing: %s", name,
+	check(pm_published_open(&s, dir, PM_F32, false, &err) < 0 && err.status == PM_DATA && strstr(err.text, "is not there"), "%s: a part that is missing: %s", name,
 		err.text);
 	json_decref(config);
 }
@@ -179,7 +179,7 @@ static void refused(void)
 	json_t *o = json_pack("{s:{s:s}}", "quantization_config", "quant_method", "hqq");
 
 	json_dump_file(o, cfg, 0);
-	check(pm_published_open(&s, dir, PM_F32, &err) < 0 && err.status == PM_DATA && strstr(err.text, "'hqq' is not known"), "an unknown method: %s", err.text);
+	check(pm_published_open(&s, dir, PM_F32, false, &err) < 0 && err.status == PM_DATA && strstr(err.text, "'hqq' is not known"), "an unknown method: %s", err.text);
 	json_decref(o);
 	free(cfg);
 }
