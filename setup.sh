@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 packages="gcc libc6-dev make
 	ocl-icd-opencl-dev libjq-dev libjansson-dev libarchive-dev libcurl4-openssl-dev libgcrypt20-dev libpcre2-dev libutf8proc-dev"
 # To run: a CPU device for OpenCL (it links kernels with the system's linker), and what the recipes call.
-packages="$packages pocl-opencl-icd binutils jq gnuplot-nox"
+packages="$packages pocl-opencl-icd binutils ca-certificates jq gnuplot-nox"
 # To test.
 packages="$packages bash bats mandoc libmicrohttpd-dev"
 case " $* " in

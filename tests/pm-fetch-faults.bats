@@ -136,10 +136,9 @@ teardown() {
 	fetch --timeout 0.5 org/model
 	whole $C1
 	rm -rf cache
-	faults 'only 00001' 'drip 3000 200'
-	fetch --timeout 1 --retries 0 org/model
+	faults 'only 00001' 'drip 3000 400' # longer than the patience in all, but never silent for so long
+	fetch --timeout 2 --retries 0 org/model
 	whole $C1
-	faults 'only revision' 'stall 3'
 	rm -rf cache
 	faults 'only 00001' 'stall 0'
 	fails_with 69 "nothing came for 0.3 s" fetch --timeout 0.3 --retries 1 org/model

@@ -341,6 +341,9 @@ by_hand() {
 	cmp $path srv/files/data.jsonl
 	[ "$(fetch --local-dir here $at/data.jsonl)" = here/data.jsonl ]
 	cmp here/data.jsonl srv/files/data.jsonl
+	rm here/data.jsonl
+	[ "$(fetch --json --local-dir here $at/data.jsonl | jq -r '.path, .received')" = $'here/data.jsonl\n0' ]
+	cmp here/data.jsonl srv/files/data.jsonl
 	seq 1 7000 >srv/files/other
 	faults 'once cut 20000'
 	path=$(fetch $at/other)
@@ -376,6 +379,9 @@ by_hand() {
 	[ "$(fetch $at/tiny.tar.gz)" = "$path" ]
 	path=$(fetch --include '*/config.json' $at/tiny.tar.gz)
 	[ "$(ls "$path")" = config.json ]
+	[ "$(fetch --local-dir apart $at/tiny.tar.gz)" = apart ]
+	diff -r apart/tiny in/tiny
+	diff -r "$(fetch $at/tiny.tar.gz)" in/tiny
 	path=$(fetch --no-unpack $at/tiny.tar.gz)
 	cmp "$path" srv/files/tiny.tar.gz
 	path=$(fetch file:$PWD/srv/files/tiny.tar.gz)

@@ -25,7 +25,7 @@ static bool is_wanted(void *arg, const char *path)
 static char *descend(char *path, const char *top, int depth, struct pm_err *e)
 {
 	struct pm_str s = {0};
-	char *full = pm_path(top, path, e), *only = NULL;
+	char *full = path ? pm_path(top, path, e) : NULL, *only = NULL;
 	DIR *d = full ? opendir(full) : NULL;
 	struct dirent *f;
 	int n = 0;
@@ -60,7 +60,8 @@ static char *descend(char *path, const char *top, int depth, struct pm_err *e)
 	return path;
 }
 
-/* Where an address is kept: another selection of an archive's files is another thing. */
+/* Where an address is kept: another selection of an archive's files is another thing, and so is what goes on to a directory
+ * of its own: the file itself is kept then. */
 static char *place(const char *url, const struct pm_hub_address_opts *o, struct pm_err *e)
 {
 	struct pm_str s = {0};
@@ -72,8 +73,8 @@ static char *place(const char *url, const struct pm_hub_address_opts *o, struct 
 		r = pm_str_printf(&s, e, "\n+%s", o->want.include[i]);
 	for (i = 0; r == 0 && i < o->want.nexclude; i++)
 		r = pm_str_printf(&s, e, "\n-%s", o->want.exclude[i]);
-	if (r == 0 && !o->unpack)
-		r = pm_str_puts(&s, "\nwhole", e);
+	if (r == 0 && (!o->unpack || o->local_dir))
+		r = pm_str_puts(&s, o->local_dir ? "\nlocal" : "\nwhole", e);
 	if (r == 0)
 		dir = pm_hub_url_dir(o->urls, s.data, e);
 	pm_str_free(&s);
@@ -145,18 +146,13 @@ static int to_local(struct pm_hub_addressed *a, const char *file, bool archive, 
 }
 
 /* What came becomes what the address stands for. */
-static int settle(struct pm_hub_addressed *a, struct pm_hub_kept *k, const char *dir, const struct pm_hub_address_opts *o, struct pm_err *e)
+static int settle(struct pm_hub_kept *k, const char *dir, const struct pm_hub_address_opts *o, struct pm_err *e)
 {
 	char *file = pm_path(dir, k->file, e), *files = pm_path(dir, "files", e);
 	bool archive = file && o->unpack && pm_is_archive(file);
 	int r = file && files ? 0 : -1;
 
-	if (r == 0 && o->local_dir) {
-		k->path = pm_strdup(k->file, e);
-		r = k->path ? pm_hub_kept_write(k, dir, e) : -1;
-		if (r == 0)
-			r = to_local(a, file, archive, o, e);
-	} else if (r == 0 && archive) {
+	if (r == 0 && archive && !o->local_dir) {
 		r = unpack_to(file, files, true, o, e);
 		if (r == 0) {
 			k->path = descend(pm_strdup("files", e), dir, 0, e);
@@ -168,8 +164,6 @@ static int settle(struct pm_hub_addressed *a, struct pm_hub_kept *k, const char 
 		k->path = pm_strdup(k->file, e);
 		r = k->path ? pm_hub_kept_write(k, dir, e) : -1;
 	}
-	if (r == 0 && !o->local_dir)
-		r = (a->path = pm_path(dir, k->path, e)) ? 0 : -1;
 	free(file);
 	free(files);
 	return r;
@@ -215,7 +209,7 @@ static int transfer(struct pm_hub_addressed *a, struct pm_hub_kept *k, bool *cam
 {
 	char *part = pm_path(dir, "part", e), *final = pm_path(dir, "file", e), *named = NULL, *file = NULL;
 	struct pm_job j = {.url = url, .name = url, .size = UINT64_MAX, .part = part, .final = final};
-	bool have = k->path != NULL && !o->repair && !o->local_dir;
+	bool have = k->path != NULL && !o->repair;
 	int r = part && final ? 0 : -1;
 
 	if (want)
@@ -282,7 +276,7 @@ int pm_hub_fetch_address(struct pm_hub_addressed *a, const char *url, const stru
 	free(path);
 	if (r >= 0)
 		r = 0;
-	if (r == 0 && k.path && !o->repair && !o->local_dir && (o->offline || want)) {
+	if (r == 0 && k.path && !o->repair && (o->offline || want)) {
 		a->here = true;         /* a hash says all: nobody needs to be asked */
 	} else if (r == 0 && o->offline) {
 		r = pm_fail(e, PM_NOINPUT, "%s: is not in the cache, and the network is not to be used", url);
@@ -293,11 +287,15 @@ int pm_hub_fetch_address(struct pm_hub_addressed *a, const char *url, const stru
 		a->here = r == 0 && !came;
 	}
 	if (r == 0 && came)
-		r = settle(a, &k, dir, o, e);
-	else if (r == 0 && k.path)
-		r = (a->path = pm_path(dir, k.path, e)) ? 0 : -1;
-	else if (r == 0)
-		r = (a->path = pm_path(dir, "", e)) ? 0 : -1;
+		r = settle(&k, dir, o, e);
+	if (r == 0)
+		r = (a->path = pm_path(dir, k.path ? k.path : "", e)) ? 0 : -1;
+	if (r == 0 && o->local_dir && !o->dry_run) {
+		path = a->path;
+		a->path = NULL;
+		r = to_local(a, path, o->unpack && pm_is_archive(path), o, e);
+		free(path);
+	}
 	if (r == 0 && k.path) {
 		memcpy(a->sha256, k.sha256, 65);
 		a->size = k.size;
