@@ -11,8 +11,8 @@
 #include "text/ucd.h"
 #include "text/unicode.h"
 
-/* What is in the brackets of \w. */
-static const char word[] = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+/* What is in the brackets of \w; Oniguruma has the numbers of Latin-1 (², ½ …) in it, too, and no others of their category. */
+static const char word[] = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 
 /* Escapes with another meaning: what they become outside and inside of brackets (NULL: cannot be said there); @ stands for
  * the content of \w. */
