@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "bin/gguf.h"
 #include "merge/convert.h"
+#include "merge/pack.h"
 #include "quant/file.h"
 
 static struct {
@@ -15,11 +16,12 @@ static struct {
 	struct pm_opt_list over;
 	bool pure, leave, dry, requantise, json, quiet;
 	double target;
-	int64_t threads;
+	int64_t threads, group;
+	bool twice;
 } a;
 
 static struct pm_opt opts[] = {
-	PM_OPT_OUTPUT(&a.output, "the file to write"),
+	PM_OPT_OUTPUT(&a.output, "the file to write; of mlx-4bit, nf4 … a directory"),
 	{.name = "to", .kind = PM_OPT_STR, .arg = "TYPE", .to = &a.to, .help = "file type, e.g. Q4_K_M; --to help lists them"},
 	{.name = "target-bpw", .kind = PM_OPT_REAL, .arg = "X", .to = &a.target, .fallback = "0", .min = 0, .max = 32,
 	 .help = "instead of --to: types by measured error, X bits a value at most"},
@@ -31,6 +33,9 @@ static struct pm_opt opts[] = {
 	{.name = "token-embedding-type", .kind = PM_OPT_STR, .arg = "T", .to = &a.embedding_type, .help = "type of token_embd.weight"},
 	{.name = "leave-output-tensor", .kind = PM_OPT_FLAG, .to = &a.leave, .help = "output.weight stays as it is"},
 	{.name = "allow-requantize", .kind = PM_OPT_FLAG, .to = &a.requantise, .help = "quantise what is quantised already"},
+	{.name = "group-size", .kind = PM_OPT_INT, .arg = "N", .to = &a.group, .fallback = "64", .min = 32, .max = 4096,
+	 .help = "values that share a scale, of mlx-… and of nf4 and fp4"},
+	{.name = "double-quant", .kind = PM_OPT_FLAG, .to = &a.twice, .help = "of nf4 and fp4: scales quantised, too"},
 	{.name = "dry-run", .kind = PM_OPT_FLAG, .to = &a.dry, .help = "say what would become of every tensor, and sizes; write nothing"},
 	{.letter = 'j', .name = "threads", .kind = PM_OPT_INT, .arg = "N", .to = &a.threads, .fallback = "0", .min = 0, .max = 4096,
 	 .help = "threads, 0 for all processors"},
@@ -69,7 +74,7 @@ static int overrides(struct pm_mix_override *over, struct pm_arena *arena, struc
 	return 0;
 }
 
-static int options(struct pm_quant_file_opts *o, struct pm_mix_override *over, struct pm_arena *arena, struct pm_err *e)
+static int options(const struct pm_tool *t, struct pm_quant_file_opts *o, struct pm_mix_override *over, struct pm_arena *arena, struct pm_err *e)
 {
 	const char *slash = a.imatrix ? strrchr(a.imatrix, '/') : NULL;
 
@@ -83,6 +88,9 @@ static int options(struct pm_quant_file_opts *o, struct pm_mix_override *over, s
 		return pm_fail(e, PM_USAGE, "--pure and options for types have no effect with --target-bpw");
 	if (a.to && pm_dtype_plain(o->mix.to->base) && (a.pure || a.over.n))
 		return pm_fail(e, PM_USAGE, "--%s has no effect with --to %s", a.pure ? "pure" : "tensor-type", o->mix.to->name);
+	if (pm_opt_refuse(t, "group-size", "but with mlx-4bit and its like, nf4 and fp4", e) < 0 ||
+		pm_opt_refuse(t, "double-quant", "but with nf4 and fp4", e) < 0)
+		return -1;
 	if (a.leave && a.output_type)
 		return pm_fail(e, PM_USAGE, "--output-tensor-type has no effect with --leave-output-tensor");
 	if (!a.dry && !a.output)
@@ -274,6 +282,67 @@ static int run_file(struct pm_tool *t, const char *path, const struct pm_quant_f
 	return r < 0 ? pm_ctx(e, "%s", path) : r;
 }
 
+/* "mlx-4bit", "nf4", "fp4": forms of safetensors files. False where --to is none of them. */
+static bool is_packed(struct pm_pack_opts *o)
+{
+	const char *to = a.to ? a.to : "";
+	int n = 0;
+
+	*o = (struct pm_pack_opts){.group = (int)a.group, .twice = a.twice, .kind = !strcmp(to, "nf4") ? PM_PACK_NF4 : !strcmp(to, "fp4") ? PM_PACK_FP4 : PM_PACK_MLX};
+	if (o->kind != PM_PACK_MLX)
+		return true;
+	return sscanf(to, "mlx-%1dbit%n", &o->bits, &n) == 1 && n > 0 && !to[n];
+}
+
+/* A model directory whose weights are quantised in safetensors files. */
+static int run_packed(const struct pm_tool *t, const char *path, struct pm_pack_opts *o, const struct pm_env *env, struct pm_err *e)
+{
+	static const char *const not_here[] = {"imatrix", "pure", "tensor-type", "output-tensor-type", "token-embedding-type", "leave-output-tensor",
+		"allow-requantize", "dry-run", "target-bpw", "threads"};
+	bool mlx = o->kind == PM_PACK_MLX;
+	struct pm_pack_sums s;
+	char *temp = NULL;
+	size_t i;
+	int r;
+
+	for (i = 0; i < sizeof not_here / sizeof *not_here; i++)
+		if (pm_opt_refuse(t, not_here[i], "where weights stay in safetensors files", e) < 0)
+			return -1;
+	if (mlx && (o->bits < 2 || o->bits > 8 || o->bits == 7 || (a.group != 32 && a.group != 64 && a.group != 128)))
+		return pm_fail(e, PM_USAGE, "2, 3, 4, 5, 6 or 8 bits in groups of 32, 64 or 128 were wanted, not %d in groups of %d", o->bits, o->group);
+	if (!mlx && (a.group < 64 || a.group & (a.group - 1)))
+		return pm_fail(e, PM_USAGE, "--group-size: a power of two from 64 was wanted for %s", a.to);
+	if (mlx && a.twice)
+		return pm_fail(e, PM_USAGE, "--double-quant has no effect with --to %s", a.to);
+	if (!a.output)
+		return pm_fail(e, PM_USAGE, "-o DIR was wanted");
+	if (!pm_is_dir(path))
+		return pm_fail(e, PM_USAGE, "%s: a model directory was wanted for --to %s", path, a.to);
+	o->share = env->share;
+	r = pm_dir_begin(&temp, a.output, e);
+	if (r == 0)
+		r = pm_pack_model(&s, path, temp, o, e);
+	if (r == 0)
+		r = pm_dir_commit(temp, a.output, false, e);
+	if (r < 0 && temp) {
+		struct pm_err none;
+
+		pm_remove_tree(temp, &none);
+	}
+	free(temp);
+	if (r < 0)
+		return -1;
+	if (s.kept && !a.quiet)
+		pm_say(t, "%llu matrices stay as they are: their columns are no whole groups of %d", (unsigned long long)s.kept, o->group);
+	if (a.json)
+		return print_line(json_pack("{s:s,s:s,s:I,s:I,s:I,s:f}", "file", a.output, "type", a.to, "values", (json_int_t)s.values, "bytes_from",
+			(json_int_t)s.bytes_from, "bytes", (json_int_t)s.bytes, "bpw", (double)s.bytes * 8 / (double)s.values), e);
+	if (!a.quiet)
+		printf("%s\t%llu values\t%.2f MB -> %.2f MB, %.2f bits a value\n", a.to, (unsigned long long)s.values, (double)s.bytes_from / 1e6, (double)s.bytes / 1e6,
+			(double)s.bytes * 8 / (double)s.values);
+	return 0;
+}
+
 static int list_types(void)
 {
 	const struct pm_file_type *t;
@@ -281,6 +350,10 @@ static int list_types(void)
 
 	for (i = 0; (t = pm_file_type_at(i)); i++)
 		printf("%s\n", t->name);
+	for (i = 2; i <= 8; i++)
+		if (i != 7)
+			printf("mlx-%zubit\n", i);
+	puts("nf4\nfp4");
 	return 0;
 }
 
@@ -289,7 +362,9 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	struct pm_mix_override *over;
 	struct pm_quant_file_opts o;
 	struct pm_imatrix m = {0};
+	struct pm_pack_opts pack;
 	struct pm_env env;
+	bool packed;
 	int r;
 
 	if (a.to && !strcmp(a.to, "help"))
@@ -298,15 +373,16 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		return pm_fail(e, PM_USAGE, "one model was wanted (see --help)");
 	if (pm_env_get(&env, e) < 0)
 		return -1;
+	packed = is_packed(&pack);
 	over = pm_alloc(a.over.n, sizeof *over, e);
-	r = over ? options(&o, over, &env.names, e) : -1;
+	r = over ? gguf_names(argc, argv, &env, e) : -1;
 	if (r == 0)
-		r = gguf_names(argc, argv, &env, e);
-	if (r == 0 && a.imatrix) {
+		r = packed ? run_packed(t, argv[1], &pack, &env, e) : options(t, &o, over, &env.names, e);
+	if (r == 0 && a.imatrix && !packed) {
 		r = pm_imatrix_open(&m, a.imatrix, e);
 		o.imatrix = &m;
 	}
-	if (r == 0)
+	if (r == 0 && !packed)
 		r = pm_is_dir(argv[1]) ? run_dir(t, argv[1], &o, &env, e) : run_file(t, argv[1], &o, e);
 	pm_imatrix_free(&m);
 	free(over);

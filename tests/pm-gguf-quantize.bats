@@ -115,6 +115,38 @@ errors() {
 	fails_with 64 "no effect with --target-bpw" pm-gguf quantize "$dir/llama.bf16.gguf" --dry-run --target-bpw 4 --pure
 }
 
+@test "pm-gguf quantize: MLX's and bitsandbytes' directories, the same bytes as theirs" {
+	needs_golden fixtures/quant/mlx fixtures/quant/bnb
+	mlx=$(golden_path fixtures/quant/mlx) bnb=$(golden_path fixtures/quant/bnb)
+	# FILE: its tensors by name, with a sum of their bytes
+	bytes() {
+		local n
+		n=$(od -An -t u8 -N 8 "$1" | tr -d ' ')
+		dd if="$1" bs=1 skip=8 count="$n" status=none | jq -r 'to_entries[] | select(.key != "__metadata__") |
+			"\(.key) \(.value.dtype) \(.value.shape) \(.value.data_offsets[0]) \(.value.data_offsets[1])"' |
+			while read -r name dtype shape from to; do
+				echo "$name $dtype $shape $(tail -c +$((9 + n + from)) "$1" | head -c $((to - from)) | cksum)"
+			done | sort
+	}
+	pm-gguf quantize "$mlx/base" -o a --to mlx-4bit -q
+	diff <(bytes a/model.safetensors) <(bytes "$mlx/models/affine4/model.safetensors")
+	jq -e '.quantization == {"group_size":64,"bits":4,"mode":"affine"} and .quantization_config == .quantization' a/config.json
+	pm-gguf quantize "$mlx/base" -o b --to mlx-8bit --group-size 32 --json | jq -e '.bpw > 9 and .bpw < 9.1'
+	diff <(bytes b/model.safetensors) <(bytes "$mlx/models/affine8-g32/model.safetensors")
+	pm-gguf quantize "$bnb/base" -o c --to nf4 --double-quant -q
+	diff <(bytes c/model.safetensors) <(bytes "$bnb/models/nf4-double/model.safetensors")
+	pm-gguf quantize "$bnb/base" -o d --to fp4 -q
+	diff <(bytes d/model.safetensors) <(bytes "$bnb/models/fp4/model.safetensors")
+	jq -e '.quantization_config | .quant_method == "bitsandbytes" and .load_in_4bit and .bnb_4bit_quant_type == "fp4"' d/config.json
+	[ -f a/tokenizer.json ] || [ ! -f "$mlx/base/tokenizer.json" ]
+	fails_with 65 "quantised" pm-gguf quantize a -o e --to nf4
+	fails_with 64 "has no effect" pm-gguf quantize "$mlx/base" -o e --to nf4 --pure
+	fails_with 64 "has no effect" pm-gguf quantize "$mlx/base" -o e --to mlx-4bit --double-quant
+	fails_with 64 "in groups of 32, 64 or 128" pm-gguf quantize "$mlx/base" -o e --to mlx-7bit
+	fails_with 64 "a model directory was wanted" pm-gguf quantize "$mlx/base/model.safetensors" -o e --to nf4
+	[ ! -e e ]
+}
+
 @test "pm-gguf quantize: what cannot be done is said" {
 	needs_golden $models $models/llama/quantised
 	dir=$(golden_path $models/llama)

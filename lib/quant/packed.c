@@ -137,34 +137,55 @@ void pm_bnb4_to_f32(float *out, const uint8_t *codes, const float map[16], const
 		*out++ = map[pm_bnb4_code(codes, i)] * absmax[i / (size_t)block];
 }
 
-/* The nearest of n entries; of those equally near the lower, and of equal ones (FP4 has two zeros) the first up to 0 and the last above. */
-static unsigned nearest(const float *map, unsigned n, float x)
-{
-	unsigned i, at = 0;
-	float best = fabsf(map[0] - x), d;
+/* The entries of a map in order, and what is half-way between neighbours: a value above that takes the upper one. */
+struct steps {
+	uint8_t code[256];
+	float half[255];
+	int n;
+};
 
-	for (i = 1; i < n; i++) {
-		d = fabsf(map[i] - x);
-		if (d < best || (d == best && (map[i] < map[at] || (map[i] == map[at] && x > 0)))) {
-			best = d;
-			at = i;
-		}
+static void sort_map(struct steps *s, const float *map, int n)
+{
+	int i, k;
+
+	s->n = n;
+	for (i = 0; i < n; i++) {
+		for (k = i; k > 0 && map[s->code[k - 1]] > map[i]; k--)
+			s->code[k] = s->code[k - 1];
+		s->code[k] = (uint8_t)i;
 	}
-	return at;
+	for (i = 0; i < n - 1; i++)
+		s->half[i] = (map[s->code[i]] + map[s->code[i + 1]]) * 0.5f;
+}
+
+static unsigned nearest(const struct steps *s, float x)
+{
+	int lo = 0, hi = s->n - 1, mid;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		if (x > s->half[mid])
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return s->code[lo];
 }
 
 void pm_bnb4_from_f32(uint8_t *codes, float *absmax, const float map[16], int block, const float *x, size_t n)
 {
 	size_t i, j, len, size = (size_t)block;
+	struct steps s;
 	float inv;
 
+	sort_map(&s, map, 16);
 	memset(codes, 0, (n + 1) / 2);
 	for (i = 0; i < n; i += size) {
 		len = n - i < size ? n - i : size;
 		absmax[i / size] = pm_largest(x + i, (int)len);
 		inv = pm_inverse(absmax[i / size]);
 		for (j = i; j < i + len; j++)
-			codes[j / 2] |= (uint8_t)(nearest(map, 16, x[j] * inv) << (j & 1 ? 0 : 4));
+			codes[j / 2] |= (uint8_t)(nearest(&s, x[j] * inv) << (j & 1 ? 0 : 4));
 	}
 }
 
@@ -179,9 +200,11 @@ void pm_bnb_nested_to_f32(float *absmax, const uint8_t *bytes, const float map[2
 void pm_bnb_nested_from_f32(uint8_t *bytes, float *nested, float *offset, const float map[256], int block, const float *absmax, size_t n)
 {
 	size_t i, j, len, size = (size_t)block;
+	struct steps s;
 	double sum = 0;
 	float most;
 
+	sort_map(&s, map, 256);
 	for (i = 0; i < n; i++)
 		sum += (double)absmax[i];
 	*offset = n ? (float)(sum / (double)n) : 0;
@@ -191,24 +214,30 @@ void pm_bnb_nested_from_f32(uint8_t *bytes, float *nested, float *offset, const 
 			most = fmaxf(most, fabsf(absmax[j] - *offset));
 		nested[i / size] = most;
 		for (j = i; j < i + len; j++)
-			bytes[j] = (uint8_t)nearest(map, 256, (absmax[j] - *offset) * pm_inverse(most));
+			bytes[j] = (uint8_t)nearest(&s, (absmax[j] - *offset) * pm_inverse(most));
 	}
+}
+
+/* Value i of n + 1 from 0.1 to 1, from the nearer end, rounded once. */
+static float between(int i, int n)
+{
+	float step = (1.0f - 0.1f) / (float)n;
+
+	return i < (n + 1) / 2 ? fmaf(step, (float)i, 0.1f) : fmaf(-step, (float)(n - i), 1);
 }
 
 /* Seven decades, each with twice as many values as the one before, positive and negative, 0 and 1; in order. */
 void pm_bnb_map(float map[256])
 {
+	static const float decade[7] = {1e-6f, 1e-5f, 1e-4f, 1e-3f, 1e-2f, 1e-1f, 1};
 	int e, i, n = 0, k;
 	float v;
 
 	for (e = 0; e < 7; e++) {
-		int parts = 1 << e;
-
-		for (i = 0; i < parts; i++) {
-			double a = 0.1 + 0.9 * i / parts, b = 0.1 + 0.9 * (i + 1) / parts, m = (a + b) / 2 * pow(10, e - 6);
-
-			map[n++] = (float)m;
-			map[n++] = (float)-m;
+		for (i = 0; i < 1 << e; i++) {
+			v = decade[e] * ((between(i, 1 << e) + between(i + 1, 1 << e)) / 2);
+			map[n++] = v;
+			map[n++] = -v;
 		}
 	}
 	map[n++] = 0;

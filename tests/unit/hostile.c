@@ -20,6 +20,7 @@
 #include "tests/fuzz/jinja.c"
 #include "tests/fuzz/json.c"
 #include "tests/fuzz/peft.c"
+#include "tests/fuzz/published.c"
 #include "tests/fuzz/pieces.c"
 #include "tests/fuzz/ranks.c"
 #include "tests/fuzz/records.c"
@@ -44,7 +45,7 @@ static const struct parser {
 } parsers[] = {
 	{"archive", parse_archive}, {"hublist", parse_hublist}, {"hublock", parse_hublock}, {"hubname", parse_hubname},
 	{"chat", parse_chat}, {"generation", parse_generation}, {"gguf", parse_gguf}, {"imatrix", parse_imatrix}, {"jinja", parse_jinja},
-	{"json", parse_json}, {"peft", parse_peft}, {"pieces", parse_pieces}, {"ranks", parse_ranks},
+	{"json", parse_json}, {"peft", parse_peft}, {"published", open_published}, {"pieces", parse_pieces}, {"ranks", parse_ranks},
 	{"records", parse_records},
 	{"safetensors", parse_safetensors}, {"spec", parse_spec}, {"store", parse_store}, {"tokenizer", parse_tokenizer},
 	{"tokens", parse_tokens}, {"vocabulary", parse_vocabulary},
