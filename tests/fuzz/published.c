@@ -1,4 +1,5 @@
-/* A directory whose weights were quantised: config.json, a 0, model.safetensors. Every view there is in the end can be read. */
+/* A directory whose weights were quantised: config.json, a 0, model.safetensors. Every view there is in the end can be read; as floats or,
+ * where the size is odd, as blocks. */
 #include "base/mem.h"
 #include "fuzz.h"
 #include "quant/published.h"
@@ -15,7 +16,7 @@ static int open_published(const uint8_t *data, size_t size, struct pm_err *e)
 	dir = pm_strdup(fuzz_file("config.json", (const uint8_t *)t.a, t.na), e);
 	fuzz_file("model.safetensors", (const uint8_t *)t.b, t.nb);
 	*strrchr(dir, '/') = 0;
-	r = pm_published_open(&s, dir, PM_F16, e);
+	r = pm_published_open(&s, dir, PM_F16, size % 2, e);
 	free(dir);
 	if (r < 0)
 		return -1;
@@ -27,7 +28,7 @@ static int open_published(const uint8_t *data, size_t size, struct pm_err *e)
 		must(pm_store_find(s, v->name) == v);
 		for (d = 0; d < v->nd; d++)
 			n *= v->dim[d];
-		must(v->bytes == n * (uint64_t)pm_dtype(v->type)->bytes);
+		must(v->bytes == pm_dtype_bytes(v->type, n));
 		for (k = 0; k < v->bytes; k++)
 			sum += v->data[k];
 	}
