@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "bin/names.h"
+#include "bin/vocab.h"
 #include "cli/opt.h"
 #include "cli/tool.h"
 #include "dev/dev.h"
@@ -97,7 +98,7 @@ static inline int gguf_tokenizer_hash(const char *path, char hex[PM_SHA256_HEX],
 	*known = r == 0 && pm_gguf_key(g, "tokenizer.ggml.model");
 	if (r == 0)
 		pm_gguf_close(g);
-	if (*known && (r = pm_tokenizer_open(&t, path, e)) == 0)
+	if (*known && (r = open_vocabulary(&t, path, e)) == 0)
 		snprintf(hex, PM_SHA256_HEX, "%s", pm_tokenizer_hash(t));
 	pm_tokenizer_close(t);
 	return r;

@@ -196,6 +196,16 @@ st_tensors() {
 	done
 }
 
+@test "pm-eval, pm-inspect: a model in parts" {
+	needs_golden $models/stories260K/golden.json
+	needs_device
+	m=$(golden_path $models)/stories260K
+	pm-eval -q --precision f32 -m "$m/split/stories260K-00001-of-00003.gguf" --text "$m/perplexity.txt" >a
+	pm-eval -q --precision f32 -m "$m/hf" --text "$m/perplexity.txt" >b
+	jq -s -e '(.[0].loss - .[1].loss | fabs) < 1e-4 and .[0].tokens == .[1].tokens' a b      # the parts hold halves
+	pm-inspect --json "$m/split/stories260K-00001-of-00003.gguf" | jq -e '.family == "llama" and .kind == "model" and .layers == 5 and (.files | length) == 3'
+}
+
 @test "pm-train: what a GGUF file cannot do" {
 	needs_golden $models/llama/golden.json
 	needs_device

@@ -30,7 +30,7 @@ def known_keys($rows):
   | ([.keys | keys_unsorted[] | select(startswith($p)) | ltrimstr($p) | select($known[.] | not)] | first // null) as $more
   | if $more == null then . else error("'\($p)\($more)' is \($in | of($more) | shown), which is not known here") end
   | if (of("expert_count") // 0) != 0 then error("'\($p)expert_count' is \(of("expert_count") | shown): experts are not computed here") else . end
-  | if (of("attention.causal") // true) != true then error("'\($p)attention.causal' is false, only true is computed here") else . end;
+  | if of("attention.causal") == false then error("'\($p)attention.causal' is false, only true is computed here") else . end;
 
 # What the rows say, and what every text model has.
 def config_of($rows; $type; $class):
@@ -48,7 +48,7 @@ def config_of($rows; $type; $class):
 def heads_of($in):
   if .num_key_value_heads == null then .num_key_value_heads = .num_attention_heads else . end
   | (.head_dim // head_dim) as $d
-  | if ($in | of("attention.value_length") // $d) != $d then error("'attention.value_length' is \($in | of("attention.value_length") | shown), \($d) as of the keys was wanted") else . end
+  | if ($in | of("attention.key_length") // $d) != $d then error("'attention.value_length' is \($d | shown), \($in | of("attention.key_length")) as of the keys was wanted") else . end
   | if ($in | of("rope.dimension_count") // $d) != $d then error("'rope.dimension_count' is \($in | of("rope.dimension_count") | shown), \($d) was wanted") else . end;
 
 # llama3's scaling from its factors: those in between tell the original length; where none is in between, any between the two ends

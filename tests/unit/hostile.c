@@ -13,6 +13,7 @@
 #include "tests/fuzz/chat.c"
 #include "tests/fuzz/generation.c"
 #include "tests/fuzz/gguf.c"
+#include "tests/fuzz/gguf_model.c"
 #include "tests/fuzz/imatrix.c"
 #include "tests/fuzz/hublist.c"
 #include "tests/fuzz/hublock.c"
@@ -44,7 +45,7 @@ static const struct parser {
 	int (*parse)(const uint8_t *data, size_t size, struct pm_err *e);
 } parsers[] = {
 	{"archive", parse_archive}, {"hublist", parse_hublist}, {"hublock", parse_hublock}, {"hubname", parse_hubname},
-	{"chat", parse_chat}, {"generation", parse_generation}, {"gguf", parse_gguf}, {"imatrix", parse_imatrix}, {"jinja", parse_jinja},
+	{"chat", parse_chat}, {"generation", parse_generation}, {"gguf", parse_gguf}, {"gguf_model", parse_gguf_model}, {"imatrix", parse_imatrix}, {"jinja", parse_jinja},
 	{"json", parse_json}, {"peft", parse_peft}, {"published", open_published}, {"pieces", parse_pieces}, {"ranks", parse_ranks},
 	{"records", parse_records},
 	{"safetensors", parse_safetensors}, {"spec", parse_spec}, {"store", parse_store}, {"tokenizer", parse_tokenizer},
