@@ -36,7 +36,7 @@ static int collect(struct pm_imatrix *m, const struct kase *k, const struct pm_m
 	return r;
 }
 
-static double difference(const struct pm_imatrix *a, const struct pm_imatrix *b)
+static double apart(const struct pm_imatrix *a, const struct pm_imatrix *b)
 {
 	double worst = 0, largest;
 	size_t i, k;
@@ -67,9 +67,9 @@ static void one_file(const struct kase *k, const char *dir, const char *file)
 
 	err.text[0] = 0;
 	if (check(pm_model_open(&model, path, "share", NULL, dev, PM_PREC_F32, PM_WEIGHTS_FROZEN, &err) == 0 && collect(&m, k, model, 1000) == 0, "%s %s", file, err.text)) {
-		d = difference(&m, &k->want);
+		d = apart(&m, &k->want);
 		check(d <= TOLERANCE, "%zu weights, %u chunks, the columns differ by %.1e", m.n, m.chunks, d);
-		check(collect(&again, k, model, 1) == 0 && difference(&again, &m) == 0, "the same bits, a chunk at a time %s", err.text);
+		check(collect(&again, k, model, 1) == 0 && apart(&again, &m) == 0, "the same bits, a chunk at a time %s", err.text);
 	}
 	pm_imatrix_free(&m);
 	pm_imatrix_free(&again);
