@@ -62,7 +62,7 @@ static int open_file(struct pm_tokenizer **out, const char *path, const json_t *
 
 	if (pm_map_open(&m, path, e) < 0)
 		return -1;
-	text = (const char *)m.data;
+	text = m.size ? (const char *)m.data : "";
 	if (m.size >= 4 && memcmp(text, "GGUF", 4) == 0) {
 		pm_map_close(&m);
 		return open_gguf(out, path, cache, e);
