@@ -88,9 +88,9 @@ lint:
 		--suppress=missingIncludeSystem --suppress=preprocessorErrorDirective --include=tests/cppcheck.h \
 		lib $(if $(TOOLS),bin))
 	! mandoc -Tlint -Wstyle $(MAN) | grep -v "referenced manual not found"
-	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds $(wildcard tests/*.bash tests/bench/run examples/*.sh))
+	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds tests/tokbench/run $(wildcard tests/*.bash tests/bench/run examples/*.sh))
 
-lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark $B/tests/server/hub
+lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark $B/tests/tokbench/tokbench $B/tests/server/hub
 
 ##: unit tests under the address and undefined behaviour sanitizers
 sanitize:
@@ -110,6 +110,13 @@ demo: all
 ##: measure speed
 bench: all $B/tests/benchmark
 	PM_BUILD=$B bash tests/bench/run
+
+$B/tests/tokbench/tokbench: $B/tests/tokbench/main.o $B/libpm.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+##: measure the tokenizers against others'; M=NAME for one of them
+bench-tokenize: all $B/tests/tokbench/tokbench
+	PM_BUILD=$B bash tests/tokbench/run $(M)
 
 ##: install under $(DESTDIR)$(PREFIX)
 install: all install-files
@@ -145,6 +152,6 @@ help:
 	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR BASHCOMPDIR ZSHCOMPDIR DESTDIR B"
 
 FORCE:
-.PHONY: all check check-unit check-op check-tools lint lint-build sanitize fuzz fuzz-build demo bench install install-files uninstall dist clean help FORCE
+.PHONY: all check check-unit check-op check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-tokenize install install-files uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

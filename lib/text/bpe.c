@@ -102,24 +102,45 @@ void pm_bpe_scratch_free(struct pm_bpe_scratch *s)
 	free(s);
 }
 
+/* By way of the pairs seen last. */
+static inline const struct pm_bpe_pair *look(const struct pm_bpe_merges *m, struct pm_bpe_scratch *c, uint32_t left, uint32_t right)
+{
+	size_t h = hash(left, right);
+	struct pm_bpe_pair *p = c->pair + (h >> 40 & (PM_BPE_PAIRS - 1));
+	const struct pm_bpe_merge *s;
+
+	if (p->left != left + 1 || p->right != right) {
+		s = seek(m, left, right);
+		p->left = left + 1;
+		p->right = right;
+		p->rank = s->rank;
+		p->id = s->id;
+	}
+	return p;
+}
+
 /* Short pieces: the best pair is looked for among all. Free slots have rank 2^32 − 1, so "no merge" needs no question. */
-static void merge_small(const struct pm_bpe_merges *m, struct pm_bpe_word *w)
+static void merge_small(const struct pm_bpe_merges *m, struct pm_bpe_word *w, struct pm_bpe_scratch *c)
 {
 	uint32_t rank[SMALL];
 	int32_t to[SMALL];
-	const struct pm_bpe_merge *s;
+	const struct pm_bpe_pair *s;
 	size_t n = w->n, best, i;
+	uint64_t least;
 
 	for (i = 0; i + 1 < n; i++) {
-		s = seek(m, (uint32_t)w->id[i], (uint32_t)w->id[i + 1]);
+		s = look(m, c, (uint32_t)w->id[i], (uint32_t)w->id[i + 1]);
 		rank[i] = s->rank;
 		to[i] = s->id;
 	}
 	while (n > 1) {
-		best = 0;
-		for (i = 1; i + 1 < n; i++)
-			if (rank[i] < rank[best])
-				best = i;
+		/* rank and place in one number: no branch that nobody can foresee */
+		for (least = rank[0], least <<= 32, i = 1; i + 1 < n; i++) {
+			uint64_t x = (uint64_t)rank[i] << 32 | i;
+
+			least = x < least ? x : least;
+		}
+		best = (size_t)(least & UINT32_MAX);
 		if (rank[best] == NONE)
 			break;
 		w->id[best] = to[best];
@@ -134,12 +155,12 @@ static void merge_small(const struct pm_bpe_merges *m, struct pm_bpe_word *w)
 			to[i] = to[i + 1];
 		}
 		if (best + 1 < n) {
-			s = seek(m, (uint32_t)w->id[best], (uint32_t)w->id[best + 1]);
+			s = look(m, c, (uint32_t)w->id[best], (uint32_t)w->id[best + 1]);
 			rank[best] = s->rank;
 			to[best] = s->id;
 		}
 		if (best) {
-			s = seek(m, (uint32_t)w->id[best - 1], (uint32_t)w->id[best]);
+			s = look(m, c, (uint32_t)w->id[best - 1], (uint32_t)w->id[best]);
 			rank[best - 1] = s->rank;
 			to[best - 1] = s->id;
 		}
@@ -179,27 +200,27 @@ static void rise(uint64_t *h, size_t i)
 }
 
 /* Looks up the pair that begins at symbol i; true where it may be merged. */
-static bool pair(const struct pm_bpe_merges *m, struct pm_bpe_symbol *s, uint32_t i)
+static bool pair(const struct pm_bpe_merges *m, struct pm_bpe_scratch *c, struct pm_bpe_symbol *s, uint32_t i)
 {
-	const struct pm_bpe_merge *p;
+	const struct pm_bpe_pair *p;
 
 	if (s[i].next == NONE) {
 		s[i].rank = NONE;
 		return false;
 	}
-	p = seek(m, (uint32_t)s[i].id, (uint32_t)s[s[i].next].id);
+	p = look(m, c, (uint32_t)s[i].id, (uint32_t)s[s[i].next].id);
 	s[i].rank = p->rank;
 	s[i].to = p->id;
 	return p->rank != NONE;
 }
 
-static void merge_heap(const struct pm_bpe_merges *m, struct pm_bpe_symbol *s, size_t n, uint64_t *h, size_t size)
+static void merge_heap(const struct pm_bpe_merges *m, struct pm_bpe_scratch *c, struct pm_bpe_symbol *s, size_t n, uint64_t *h, size_t size)
 {
 	size_t used = 0;
 	uint32_t i, j;
 
 	for (i = 0; i < n; i++)
-		if (pair(m, s, i))
+		if (pair(m, c, s, i))
 			h[used++] = (uint64_t)s[i].rank << 32 | i;
 	for (size_t k = used / 2; k--; )
 		sink(h, used, k);
@@ -220,11 +241,11 @@ static void merge_heap(const struct pm_bpe_merges *m, struct pm_bpe_symbol *s, s
 		if (s[i].next != NONE)
 			s[s[i].next].prev = i;
 		/* every merge takes one entry out and puts at most two in, so twice the symbols are enough */
-		if (pair(m, s, i) && used < size) {
+		if (pair(m, c, s, i) && used < size) {
 			h[used] = (uint64_t)s[i].rank << 32 | i;
 			rise(h, used++);
 		}
-		if (s[i].prev != NONE && pair(m, s, s[i].prev) && used < size) {
+		if (s[i].prev != NONE && pair(m, c, s, s[i].prev) && used < size) {
 			h[used] = (uint64_t)s[s[i].prev].rank << 32 | s[i].prev;
 			rise(h, used++);
 		}
@@ -237,7 +258,7 @@ int pm_bpe_merge(const struct pm_bpe_merges *m, struct pm_bpe_word *w, struct pm
 	size_t n = 0;
 
 	if (w->n <= SMALL) {
-		merge_small(m, w);
+		merge_small(m, w, c);
 		return 0;
 	}
 	if (w->n >= NONE / 2)
@@ -251,7 +272,7 @@ int pm_bpe_merge(const struct pm_bpe_merges *m, struct pm_bpe_word *w, struct pm
 		s[i].prev = i ? (uint32_t)i - 1 : NONE;
 		s[i].next = i + 1 < w->n ? (uint32_t)i + 1 : NONE;
 	}
-	merge_heap(m, s, w->n, c->heap, 2 * w->n);
+	merge_heap(m, c, s, w->n, c->heap, 2 * w->n);
 	for (uint32_t i = 0; i != NONE; i = s[i].next) {
 		w->id[n] = s[i].id;
 		w->len[n++] = s[i].len;

@@ -58,6 +58,15 @@ struct pm_bpe_cached {
 	uint32_t unused;
 };
 
+/* The pairs asked for last, merged or not: what the table of all merges is too large to keep in a near cache. */
+enum { PM_BPE_PAIRS = 1 << 16 };
+
+struct pm_bpe_pair {
+	uint32_t left, right, rank;     /* left: one more than it is; 0: free */
+	int32_t id;
+};
+
+/* Goes with one table of merges. */
 struct pm_bpe_scratch {
 	int32_t *id;                    /* the word's arrays */
 	uint32_t *len;
@@ -65,6 +74,7 @@ struct pm_bpe_scratch {
 	struct pm_bpe_symbol *symbol;   /* of long pieces */
 	uint64_t *heap;
 	size_t cap_symbol, cap_heap;
+	struct pm_bpe_pair pair[PM_BPE_PAIRS];
 	struct pm_bpe_cached cache[PM_BPE_SETS][2];
 };
 

@@ -64,6 +64,7 @@ static bool same(struct whole *w, const char *s, size_t n)
 /* Merges of pairs among all tokens so far; those of later ones reach far. */
 static void random_merges(struct whole *w, uint32_t seed, uint32_t many)
 {
+	memset(w->c->pair, 0, sizeof w->c->pair);
 	pm_bpe_merges_new(&w->merges, MERGES, &err);
 	for (uint32_t i = 0; i < many; i++)
 		pm_bpe_merges_set(&w->merges, (int32_t)(pm_rng_u32(2, seed, 2 * i) % (SYMBOLS + i)), (int32_t)(pm_rng_u32(2, seed, 2 * i + 1) % (SYMBOLS + i)),
@@ -88,6 +89,7 @@ static void random_pieces(void)
 		memset(&w->merges, 0, sizeof w->merges);
 	}
 	check(!wrong, "random merges: %zu pieces differ in windows", wrong);
+	memset(w->c->pair, 0, sizeof w->c->pair);
 	/* tokens of 2, 4, 8 … symbols: longer than a window */
 	pm_bpe_merges_new(&w->merges, MERGES, &err);
 	for (int i = 0; i < 15; i++)

@@ -1,5 +1,5 @@
 /* The split patterns written out by hand give the same pieces as their regular expressions: for every character in several
- * surroundings, for random texts that are full of what the patterns care about, and for the golden texts. Also: text that is
+ * surroundings, for every short string over their classes, for random texts that are full of what the patterns care about, and for the golden texts. Also: text that is
  * taken for normalized is normalized, characters' classes, and the check of UTF-8. */
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +88,25 @@ static void random_texts(struct both *b, uint32_t stream)
 	pm_str_free(&s);
 }
 
+/* Every string of up to six characters, one of each class that the patterns tell apart. */
+static void every_short_text(struct both *b)
+{
+	static const char *const classes[] = {"a", "B", "\xe4\xb8\xad", "\xcc\x81", "1", " ", "\n", "\t", "'", "s", "."};
+	enum { CLASSES = sizeof classes / sizeof *classes };
+	char s[40];
+	size_t n;
+
+	for (int length = 1, total = CLASSES; length <= 6; length++, total *= CLASSES)
+		for (int i = 0; i < total; i++) {
+			n = 0;
+			for (int k = i, left = length; left; left--, k /= CLASSES) {
+				memcpy(s + n, classes[k % CLASSES], strlen(classes[k % CLASSES]));
+				n += strlen(classes[k % CLASSES]);
+			}
+			compare(b, s, n);
+		}
+}
+
 static void golden_texts(struct both *b, const char *dir)
 {
 	struct pm_str all = {0};
@@ -118,6 +137,7 @@ static void patterns(const char *dir)
 			continue;
 		every_character(&b);
 		random_texts(&b, (uint32_t)i);
+		every_short_text(&b);
 		if (dir)
 			golden_texts(&b, dir);
 		check(!b.wrong, "pattern %zu by hand and by PCRE2: %zu differ", i, b.wrong);
