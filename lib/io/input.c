@@ -148,9 +148,11 @@ int pm_input_line(struct pm_input *in, char **line, size_t *n, struct pm_err *e)
 			break;
 	}
 	*n = nl ? (size_t)(nl - in->buf) + 1 - in->from : in->to - in->from;
+	if (!*n)
+		return 0;
 	*line = in->buf + in->from;
 	in->from += *n;
-	return *n > 0;
+	return 1;
 }
 
 int pm_input_rest(struct pm_input *in, struct pm_str *out, struct pm_err *e)
