@@ -21,6 +21,22 @@ base() {
 	jq -c '{ids}' "$b/tokens.jsonl" | pm-infer -q --reference -m "$b" --json -t 0 -n 16 --ignore-eos | jq -c .ids | diff <(jq -c '.greedy[]' "$b/golden.json") -
 }
 
+@test "pm-infer: weights in blocks: decoded with x in 8 bits, in floats, and by the plain kernels: the same text" {
+	local f all="fixtures/quant/models/llama/quantised/Q4_K_M.gguf fixtures/quant/models/llama/quantised/Q8_0.gguf
+		fixtures/quant/models/stories260K/quantised/Q8_0.gguf"
+	needs_golden $all
+	needs_device
+	for f in $all; do
+		f=$(golden_path "$f")
+		pm-infer -q -t 0 -n 12 --ignore-eos -m "$f" 'Once upon a time' >fast
+		pm-infer -q -t 0 -n 12 --ignore-eos --precision f32 -m "$f" 'Once upon a time' >floats
+		pm-infer -q -t 0 -n 12 --ignore-eos --reference -m "$f" 'Once upon a time' >plain
+		[ -s fast ]
+		cmp fast floats
+		cmp fast plain
+	done
+}
+
 @test "pm-infer: many prompts of all lengths: order kept, each as if it were alone" {
 	needs_device
 	t=$(tiny)
