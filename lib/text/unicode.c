@@ -185,11 +185,9 @@ unsigned pm_uc_old(uint32_t c)
 		return PM_UC_PUNCT;
 	if (cat == UTF8PROC_CATEGORY_MN)
 		return PM_UC_NONSPACING;
-	if (cat == UTF8PROC_CATEGORY_CO)
-		return c == 0xe000 || c == 0xf8ff || (c & 0xffff) == 0 || (c & 0xffff) == 0xfffd ? PM_UC_CONTROL : 0;
 	if (cat == UTF8PROC_CATEGORY_CF && (c == 0x890 || c == 0x891 || (c >= 0x13430 && c <= 0x1343f)))
 		return 0;
-	return cat == UTF8PROC_CATEGORY_CC || cat == UTF8PROC_CATEGORY_CF ? PM_UC_CONTROL : 0;
+	return cat == UTF8PROC_CATEGORY_CC || cat == UTF8PROC_CATEGORY_CF || cat == UTF8PROC_CATEGORY_CO ? PM_UC_CONTROL : 0;
 }
 
 size_t pm_uc_decompose(uint32_t c, bool compat, uint32_t out[32])

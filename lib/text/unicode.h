@@ -57,7 +57,7 @@ static inline unsigned pm_uc(uint32_t c)
 	return c < 128 ? pm_uc_ascii[c] : pm_uc_wide(c);
 }
 
-/* Classes as Bert's parts and Punctuation have them: by Unicode 8, and of the private characters only the ends of each range. */
+/* Classes as Bert's parts and Punctuation have them: by Unicode 8. */
 enum {
 	PM_UC_PUNCT = 1,        /* \p{P} or ASCII punctuation */
 	PM_UC_CONTROL = 2,      /* controls, formats, private use */
