@@ -146,6 +146,18 @@ tokenizer() {
 	fails_with 64 "--chat-template-args: an object" pm-tokenize --render --chat-template t.jinja --chat-template-args 5 x
 }
 
+@test "pm-tokenize: a GGUF's templates, by their keys" {
+	needs_golden data/llama.cpp/vocab/ggml-vocab-deepseek-llm.gguf
+	pm-gguf set -q -o v.gguf "$(golden_path data/llama.cpp/vocab/ggml-vocab-deepseek-llm.gguf)" \
+		'tokenizer.chat_template=str:{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}' \
+		'tokenizer.chat_template.rag=str:rag {{ messages|length }}'
+	echo '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"yo"}]}' >x
+	pm-tokenize -q -m v.gguf --render --json x | jq -e '.text == "<user>hi<｜end▁of▁sentence｜><assistant>yo<｜end▁of▁sentence｜>" and .spans == [[38,59]]'
+	[ "$(pm-tokenize -q -m v.gguf --chat-template rag --render x)" = "rag 2" ]
+	fails_with 64 "'nosuch' is neither one of the model's" pm-tokenize -m v.gguf --chat-template nosuch x
+	[ "$(pm-tokenize -q -m v.gguf --show-mask x | awk '$4 == 1' | wc -l)" = 2 ]
+}
+
 @test "pm-tokenize: --render is what transformers gives: golden templates" {
 	needs_golden data/templates
 	local d t
