@@ -58,6 +58,15 @@ struct pm_bpe_cached {
 	uint32_t unused;
 };
 
+/* Longer pieces seen last: of scripts without spaces they are clauses. */
+enum { PM_BPE_TEXT = 96, PM_BPE_TEXT_IDS = 38, PM_BPE_TEXTS = 1 << 15 };
+
+struct pm_bpe_text {
+	uint8_t n, ids, len[PM_BPE_TEXT_IDS];   /* n: bytes, 0: free */
+	char s[PM_BPE_TEXT];
+	int32_t id[PM_BPE_TEXT_IDS];
+};
+
 /* The pairs asked for last, merged or not: what the table of all merges is too large to keep in a near cache. */
 enum { PM_BPE_PAIRS = 1 << 16 };
 
@@ -75,6 +84,7 @@ struct pm_bpe_scratch {
 	uint64_t *heap;
 	size_t cap_symbol, cap_heap;
 	struct pm_bpe_pair pair[PM_BPE_PAIRS];
+	struct pm_bpe_text text[PM_BPE_TEXTS];
 	struct pm_bpe_cached cache[PM_BPE_SETS][2];
 };
 

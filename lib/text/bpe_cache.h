@@ -46,4 +46,42 @@ static inline void remember(struct pm_bpe_cached set[2], const uint64_t key[3], 
 	}
 }
 
+/* The place of a longer piece. */
+static inline struct pm_bpe_text *text_place(struct pm_bpe_scratch *c, const struct pm_view *v)
+{
+	return c->text + (pm_vocab_hash(v->s, v->n) >> 8 & (PM_BPE_TEXTS - 1));
+}
+
+static inline bool same_text(const struct pm_bpe_text *t, const struct pm_view *v)
+{
+	return t->n == v->n && memcmp(t->s, v->s, v->n) == 0;
+}
+
+static inline const struct pm_bpe_word *recall_text(const struct pm_bpe_text *t, uint32_t len[PM_BPE_TEXT_IDS], struct pm_bpe_word *x)
+{
+	x->id = (int32_t *)(size_t)t->id;
+	x->len = len;
+	x->n = t->ids;
+	for (size_t i = 0; i < x->n; i++)
+		len[i] = t->len[i];
+	return x;
+}
+
+static inline void remember_text(struct pm_bpe_text *t, const struct pm_view *v, const struct pm_bpe_word *x)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < x->n; i++)
+		sum += x->len[i];
+	if (x->n > PM_BPE_TEXT_IDS || sum != v->n)
+		return;
+	memcpy(t->s, v->s, v->n);
+	t->n = (uint8_t)v->n;
+	t->ids = (uint8_t)x->n;
+	for (size_t i = 0; i < x->n; i++) {
+		t->id[i] = x->id[i];
+		t->len[i] = (uint8_t)x->len[i];
+	}
+}
+
 #endif

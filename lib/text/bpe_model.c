@@ -453,11 +453,9 @@ static int split(const struct bpe *b, const struct pm_view *v, struct pm_bpe_wor
 		return id < -1 ? -1 : merged(b, v, x, c, raw, e);
 	if (room(c, 1, e) < 0)
 		return -1;
-	x->id = c->id;
-	x->len = c->len;
+	*x = (struct pm_bpe_word){c->id, c->len, 1};
 	x->id[0] = id;
 	x->len[0] = (uint32_t)v->n;
-	x->n = 1;
 	return 0;
 }
 
@@ -518,19 +516,23 @@ static int word(const struct bpe *b, const struct pm_view *v, struct pm_worker *
 	struct windows y = {b, w};
 	struct pm_bpe_long l = {split_window, emit_window, &y, &w->enc->n};
 	struct pm_bpe_cached *set = NULL;
+	struct pm_bpe_text *text = NULL;
+	uint32_t len[PM_BPE_TEXT_IDS];
 	struct pm_bpe_word x;
 	uint64_t key[3];
 	int r;
 
 	if (v->n >= PM_BPE_LONG && b->windows && (r = pm_bpe_long(&l, v, e)) <= 0)
 		return r;
-
 	if (v->n <= PM_BPE_KEY) {
 		set = w->bpe->cache[key_of(v, key) & (PM_BPE_SETS - 1)];
-		if (same_key(set, key, v->n))
-			return recall(b, set, v, w, e);
-		if (same_key(set + 1, key, v->n))
-			return recall(b, set + 1, v, w, e);
+		for (r = 0; r < 2; r++)
+			if (same_key(set + r, key, v->n))
+				return recall(b, set + r, v, w, e);
+	} else if (v->n <= PM_BPE_TEXT) {
+		text = text_place(w->bpe, v);
+		if (same_text(text, v))
+			return emit(b, v, recall_text(text, len, &x), w, e);
 	}
 	if (split(b, v, &x, w->bpe, b->raw, e) < 0)
 		return -1;
@@ -538,6 +540,8 @@ static int word(const struct bpe *b, const struct pm_view *v, struct pm_worker *
 		return spelled(b, v, w, e);
 	if (set)
 		remember(set, key, v->n, &x);
+	else if (text)
+		remember_text(text, v, &x);
 	return emit(b, v, &x, w, e);
 }
 

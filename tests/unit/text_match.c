@@ -1,6 +1,6 @@
 /* The split patterns written out by hand give the same pieces as their regular expressions: for every character in several
- * surroundings, for every short string over their classes, for random texts that are full of what the patterns care about, and for the golden texts. Also: text that is
- * taken for normalized is normalized, characters' classes, and the check of UTF-8. */
+ * surroundings, for every short string over their classes, for random texts that are full of what the patterns care about, and for the golden
+ * texts. Also: text that is taken for normalized is normalized, characters' classes, and the check of UTF-8. */
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
