@@ -119,7 +119,7 @@ static const struct pm_kernel *kernel(const char *name, const char *defines)
 	return k;
 }
 
-static const struct pm_launch once = {{1, 1, 1}, {1, 1, 1}, 0, 0};
+static const struct pm_launch once = {.global = {1, 1, 1}, .local = {1, 1, 1}};
 
 static void test_types(enum pm_dtype type)
 {
