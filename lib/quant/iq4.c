@@ -92,23 +92,24 @@ void pm_enc_iq4_xs(uint8_t *out, const float *x, size_t n, const float *importan
 	int i, j, have, sc[PM_LANES];
 	size_t first, subs = n / 32;
 	unsigned high;
-	float d, id;
+	float d, id, scale[PM_LANES];
 
 	for (first = 0; first < subs; first += PM_LANES) {
 		have = subs - first < PM_LANES ? (int)(subs - first) : PM_LANES;
 		pm_wide_load(v, x + first * 32, 32, have);
 		weights(x + first * 32, importance ? importance + first * 32 : NULL, have, PM_QK, v, w);
 		pm_search_levels(v, w, 32, &s);
+		memcpy(scale, &s, sizeof scale);
 		inv = s - s;
 		for (i = 0; i < have; i++) {
-			d = -pm_extreme((float *)&s + i / 8 * 8, 8) / 32;
+			d = -pm_extreme(scale + i / 8 * 8, 8) / 32;
 			id = pm_inverse(d);
-			sc[i] = (int)fmaxf(-32, fminf(31, rintf(id * s[i])));
+			sc[i] = (int)fmaxf(-32, fminf(31, rintf(id * scale[i])));
 			inv[i] = pm_inverse(d * (float)sc[i]);
 		}
 		pm_nearest_levels(v, &inv, 32, codes);
 		for (i = 0; i < have; i += 8, out += 136) {
-			pm_put_half(out, -pm_extreme((float *)&s + i, 8) / 32);
+			pm_put_half(out, -pm_extreme(scale + i, 8) / 32);
 			memset(out + 4, 0, 4);
 			for (j = 0, high = 0; j < 8; j++) {
 				out[4 + j / 2] |= (uint8_t)(((sc[i + j] + 32) & 15) << 4 * (j & 1));

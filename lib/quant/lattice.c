@@ -94,7 +94,7 @@ static void try_scales(struct fit *f, const float *t, struct trial *r)
 	int b, i, k, s, g;
 
 	for (b = 0; b < f->groups / PM_LANES; b++) {
-		pm_v vt, c;
+		pm_v vt = {0}, c;
 		pm_vi at;
 
 		for (i = 0; i < PM_LANES; i++)

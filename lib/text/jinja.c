@@ -137,7 +137,7 @@ static int variables(struct jj_exec *x, const json_t *vars)
 {
 	const struct jj_builtin *f;
 	struct jj_bound *b;
-	char name[64];
+	char name[64] = "";
 	const json_t *v;
 	size_t i;
 

@@ -150,13 +150,13 @@ static struct jj_node *not(struct jj_parser *p)
 	return n;
 }
 
-static struct jj_node *logic(struct jj_parser *p, bool or)
+static struct jj_node *logic(struct jj_parser *p, bool either)
 {
-	struct jj_node *n = or ? logic(p, false) : not(p), *up;
+	struct jj_node *n = either ? logic(p, false) : not(p), *up;
 
-	while (n && jj_skip_name(p, or ? "or" : "and")) {
-		up = jj_node(p, or ? JN_OR : JN_AND);
-		if (!up || !(up->b = or ? logic(p, false) : not(p)))
+	while (n && jj_skip_name(p, either ? "or" : "and")) {
+		up = jj_node(p, either ? JN_OR : JN_AND);
+		if (!up || !(up->b = either ? logic(p, false) : not(p)))
 			return NULL;
 		up->a = n;
 		n = up;

@@ -9,7 +9,7 @@
 #include "text/learn_parts.h"
 #include "text/unicode.h"
 
-enum { NONE = UINT32_MAX };
+#define NONE UINT32_MAX
 
 struct list {
 	uint32_t *v;

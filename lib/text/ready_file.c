@@ -115,7 +115,7 @@ bool pm_ready_parse(struct pm_ready *r, const void *bytes, size_t n, const char 
 		.ids = h.ids, .borrowed = true};
 	r->merges = (struct pm_bpe_merges){.slot = (struct pm_bpe_merge *)(p + x.merges), .filter = (uint64_t *)(p + x.filter), .mask = h.merges - 1,
 		.bits = 64 * h.filter - 1, .borrowed = true};
-	r->score = (double *)(p + x.scores);
+	r->score = (double *)(void *)(p + x.scores);
 	r->scores = h.scores;
 	r->trie = (struct pm_trie){.node = (struct pm_trie_node *)(p + x.nodes), .edge = (struct pm_trie_edge *)(p + x.edges), .nodes = h.nodes,
 		.edges = h.edges, .borrowed = true};
