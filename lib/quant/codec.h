@@ -66,11 +66,18 @@ static inline float pm_inverse(float d)
 	return d != 0 ? 1 / d : 0;
 }
 
+/* v, no less than lo and no more than hi, which is what a NaN becomes; the compiler makes two instructions of it, and of fminf a call. */
+static inline float pm_within(float lo, float hi, float v)
+{
+	v = v < hi ? v : hi;
+	return v > lo ? v : lo;
+}
+
 /* To the nearest integer, ties away from zero, within −127 … 127 (the quotient by a subnormal maximum may be infinite). */
 static inline int pm_away(float v)
 {
 	v += copysignf(0x1.fffffep-2f, v);
-	return (int)fmaxf(-127, fminf(127, v));
+	return (int)pm_within(-127, 127, v);
 }
 
 /* The first value of largest magnitude, with its sign. */
@@ -88,9 +95,20 @@ static inline float pm_extreme(const float *x, int n)
 	return m;
 }
 
+/* The largest magnitude of n values. */
 static inline float pm_largest(const float *x, int n)
 {
-	return fabsf(pm_extreme(x, n));
+	float m[8] = {0};
+	int i, j;
+
+	for (i = 0; i + 8 <= n; i += 8)
+		for (j = 0; j < 8; j++)
+			m[j] = fabsf(x[i + j]) > m[j] ? fabsf(x[i + j]) : m[j];
+	for (; i < n; i++)
+		m[0] = fabsf(x[i]) > m[0] ? fabsf(x[i]) : m[0];
+	for (j = 1; j < 8; j++)
+		m[0] = m[j] > m[0] ? m[j] : m[0];
+	return m[0];
 }
 
 static inline float pm_squares(const float *x, size_t n)

@@ -104,7 +104,7 @@ void pm_enc_iq4_xs(uint8_t *out, const float *x, size_t n, const float *importan
 		for (i = 0; i < have; i++) {
 			d = -pm_extreme(scale + i / 8 * 8, 8) / 32;
 			id = pm_inverse(d);
-			sc[i] = (int)fmaxf(-32, fminf(31, rintf(id * scale[i])));
+			sc[i] = (int)pm_within(-32, 31, rintf(id * scale[i]));
 			inv[i] = pm_inverse(d * (float)sc[i]);
 		}
 		pm_nearest_levels(v, &inv, 32, codes);

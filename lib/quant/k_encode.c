@@ -48,7 +48,7 @@ static float scale_codes(const float *s, const float *w, int n, int top, uint8_t
 	max = largest_of(s, n);
 	inv = max > 0 ? (float)top / max : 0;
 	for (i = 0; i < n; i++)
-		codes[i] = (uint8_t)fmaxf(0, fminf((float)top, rintf(inv * s[i])));
+		codes[i] = (uint8_t)pm_within(0, (float)top, rintf(inv * s[i]));
 	pm_put_half(half, max / (float)top);
 	return pm_half(half);
 }
@@ -220,7 +220,7 @@ static float q3_scales(const pm_v *s, const pm_v *sums, uint8_t *sc, uint8_t *ha
 	max = pm_extreme((const float *)s, 16);
 	inv = max != 0 ? -32 / max : 0;
 	for (j = 0; j < 16; j++)
-		sc[j] = (uint8_t)(max != 0 ? fmaxf(-32, fminf(31, rintf(inv * (*s)[j]))) + 32 : 0);
+		sc[j] = (uint8_t)(max != 0 ? pm_within(-32, 31, rintf(inv * (*s)[j])) + 32 : 0);
 	pm_put_half(half, pm_inverse(inv));
 	return pm_half(half);
 }
@@ -290,7 +290,7 @@ void pm_enc_q6_k(uint8_t *out, const float *x, size_t n, const float *importance
 		pm_put_half(out + 208, 1 / inv);
 		d = pm_half(out + 208);
 		for (j = 0; j < 16; j++) {
-			int sc = (int)fmaxf(-128, fminf(127, rintf(inv * s[j])));
+			int sc = (int)pm_within(-128, 127, rintf(inv * s[j]));
 
 			out[192 + j] = (uint8_t)sc;
 			back[j] = d * (float)sc;
@@ -312,7 +312,7 @@ void pm_enc_q8_k(uint8_t *out, const float *x, size_t n, const float *importance
 
 		memcpy(out, &d, sizeof d);
 		for (j = 0, sum = 0; j < PM_QK; j++) {
-			l = (int)fmaxf(-127, fminf(127, rintf(inv * x[j])));
+			l = (int)pm_within(-127, 127, rintf(inv * x[j]));
 			out[4 + j] = (uint8_t)l;
 			sum += l;
 			if (j % 16 == 15) {

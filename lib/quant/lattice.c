@@ -219,7 +219,7 @@ static void with_scale(struct fit *f, uint16_t d, struct trial *best, uint8_t *s
 
 	for (k = 0; k < 3; k++) {
 		for (s = 0; s < f->subs; s++) {
-			c[s] = (int)fmaxf(0, fminf((float)(f->how->scales - 1), rintf((f->t[s] / unit - 1) / 2) + (float)(k == 2 ? -1 : k)));
+			c[s] = (int)pm_within(0, (float)(f->how->scales - 1), rintf((f->t[s] / unit - 1) / 2) + (float)(k == 2 ? -1 : k));
 			t[s] = unit * (float)(2 * c[s] + 1);
 		}
 		try_scales(f, t, &r);

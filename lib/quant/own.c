@@ -89,6 +89,6 @@ void pm_enc_affine8(uint8_t *out, const float *x, size_t n, const float *importa
 		pm_put_half(out, d);
 		pm_put_half(out + 2, lo);
 		for (j = 0; j < 32; j++)
-			out[4 + j] = (uint8_t)fmaxf(0, fminf(255, (x[i + (size_t)j] - lo) * inv + 0.5f));
+			out[4 + j] = (uint8_t)pm_within(0, 255, (x[i + (size_t)j] - lo) * inv + 0.5f);
 	}
 }

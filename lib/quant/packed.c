@@ -69,7 +69,7 @@ void pm_affine_from_f32(void *codes, void *scales, void *biases, const struct pm
 	for (g = 0; g < n / group; g++, x += group) {
 		affine_scale(x, group, top, &s, &b);
 		for (j = 0; j < group; j++) {
-			unsigned v = (unsigned)fmaxf(0, fminf(top, rintf((x[j] - b) / s)));
+			unsigned v = (unsigned)pm_within(0, top, rintf((x[j] - b) / s));
 
 			at = (g * group + j) * (size_t)a->bits;
 			v <<= at % 8;

@@ -113,7 +113,7 @@ static void put_codes(uint8_t *b, const struct form *f, const uint8_t *l)
 
 static int code_below(float v, int top)
 {
-	return (int)fmaxf(0, fminf((float)top, v));
+	return (int)pm_within(0, (float)top, v);
 }
 
 static void plain_scale(uint8_t *b, const float *x, const struct form *f)
