@@ -214,7 +214,8 @@ static void save(void)
 {
 	FILE *f = fopen(path, "wb");
 
-	fwrite(file.data, 1, file.len, f);
+	if (file.len)
+		fwrite(file.data, 1, file.len, f);
 	fclose(f);
 }
 
