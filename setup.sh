@@ -10,7 +10,7 @@ packages="gcc libc6-dev make
 # To run: a CPU device for OpenCL (it links kernels with the system's linker), and what the recipes call.
 packages="$packages pocl-opencl-icd binutils ca-certificates jq gnuplot-nox"
 # To test.
-packages="$packages bash bats mandoc libmicrohttpd-dev"
+packages="$packages bash bats mandoc libmicrohttpd-dev xz-utils"
 case " $* " in
 *" lint "*) packages="$packages clang cppcheck shellcheck" ;;
 esac
