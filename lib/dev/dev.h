@@ -133,8 +133,6 @@ int pm_tune(const struct pm_dev *d, const char *operation, const char *key, int 
 /* Measures the device's rates (a few seconds; nothing else should run), the best of several runs each, and keeps them in the cache directory for
  * this device with these threads and instruction sets. `median` (or NULL) gets what half of the runs reached. */
 int pm_dev_measure(struct pm_dev *d, double best[PM_RATES], double median[PM_RATES], struct pm_err *e);
-/* What was measured and kept before; false: nothing was. */
-bool pm_dev_rates(const struct pm_dev *d, double best[PM_RATES]);
 
 /* With opts.profile: a table to f, most time first: kernel, calls, milliseconds, share of the wall time, GB/s, GFLOP/s and, where the device's rates
  * are known, the share of that time that a kernel would take which only moved its bytes, or only did its operations, at these rates (the longer of

@@ -310,7 +310,8 @@ int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const
 		goto fail;
 	if (start(d, opts->threads, e) < 0 || set_options(d, e) < 0 || pm_tune_load(d, opts->share, e) < 0)
 		goto fail;
-	pm_rates_load(d);
+	if (d->profile)
+		pm_rates_load(d);
 	d->since = pm_profile_clock();
 	free(all);
 	*out = d;

@@ -161,10 +161,3 @@ int pm_dev_measure(struct pm_dev *d, double best[PM_RATES], double median[PM_RAT
 	d->rated = true;
 	return keep(d, e);
 }
-
-bool pm_dev_rates(const struct pm_dev *d, double best[PM_RATES])
-{
-	if (d->rated)
-		memcpy(best, d->rate, sizeof d->rate);
-	return d->rated;
-}
