@@ -175,11 +175,6 @@ const struct pm_gguf *pm_convert_header(const struct pm_convert *c)
 	return c->header;
 }
 
-enum pm_dtype pm_convert_type(const struct pm_convert *c)
-{
-	return c->type;
-}
-
 size_t pm_convert_count(const struct pm_convert *c)
 {
 	return c->n;

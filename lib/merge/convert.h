@@ -26,7 +26,6 @@ int pm_convert_open(struct pm_convert **out, const char *dir, const struct pm_co
 void pm_convert_close(struct pm_convert *c);
 
 const struct pm_gguf *pm_convert_header(const struct pm_convert *c);            /* the file's keys, in their order; it has no tensors */
-enum pm_dtype pm_convert_type(const struct pm_convert *c);                      /* what opts.type came to */
 size_t pm_convert_count(const struct pm_convert *c);
 const struct pm_view *pm_convert_at(const struct pm_convert *c, size_t i);      /* name, type, shape and size as in the file; data is NULL */
 /* The values of tensor i in float32, as the file means them before they are rounded to its type. */

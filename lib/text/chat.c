@@ -33,11 +33,6 @@ const char *pm_template_name(const struct pm_template *t)
 	return pm_jinja_name(t->jinja);
 }
 
-bool pm_template_uses(const struct pm_template *t, const char *variable)
-{
-	return pm_jinja_uses(t->jinja, variable);
-}
-
 const char *pm_template_end(const struct pm_template *t)
 {
 	return t->end;

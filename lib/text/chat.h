@@ -43,7 +43,6 @@ int pm_template_open(struct pm_template **out, const char *model, const char *na
 int pm_template_text(struct pm_template **out, const char *text, size_t n, const char *name, const struct pm_template_opts *o, struct pm_err *e);
 void pm_template_close(struct pm_template *t);
 const char *pm_template_name(const struct pm_template *t);      /* the file it came from, or its name */
-bool pm_template_uses(const struct pm_template *t, const char *variable);
 
 /* A stretch of the text; the stretches follow each other without gaps. */
 struct pm_piece {

@@ -60,16 +60,6 @@ const char *pm_jinja_name(const struct pm_jinja *t)
 	return t->name;
 }
 
-bool pm_jinja_uses(const struct pm_jinja *t, const char *variable)
-{
-	size_t i;
-
-	for (i = 0; i < t->nsyms; i++)
-		if (jj_is(&t->syms[i], variable))
-			return true;
-	return false;
-}
-
 bool pm_jinja_marks(const struct pm_jinja *t)
 {
 	return t->marks;

@@ -27,7 +27,6 @@ int pm_jinja_new(struct pm_jinja **out, const char *text, size_t n, const char *
 void pm_jinja_free(struct pm_jinja *t);
 const char *pm_jinja_name(const struct pm_jinja *t);
 
-bool pm_jinja_uses(const struct pm_jinja *t, const char *variable);     /* the name occurs in it as a variable */
 bool pm_jinja_marks(const struct pm_jinja *t);                          /* it has {% generation %} */
 
 /* The strings of variables. */
