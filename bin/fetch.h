@@ -32,6 +32,9 @@ void fetch_progress_begin(struct fetch_progress *p, const struct pm_tool *t, boo
 void fetch_progress_at(void *arg, const struct pm_job *jobs, size_t n);
 void fetch_progress_end(struct fetch_progress *p);
 
+/* A line of JSON, whose reference it takes; NULL, for what could not be made of names that are not UTF-8, is status 65. */
+int fetch_print(json_t *o, struct pm_err *e);
+
 /* "1.23 GB" */
 const char *fetch_bytes(char out[32], double n);
 

@@ -13,14 +13,10 @@ static int print_id(enum pm_hub_type type, const char *id)
 	return type == PM_HUB_MODEL ? printf("%s", id) : printf("hf://%s/%s", pm_hub_type_word(type), id);
 }
 
-static int print_json(json_t *o, struct pm_err *e)
+int fetch_print(json_t *o, struct pm_err *e)
 {
-	struct pm_str s = {0};
-	int r = o ? pm_json_text(&s, o, e) : pm_fail(e, PM_DATA, "a name that is not UTF-8 cannot be written as JSON");
+	int r = o ? pm_print_json(o, e) : pm_fail(e, PM_DATA, "a name that is not UTF-8 cannot be written as JSON");
 
-	if (r == 0)
-		puts(s.data);
-	pm_str_free(&s);
 	json_decref(o);
 	return r;
 }
@@ -31,7 +27,7 @@ static int list_one(void *arg, const struct pm_hub_kept_commit *c, struct pm_err
 	char size[32];
 
 	if (a->json)
-		return print_json(json_pack("{s:s#, s:s, s:s, s:s, s:I, s:I, s:s}", "type", pm_hub_type_word(c->type), strlen(pm_hub_type_word(c->type)) - 1,
+		return fetch_print(json_pack("{s:s#, s:s, s:s, s:s, s:I, s:I, s:s}", "type", pm_hub_type_word(c->type), strlen(pm_hub_type_word(c->type)) - 1,
 		    "id", c->id, "commit", c->commit, "revisions", c->revisions, "files", (json_int_t)c->files, "bytes", (json_int_t)c->bytes, "path", c->path), e);
 	print_id(c->type, c->id);
 	printf("\t%s\t%llu files\t%s\t%s\n", *c->revisions ? c->revisions : c->commit, (unsigned long long)c->files, fetch_bytes(size, (double)c->bytes), c->path);
@@ -58,7 +54,7 @@ static int check_one(void *arg, const char *path, enum pm_hub_check what, const 
 	c->unchecked += what == PM_HUB_UNCHECKED;
 	c->wrong += what == PM_HUB_DIFFERS || what == PM_HUB_GONE;
 	if (c->a->json)
-		return print_json(json_pack("{s:s, s:s, s:s, s:s, s:s}", "path", path, "is", words[what], "wanted", wanted, "found", found, "directory", c->dir), e);
+		return fetch_print(json_pack("{s:s, s:s, s:s, s:s, s:s}", "path", path, "is", words[what], "wanted", wanted, "found", found, "directory", c->dir), e);
 	if (what == PM_HUB_DIFFERS)
 		printf("%s/%s: has the hash %s, %s was wanted\n", c->dir, path, found, wanted);
 	else if (what == PM_HUB_GONE)
@@ -132,7 +128,7 @@ static int tell(void *arg, const char *path, uint64_t bytes, struct pm_err *e)
 
 	g->bytes += bytes;
 	if (g->a->json)
-		return print_json(json_pack("{s:s, s:I, s:b}", "path", path, "bytes", (json_int_t)bytes, "removed", !g->a->dry_run), e);
+		return fetch_print(json_pack("{s:s, s:I, s:b}", "path", path, "bytes", (json_int_t)bytes, "removed", !g->a->dry_run), e);
 	printf("%s\n", path);
 	return 0;
 }

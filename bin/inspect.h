@@ -11,7 +11,6 @@ struct inspect_args {
 	int64_t length, rank;
 };
 
-int inspect_print(const json_t *o, struct pm_err *e);                           /* as a line of JSON */
 const char *inspect_short(char buf[32], double n, const char *unit);            /* "1.5 GB" */
 
 /* inspect_devices.c: --devices */

@@ -20,7 +20,7 @@ static int print_device(const struct inspect_args *a, const struct pm_dev_info *
 	int r = 0;
 
 	if (a->json)
-		r = o ? inspect_print(o, e) : pm_fail(e, PM_SOFTWARE, "device %zu: its name is not UTF-8", i);
+		r = o ? pm_print_json(o, e) : pm_fail(e, PM_SOFTWARE, "device %zu: its name is not UTF-8", i);
 	else
 		printf("%zu\t%s\t%s\t%s\t%u units, %s, buffers up to %s%s%s%s%s%s\n", i, d->gpu ? "gpu" : d->cpu ? "cpu" : "other", d->name, d->platform, d->units,
 			inspect_short(b[0], (double)d->memory, "B"), inspect_short(b[1], (double)d->largest, "B"), d->shared ? ", shared memory" : "",
@@ -53,7 +53,7 @@ static int measure_device(const struct pm_tool *t, const struct inspect_args *a,
 		r = !o ? pm_fail(e, PM_SOFTWARE, "device %zu: its name is not UTF-8", i) : json_object_set_new(o, "rates",
 			json_pack("{s:f,s:f,s:f,s:f}", "f32", rate[PM_RATE_F32], "bf16", rate[PM_RATE_BF16], "int8", rate[PM_RATE_INT8], "read", rate[PM_RATE_READ]));
 		if (r == 0)
-			r = inspect_print(o, e);
+			r = pm_print_json(o, e);
 		json_decref(o);
 	} else if (r == 0) {
 		r = print_device(a, pm_dev_info(d), i, e);

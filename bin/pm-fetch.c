@@ -117,18 +117,6 @@ static const char *word_of(const struct pm_hub_fetched *f, size_t i)
 	return f->have[i] == PM_HUB_HERE ? "here" : f->have[i] == PM_HUB_FETCHED ? "fetched" : "missing";
 }
 
-static int print_json(json_t *o, struct pm_err *e)
-{
-	struct pm_str s = {0};
-	int r = o ? pm_json_text(&s, o, e) : pm_fail(e, PM_DATA, "a name that is not UTF-8 cannot be written as JSON");
-
-	if (r == 0)
-		puts(s.data);
-	pm_str_free(&s);
-	json_decref(o);
-	return r;
-}
-
 static int report(const struct run *r, const struct pm_hub_name *n, const struct pm_hub_fetched *f, struct pm_err *e)
 {
 	char all[32], got[32];
@@ -141,7 +129,7 @@ static int report(const struct run *r, const struct pm_hub_name *n, const struct
 			if (f->have[i] != PM_HUB_UNWANTED)
 				json_array_append_new(files, json_pack("{s:s, s:I, s:s, s:s}", "path", f->list.v[i].path, "size", (json_int_t)f->list.v[i].size,
 				    strlen(f->list.v[i].hash) == 64 ? "sha256" : "git", f->list.v[i].hash, "is", word_of(f, i)));
-		return print_json(json_pack("{s:s#, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "type", pm_hub_type_word(n->type),
+		return fetch_print(json_pack("{s:s#, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "type", pm_hub_type_word(n->type),
 		    strlen(pm_hub_type_word(n->type)) - 1, "id", n->id, "revision", n->revision, "commit", f->commit, "path", f->path, "bytes",
 		    (json_int_t)f->bytes, "needed", (json_int_t)f->needed, "received", (json_int_t)f->received, "files", files), e);
 	}
@@ -245,7 +233,7 @@ static int fetch_address(struct run *r, const char *url, bool local, struct pm_e
 	if (k == 0 && a.lock && !pin && !a.dry_run)
 		k = pin_address(r, url, &w, e);
 	if (k == 0 && a.json)
-		k = print_json(json_pack("{s:s, s:s, s:s, s:o, s:I, s:s}", "address", url, "path", w.path, "sha256", w.sha256, "size",
+		k = fetch_print(json_pack("{s:s, s:s, s:s, s:o, s:I, s:s}", "address", url, "path", w.path, "sha256", w.sha256, "size",
 		    w.size == UINT64_MAX ? json_null() : json_integer((json_int_t)w.size), "received", (json_int_t)w.received, "is",
 		    w.here ? "here" : a.dry_run ? "missing" : "fetched"), e);
 	else if (k == 0 && a.dry_run && w.size == UINT64_MAX)

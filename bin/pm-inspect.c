@@ -486,17 +486,6 @@ static void print_text(const json_t *o)
 	}
 }
 
-int inspect_print(const json_t *o, struct pm_err *e)
-{
-	struct pm_str s = {0};
-	int r = pm_json_text(&s, o, e);
-
-	if (r == 0)
-		puts(s.data);
-	pm_str_free(&s);
-	return r;
-}
-
 static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 {
 	struct pm_env env;
@@ -515,7 +504,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		const char *path = argv[i];
 
 		o = local_name(&path, &env, e) == 0 ? gather(path, &env, e) : NULL;
-		r = !o ? -1 : a.json ? inspect_print(o, e) : 0;
+		r = !o ? -1 : a.json ? pm_print_json(o, e) : 0;
 		if (r == 0 && !a.json)
 			print_text(o);
 		json_decref(o);

@@ -81,6 +81,17 @@ const char *pm_tool_version(void)
 	return PM_VERSION;
 }
 
+int pm_print_json(const json_t *v, struct pm_err *e)
+{
+	struct pm_str s = {0};
+	int r = pm_json_text(&s, v, e);
+
+	if (r == 0)
+		puts(s.data);
+	pm_str_free(&s);
+	return r;
+}
+
 void pm_say(const struct pm_tool *t, const char *fmt, ...)
 {
 	va_list ap;

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli/opt.h"
 
@@ -45,6 +46,9 @@ int pm_when(struct tm *out, const char *date, struct pm_err *e);
 /* The command line as one string (for provenance; a shell would read it as it was), set by pm_tool_main; and the version. */
 const char *pm_tool_command(void);
 const char *pm_tool_version(void);
+
+/* A value on stdout, as a line of JSON. */
+int pm_print_json(const json_t *v, struct pm_err *e);
 
 /* A remark on stderr: "pm-pack: 3 rows were cut". */
 void pm_say(const struct pm_tool *t, const char *fmt, ...) PM_PRINTF(2, 3);

@@ -8,24 +8,10 @@
 #include "base/rng.h"
 #include "io/safetensors.h"
 #include "quant/quant.h"
+#include "quant_rows.h"
 #include "tap.h"
 
 static struct pm_err err;
-static const char *const files[] = {"w96", "w256", "w1024"};
-
-static enum pm_dtype type_of(const char *name, size_t n)
-{
-	char low[32];
-	size_t i;
-
-	if (n >= sizeof low)
-		return PM_DTYPE_NONE;
-	for (i = 0; i < n; i++)
-		low[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
-	low[n] = 0;
-	return pm_dtype_by_name(low);
-}
-
 /* A type whose quantiser looks for lattice points: only its error is held to the golden one. */
 static bool searched(enum pm_dtype t)
 {
