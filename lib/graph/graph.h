@@ -43,6 +43,8 @@ struct pm_tensor {
 	int64_t rows, cols, ld, off;            /* in elements; off and ld as seen from the memory's start */
 	struct pm_tensor *base;                 /* a view: whose memory it is; else NULL */
 	struct pm_mem *mem;                     /* WEIGHT, STATE: given; TEMP, INPUT: set by the plan; views: their base's */
+	int64_t parts;                          /* a stack of so many equal matrices, one below the other (experts); 0: no stack */
+	struct pm_mem **part;                   /* a stack whose matrices lie in memory of their own, dense: `parts` of them, and mem is NULL */
 	bool trains;                            /* a weight whose gradient is wanted */
 	bool keep;                              /* a result: its memory is not reused, pm_plan_read finds it after a run */
 	struct pm_tensor *grad;                 /* dLoss/dthis: a TEMP made by pm_grad, or the STATE given for a weight */

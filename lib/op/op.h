@@ -46,6 +46,43 @@ struct pm_linear_opts {
 struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b,
 	const struct pm_linear_opts *opts);
 
+/* ---- experts: route.c, experts.c, combine.c ---- */
+
+/* Which experts a row goes to. A row of T makes `chosen` pairs (row, expert); pair t·k + j is row t's j-th. What is computed for pairs has a row
+ * a pair, in the order of the experts and, within one, of the rows. */
+struct pm_route {
+	int64_t experts, chosen;
+	struct pm_tensor *expert;               /* (T, k) i32, the likeliest first; of equals the lowest number */
+	struct pm_tensor *weight;               /* (T, k) f32: what the expert's result is multiplied by */
+	struct pm_tensor *pair;                 /* (T·k, 1) i32: the pairs in that order */
+	struct pm_tensor *place;                /* (T, k) i32: where in it a pair lies */
+	struct pm_tensor *count;                /* (E, periods) i32: pairs of an expert from each period of the graph */
+};
+
+struct pm_route_opts {
+	int64_t chosen;
+	bool late;                              /* softmax over the chosen logits; else over all, and the largest are chosen of that */
+	bool renormalise;                       /* weights of a row are divided by their sum */
+	float scale;                            /* and then multiplied; 0 means 1 */
+};
+
+/* From logits (T, E). 0, or −1 as other constructors give NULL. Gradient: logits, through the weights. */
+int pm_route(struct pm_graph *g, struct pm_tensor *logits, const struct pm_route_opts *opts, struct pm_route *out);
+
+struct pm_experts_opts {
+	bool transposed;                        /* matrices are stored (in, out) */
+	bool pairs;                             /* x has a row a pair already; else a row a token */
+	struct pm_lora lora;                    /* A (E·r, in), B (E·out, r): stacks too */
+};
+
+/* y (T·k, out), row p = W_e·x (+ b_e + s·B_e(A_e·drop(x))), e the expert of pair p. W a stack of E matrices of any weight type (graph.h, parts), b (E, out) or NULL. The
+ * counts are read by the host while the graph runs. Bits as pm_linear's. Gradients: x, W, b, A, B; an expert without a pair has gradient 0. */
+struct pm_tensor *pm_experts(struct pm_graph *g, struct pm_tensor *x, const struct pm_route *route, struct pm_tensor *w, struct pm_tensor *b,
+	const struct pm_experts_opts *opts);
+
+/* out (T, D) = add + scale · Σ_j weight[t, j] · y[place[t, j]], summed in the order of j. add NULL: none. Gradients: y, weight, add. */
+struct pm_tensor *pm_combine(struct pm_graph *g, struct pm_tensor *y, const struct pm_route *route, struct pm_tensor *add, float scale);
+
 /* ---- head.c: logits and loss over slices of the vocabulary ---- */
 
 struct pm_head_opts {
@@ -114,6 +151,9 @@ enum pm_act { PM_ACT_SILU, PM_ACT_GELU, PM_ACT_GELU_TANH, PM_ACT_GELU_QUICK, PM_
 
 /* act.c: y = act(x), or act(x) · up where up is given. Both may be views. Gradients: x, up. */
 struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *x, struct pm_tensor *up);
+/* act.c, too: y = (up + 1) · gate · sigmoid(alpha · gate), gate at most `limit`, up within ±limit. up NULL: columns 2i of gate are the gate's
+ * and 2i + 1 up's. Both may be views. Gradients: gate, up. */
+struct pm_tensor *pm_act_clamped(struct pm_graph *g, struct pm_tensor *gate, struct pm_tensor *up, float alpha, float limit);
 /* add.c: y = a·x + b·z; z NULL: y = a·x. Gradients: x, z. */
 struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *z, float a, float b);
 /* Outside graphs: y[i] += x[i], `count` f32. */

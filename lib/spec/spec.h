@@ -41,9 +41,14 @@ struct pm_layer_spec {
 	int64_t window;                         /* keys seen, itself included; 0: all */
 	int rope;                               /* index into ropes, −1: none */
 	/* feed-forward */
-	const char *ff;                         /* "gated" (act(gate)·up) or "plain" (act(up)); more kinds (experts) come with their families */
-	const char *act;                        /* silu, gelu, gelu_tanh, gelu_quick, relu, … */
-	int64_t inner;
+	const char *ff;                         /* "gated" (act(gate)·up), "plain" (act(up)), or "experts": the weighted sum of some of many gated ones */
+	const char *act;                        /* silu, gelu, gelu_tanh, gelu_quick, relu, …; "clamped": op.h pm_act_clamped */
+	int64_t inner;                          /* of one expert, where ff is "experts" */
+	double act_alpha, act_limit;            /* clamped */
+	bool interleaved;                       /* of a fused gate and up, columns take turns; else the gate's come first */
+	int64_t experts, chosen;                /* how many there are, and how many a token goes to */
+	bool route_late, route_renormalise;     /* op.h struct pm_route_opts */
+	double route_scale;
 	double residual;                        /* each branch times this before it is added; 1 */
 };
 
@@ -60,7 +65,9 @@ struct pm_tensor_spec {
 	const char *module;                     /* dotted path of its module in transformers' memory (adapters), without ".weight" */
 	const char *use;                        /* "linear", "embed", "norm", "bias", "other": what adapters may target */
 	int nd;
-	int64_t dim[4];                         /* as in the file */
+	int64_t dim[4];                         /* as in the file; of a stack of experts (experts, …) even where they lie apart */
+	int64_t experts;                        /* a stack of so many, role "text.3.experts.gate", …; 0: none */
+	bool apart;                             /* … each of which the file has under a name of its own: "{}" in the names is its number */
 	bool transposed;                        /* a linear stored (in, out) */
 	bool hf_transposed;                     /* … in transformers' files */
 	bool optional;                          /* may be absent */
