@@ -118,6 +118,30 @@ static int begin(struct run *r, int argc, char **argv, struct pm_err *e)
 	return 0;
 }
 
+/* What OUT.part was made by is what goes on with it: the model, and whether the output matrix counts. */
+static int same_model(struct run *r, struct pm_err *e)
+{
+	char hex[PM_SHA256_HEX];
+	struct pm_str is = {0};
+	struct pm_sha256 h;
+	int s = pm_sha256_begin(&h, e);
+
+	if (s == 0) {
+		pm_store_fingerprint(&h, r->model->store);
+		pm_sha256_end(&h, hex);
+		s = pm_str_printf(&is, e, "%s%s", hex, a.head ? " and its output" : "");
+	}
+	if (s == 0 && r->skip && !r->m.model)
+		s = pm_fail(e, PM_DATA, "%s: does not say which model it is of", r->part);
+	else if (s == 0 && r->skip && strncmp(r->m.model, hex, strlen(hex)))
+		s = pm_fail(e, PM_DATA, "%s: was made by another model than %s", r->part, a.model);
+	else if (s == 0 && r->skip && strcmp(r->m.model, is.data))
+		s = pm_fail(e, PM_DATA, "%s: was made %s --process-output", r->part, a.head ? "without" : "with");
+	free(r->m.model);
+	r->m.model = is.data;
+	return s;
+}
+
 static int collect(struct run *r, int argc, char **argv, struct pm_err *e)
 {
 	int i, s = begin(r, argc, argv, e);
@@ -129,6 +153,8 @@ static int collect(struct run *r, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = pm_model_open(&r->model, a.model, r->env.share, a.family, r->dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
 	if (s == 0)
+		s = same_model(r, e);
+	if (s == 0)
 		s = pm_tokenizer_open(&r->tokenizer, a.model, e);
 	if (s == 0)
 		s = pm_collector_new(&r->c, r->model, &r->m, a.chunk, a.head, e);
@@ -138,6 +164,8 @@ static int collect(struct run *r, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = pm_collector_flush(r->c, e);
 	pm_progress_end(&r->progress);
+	free(r->m.model);               /* only what is gone on with has to say it */
+	r->m.model = NULL;
 	return s;
 }
 

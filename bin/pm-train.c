@@ -86,7 +86,6 @@ static int start_hash(const struct run *r, char hex[PM_SHA256_HEX], struct pm_er
 	const struct pm_store *s = r->model->store;
 	struct pm_sha256 h;
 	char file[PM_SHA256_HEX] = "";
-	size_t i;
 
 	if (a.adapter) {
 		char *path = pm_is_dir(a.adapter) ? pm_path(a.adapter, "adapter_model.safetensors", e) : pm_strdup(a.adapter, e);
@@ -99,15 +98,8 @@ static int start_hash(const struct run *r, char hex[PM_SHA256_HEX], struct pm_er
 	if (pm_sha256_begin(&h, e) < 0)
 		return -1;
 	pm_sha256_put(&h, file, strlen(file));
-	for (i = 0; s && i < pm_store_count(s); i++) {
-		const struct pm_view *v = pm_store_at(s, i);
-		size_t end = v->bytes < 256 ? v->bytes : 256;
-
-		pm_sha256_put(&h, v->name, strlen(v->name) + 1);
-		pm_sha256_put(&h, v->dim, (size_t)v->nd * sizeof *v->dim);
-		pm_sha256_put(&h, v->data, end);
-		pm_sha256_put(&h, (const char *)v->data + v->bytes - end, end);
-	}
+	if (s)
+		pm_store_fingerprint(&h, s);
 	pm_sha256_end(&h, hex);
 	return 0;
 }

@@ -84,6 +84,24 @@ lines() {
 	cp m.gguf x.gguf.part
 	cp text.txt other.txt
 	fails_with 65 "x.gguf.part: was made of other texts" pm-gguf imatrix -q -m "$(tiny)" other.txt -o x.gguf -l 32 --resume
-	fails_with 65 "chunks of 64 tokens were wanted" pm-gguf imatrix -q -m "$(tiny)" text.txt -o x.gguf -l 64 --resume
+	fails_with 65 "x.gguf.part: does not say which model it is of" pm-gguf imatrix -q -m "$(tiny)" text.txt -o x.gguf -l 32 --resume
 	[ ! -e x.gguf ]
+}
+
+@test "pm-gguf imatrix: what was begun otherwise is not gone on with" {
+	needs_device
+	lines 20 >a.txt
+	common="-q a.txt b.txt -o x.gguf --save-every 1"
+	fails_with 66 "b.txt" pm-gguf imatrix $common -m "$(tiny)" -l 32         # after all of a.txt
+	cp a.txt b.txt
+	cp x.gguf.part kept
+	cp -rL "$(tiny)" other
+	chmod -R u+w other
+	printf x | dd of=other/model.safetensors bs=1 seek=$(($(stat -L -c %s other/model.safetensors) - 1)) conv=notrunc status=none
+	fails_with 65 "x.gguf.part: was made by another model than other" pm-gguf imatrix $common -m other -l 32 --resume
+	fails_with 65 "x.gguf.part: was made without --process-output" pm-gguf imatrix $common -m "$(tiny)" -l 32 --resume --process-output
+	fails_with 65 "chunks of 64 tokens were wanted" pm-gguf imatrix $common -m "$(tiny)" -l 64 --resume
+	cmp x.gguf.part kept
+	pm-gguf imatrix $common -m "$(tiny)" -l 32 --resume
+	[ "$(pm-gguf dump --json x.gguf | jq -c '.keys | keys')" = '["general.type","imatrix.chunk_count","imatrix.chunk_size","imatrix.datasets"]' ]
 }

@@ -367,6 +367,21 @@ const struct pm_gguf *pm_store_gguf(const struct pm_store *s)
 	return s->nfiles ? s->file[0].gguf : NULL;
 }
 
+void pm_store_fingerprint(struct pm_sha256 *h, const struct pm_store *s)
+{
+	size_t i;
+
+	for (i = 0; i < pm_store_count(s); i++) {
+		const struct pm_view *v = pm_store_at(s, i);
+		size_t end = v->bytes < 256 ? v->bytes : 256;
+
+		pm_sha256_put(h, v->name, strlen(v->name) + 1);
+		pm_sha256_put(h, v->dim, (size_t)v->nd * sizeof *v->dim);
+		pm_sha256_put(h, v->data, end);
+		pm_sha256_put(h, (const char *)v->data + v->bytes - end, end);
+	}
+}
+
 void pm_store_close(struct pm_store *s)
 {
 	size_t i;

@@ -25,6 +25,7 @@ void pm_imatrix_free(struct pm_imatrix *m)
 		free(m->datasets[i]);
 	free(m->entry);
 	free(m->datasets);
+	free(m->model);
 	*m = (struct pm_imatrix){0};
 }
 
@@ -179,6 +180,9 @@ static int read_gguf(struct pm_imatrix *m, const char *path, struct pm_err *e)
 		r = number(&m->chunks, g, "imatrix.chunk_count", e) < 0 || number(&m->chunk_size, g, "imatrix.chunk_size", e) < 0 ? -1 : 0;
 	if (!r && !m->chunk_size)
 		r = pm_fail(e, PM_DATA, "key 'imatrix.chunk_size' is 0");
+	k = pm_gguf_key(g, "pm.model");
+	if (!r && k)
+		r = pm_gguf_string(&s, &n, k, e) < 0 || !(m->model = pm_strndup(s, n, e)) ? -1 : 0;
 	k = pm_gguf_key(g, "imatrix.datasets");
 	if (!r && k)
 		r = pm_gguf_strings(k, put_dataset, m, e);
@@ -367,7 +371,8 @@ int pm_imatrix_write(const struct pm_imatrix *m, const char *path, struct pm_err
 	if (n && pm_gguf_put_string(w, "general.type", "imatrix", 7, e) == 0 &&
 		pm_gguf_put_strings(w, "imatrix.datasets", (const char *const *)m->datasets, n, m->n_datasets, e) == 0 &&
 		pm_gguf_put_int(w, "imatrix.chunk_count", PM_GGUF_U32, m->chunks, e) == 0 &&
-		pm_gguf_put_int(w, "imatrix.chunk_size", PM_GGUF_U32, m->chunk_size, e) == 0)
+		pm_gguf_put_int(w, "imatrix.chunk_size", PM_GGUF_U32, m->chunk_size, e) == 0 &&
+		(!m->model || pm_gguf_put_string(w, "pm.model", m->model, strlen(m->model), e) == 0))
 		r = put_entries(m, w, false, e) < 0 ? -1 : put_entries(m, w, true, e);
 	free(n);
 	if (r < 0) {

@@ -27,6 +27,7 @@ struct pm_imatrix {
 	char **datasets;
 	size_t n_datasets, datasets_cap;
 	uint32_t chunks, chunk_size;    /* chunk_size: tokens; 0: an old file, which does not say */
+	char *model;                    /* what tells the model that reads from others (key pm.model, a GGUF file that is to be gone on with); or NULL */
 };
 
 /* Either form, known by its first bytes. Status 65 for what is wrong in it: values below 0 or not finite, lengths, duplicates. */
