@@ -1,4 +1,5 @@
-/* main.c: bench: runs the rows of this directory. Usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [NAME …]
+/* main.c: bench: runs the rows of this directory. Usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [NAME …]
+ * --cpu-time: seconds are those of the process, divided by the device's units: for a CPU that others use, too.
  * Environment: PM_KERNELS, PM_SHARE (directories; default those of the checkout), PM_CACHE. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,12 +34,15 @@ void bench_must(struct bench *b, int r)
 	}
 }
 
+/* Units whose time the process's seconds are of; 0: seconds are the clock's. */
+static unsigned cpu_units;
+
 static double now(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+	clock_gettime(cpu_units ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &ts);
+	return ((double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec) / (cpu_units ? cpu_units : 1);
 }
 
 static int by_size(const void *a, const void *b)
@@ -137,6 +141,7 @@ int main(int argc, char **argv)
 	const struct pm_dev_info *info;
 	const struct bench_entry *entry;
 	struct bench b = {0};
+	bool cpu_time = false;
 	int a;
 
 	for (a = 1; a < argc && argv[a][0] == '-'; a++) {
@@ -146,13 +151,16 @@ int main(int argc, char **argv)
 			o.threads = (int)strtol(argv[++a], NULL, 10);
 		} else if (a + 1 < argc && !strcmp(argv[a], "--mask")) {
 			o.mask = argv[++a];
+		} else if (!strcmp(argv[a], "--cpu-time")) {
+			cpu_time = true;
 		} else {
-			fprintf(stderr, "usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [NAME ...]\n");
+			fprintf(stderr, "usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [NAME ...]\n");
 			return PM_USAGE;
 		}
 	}
 	bench_must(&b, pm_dev_open(&b.dev, &o, &b.e));
 	info = pm_dev_info(b.dev);
+	cpu_units = cpu_time ? info->units : 0;
 	printf("%s, %u units,%s%s%s%s driver %s\n", info->name, info->units, info->avx512 ? " avx512" : "", info->vnni ? " vnni" : "",
 		info->bf16 ? " bf16" : "", info->amx ? " amx" : "", info->driver);
 	printf("%-44s %10s %10s\n", "", "best", "median");
