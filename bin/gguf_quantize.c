@@ -170,7 +170,7 @@ static void on_tensor(void *arg, const struct pm_quant_item *t, const struct pm_
 {
 	struct watch *w = arg;
 
-	if ((a.json || !a.quiet) && print_tensor(t, error, &w->e) < 0)
+	if (print_tensor(t, error, &w->e) < 0)
 		w->failed = 1;
 }
 
@@ -185,7 +185,7 @@ static int on_progress(void *arg, uint64_t values)
 static int write_it(const struct pm_quant_plan *p, struct pm_err *e)
 {
 	struct watch w = {.failed = 0};
-	struct pm_quant_watch watch = {.tensor = on_tensor, .progress = on_progress, .arg = &w};
+	struct pm_quant_watch watch = {.tensor = a.json || !a.quiet ? on_tensor : NULL, .progress = on_progress, .arg = &w};
 	double start = pm_clock();
 	int r;
 

@@ -153,25 +153,57 @@ uint16_t pm_f32_to_bf16(float f)
 	return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
 }
 
+#define SIDE 32         /* values that a compiler finds side by side */
+
+static void f16s_to_f32(float *out, const unsigned char *p, size_t n)
+{
+	uint16_t h[SIDE];
+	size_t i, k;
+
+	for (i = 0; i + SIDE <= n; i += SIDE) {
+		memcpy(h, p + 2 * i, sizeof h);
+		for (k = 0; k < SIDE; k++)
+			out[i + k] = pm_f16_to_f32(h[k]);
+	}
+	memcpy(h, p + 2 * i, 2 * (n - i));
+	for (k = 0; i < n; i++, k++)
+		out[i] = pm_f16_to_f32(h[k]);
+}
+
+static void bf16s_to_f32(float *out, const unsigned char *p, size_t n)
+{
+	uint32_t u[SIDE];
+	uint16_t h[SIDE];
+	size_t i, k;
+
+	for (i = 0; i < n; i += SIDE) {
+		size_t m = n - i < SIDE ? n - i : SIDE;
+
+		memcpy(h, p + 2 * i, 2 * m);
+		memset(h + m, 0, 2 * (SIDE - m));
+		for (k = 0; k < SIDE; k++)
+			u[k] = (uint32_t)h[k] << 16;
+		memcpy(out + i, u, 4 * m);
+	}
+}
+
 void pm_to_f32(float *out, const void *in, enum pm_dtype from, size_t n)
 {
 	const unsigned char *p = in;
-	uint16_t h;
 	double d;
 	size_t i;
 
 	if (from == PM_F32) {
 		memcpy(out, in, n * sizeof *out);
-		return;
-	}
-	for (i = 0; i < n; i++) {
-		if (from == PM_F64) {
+	} else if (from == PM_F16) {
+		f16s_to_f32(out, p, n);
+	} else if (from == PM_BF16) {
+		bf16s_to_f32(out, p, n);
+	} else {
+		for (i = 0; i < n; i++) {
 			memcpy(&d, p + 8 * i, 8);
 			out[i] = (float)d;
-			continue;
 		}
-		memcpy(&h, p + 2 * i, 2);
-		out[i] = from == PM_F16 ? pm_f16_to_f32(h) : pm_bf16_to_f32(h);
 	}
 }
 

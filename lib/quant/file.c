@@ -269,7 +269,7 @@ static int put_matrix(struct writing *x, const struct pm_quant_item *t, const vo
 	for (i = 0; i < t->rows; i += n) {
 		n = t->rows - i < per ? t->rows - i : per;
 		if (pm_quant_rows(x->out, t->to, (const uint8_t *)rows + i * in, from, n, t->cols, expert * t->rows + i, t->importance ? x->importance : NULL,
-			x->p->opts->threads, sum, e) < 0)
+			x->p->opts->threads, x->w && x->w->tensor ? sum : NULL, e) < 0)
 			return -1;
 		if (pm_gguf_put(x->to, x->out, n * out, e) < 0 || told(x, n * t->cols, e) < 0)
 			return -1;

@@ -57,7 +57,8 @@ struct pm_quant_plan {
 int pm_quant_plan(struct pm_quant_plan *p, const struct pm_quant_source *s, const struct pm_quant_file_opts *o, struct pm_err *e);
 void pm_quant_plan_free(struct pm_quant_plan *p);
 
-/* Who is told: after each tensor with its error (n = 0 where it was copied), and of values done, where not 0 stops the work (status 75). Either may be NULL. */
+/* Who is told: after each tensor with its error (n = 0 where it was copied), and of values done, where not 0 stops the work (status 75). Either may be NULL; without
+ * the first errors are not measured. */
 struct pm_quant_watch {
 	void (*tensor)(void *arg, const struct pm_quant_item *t, const struct pm_quant_error *error);
 	int (*progress)(void *arg, uint64_t values);

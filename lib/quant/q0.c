@@ -2,21 +2,30 @@
  * the fifth bits of Q5 are a u32. */
 #include "quant/codec.h"
 #include "quant/search.h"
+#include "quant/wide.h"
 
-void pm_dec_q4_0(float *out, const uint8_t *in, size_t n)
+PM_BODY pm_dec_q4_0_body(float *out, const uint8_t *in, size_t n)
 {
+	typedef unsigned char bytes __attribute__((vector_size(16)));
+	pm_vi l, h;
+	pm_v v[2];
+	bytes q;
 	size_t i;
-	int j;
 
 	for (i = 0; i < n; i++, in += 18, out += 32) {
 		float d = pm_half(in);
 
-		for (j = 0; j < 16; j++) {
-			out[j] = (float)((in[2 + j] & 15) - 8) * d;
-			out[j + 16] = (float)((in[2 + j] >> 4) - 8) * d;
-		}
+		memcpy(&q, in + 2, sizeof q);           /* the low halves, then the high ones */
+		l = __builtin_convertvector(q, pm_vi);
+		h = (l >> 4) - 8;
+		l = (l & 15) - 8;
+		v[0] = __builtin_convertvector(l, pm_v) * d;
+		v[1] = __builtin_convertvector(h, pm_v) * d;
+		memcpy(out, v, sizeof v);
 	}
 }
+
+PM_WIDE(, pm_dec_q4_0, (float *out, const uint8_t *in, size_t n), (out, in, n))
 
 void pm_dec_q4_1(float *out, const uint8_t *in, size_t n)
 {
@@ -65,18 +74,24 @@ void pm_dec_q5_1(float *out, const uint8_t *in, size_t n)
 	}
 }
 
-static void dec_q8(float *out, const uint8_t *in, size_t n, int head)
+PM_BODY dec_q8_body(float *out, const uint8_t *in, size_t n, int head)
 {
+	pm_vb q[2];
+	pm_v v[2];
 	size_t i;
-	int j;
+	int k;
 
 	for (i = 0; i < n; i++, in += head + 32, out += 32) {
 		float d = pm_half(in);
 
-		for (j = 0; j < 32; j++)
-			out[j] = (float)(int8_t)in[head + j] * d;
+		memcpy(q, in + head, sizeof q);
+		for (k = 0; k < 2; k++)
+			v[k] = __builtin_convertvector(q[k], pm_v) * d;
+		memcpy(out, v, sizeof v);
 	}
 }
+
+PM_WIDE(static, dec_q8, (float *out, const uint8_t *in, size_t n, int head), (out, in, n, head))
 
 void pm_dec_q8_0(float *out, const uint8_t *in, size_t n)
 {
@@ -111,22 +126,59 @@ static void put_codes(uint8_t *b, const struct form *f, const uint8_t *l)
 	}
 }
 
+/* The values of a block, their largest magnitude, and the first of them that has it, with its sign. */
+PM_BODY load_block(pm_v v[2], float *most, float *extreme, const float *x)
+{
+	const pm_vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+	pm_v a, b, where;
+	pm_vi m;
+	float at;
+
+	memcpy(v, x, 2 * sizeof *v);
+	a = v[0];
+	b = v[1];
+	pm_vabs(&a);
+	pm_vabs(&b);
+	where = PM_SEL(a > b, a, b);
+	pm_vmost(most, &where);
+	if (!extreme)
+		return;
+	m = a == *most;                 /* sooner is more */
+	where = __builtin_convertvector((m & (32 - lane)) | (~m & (b == *most) & (16 - lane)), pm_v);
+	pm_vmost(&at, &where);
+	*extreme = *most > 0 ? x[32 - (int)at] : 0;
+}
+
 static int code_below(float v, int top)
 {
 	return (int)pm_within(0, (float)top, v);
 }
 
-static void plain_scale(uint8_t *b, const float *x, const struct form *f)
+/* Blocks of scale and codes above 0. */
+PM_BODY plain_scale_body(uint8_t *b, const float *x, size_t n, const struct form *f)
 {
-	float d = pm_extreme(x, 32) / (float)-f->half, inv = pm_inverse(d);
-	uint8_t l[32];
-	int j;
+	const float top = (float)(2 * f->half - 1), zero = (float)f->half + 0.5f;
+	pm_vb l[2];
+	pm_v v[2];
+	float most, d, inv;
+	int k;
 
-	pm_put_half(b, d);
-	for (j = 0; j < 32; j++)
-		l[j] = (uint8_t)code_below(x[j] * inv + ((float)f->half + 0.5f), 2 * f->half - 1);
-	put_codes(b, f, l);
+	for (; n >= 32; n -= 32, x += 32, b += f->bytes) {
+		load_block(v, &most, &d, x);
+		d /= (float)-f->half;
+		inv = pm_inverse(d);
+		pm_put_half(b, d);
+		for (k = 0; k < 2; k++) {
+			v[k] = v[k] * inv + zero;
+			v[k] = PM_SEL(v[k] < top, v[k], (pm_v){0} + top);
+			v[k] = PM_SEL(v[k] > 0, v[k], (pm_v){0});
+			l[k] = __builtin_convertvector(__builtin_convertvector(v[k], pm_vi), pm_vb);
+		}
+		put_codes(b, f, (const uint8_t *)l);
+	}
 }
+
+PM_WIDE(static, plain_scale, (uint8_t *b, const float *x, size_t n, const struct form *f), (b, x, n, f))
 
 static void plain_range(uint8_t *b, const float *x, const struct form *f)
 {
@@ -186,12 +238,12 @@ static void encode(uint8_t *out, const float *x, size_t n, const float *importan
 		weighted(out, x, n, importance, f, range);
 		return;
 	}
-	for (i = 0; i < n; i += 32, out += f->bytes) {
-		if (range)
-			plain_range(out, x + i, f);
-		else
-			plain_scale(out, x + i, f);
+	if (!range) {
+		plain_scale(out, x, n, f);
+		return;
 	}
+	for (i = 0; i < n; i += 32, out += f->bytes)
+		plain_range(out, x + i, f);
 }
 
 void pm_enc_q4_0(uint8_t *out, const float *x, size_t n, const float *importance)
@@ -214,26 +266,35 @@ void pm_enc_q5_1(uint8_t *out, const float *x, size_t n, const float *importance
 	encode(out, x, n, importance, &q5_1, true);
 }
 
-static void enc_q8(uint8_t *out, const float *x, size_t n, int head)
+PM_BODY enc_q8_body(uint8_t *out, const float *x, size_t n, int head)
 {
-	size_t i;
-	int j;
+	const pm_v half = (pm_v){0} + 0x1.fffffep-2f, most_code = (pm_v){0} + 127;
+	float d, most, inv;
+	pm_vb l[2];
+	pm_v v[2];
+	int j, k, sum;
 
-	for (i = 0; i < n; i += 32, x += 32, out += head + 32) {
-		float d = pm_largest(x, 32) / 127, inv = pm_inverse(d);
-		int sum = 0;
-
+	for (; n >= 32; n -= 32, x += 32, out += head + 32) {
+		load_block(v, &most, NULL, x);
+		d = most / 127;
+		inv = pm_inverse(d);
 		pm_put_half(out, d);
-		for (j = 0; j < 32; j++) {
-			int l = pm_away(x[j] * inv);
-
-			out[head + j] = (uint8_t)l;
-			sum += l;
+		for (k = 0; k < 2; k++) {               /* as pm_away */
+			v[k] *= inv;
+			v[k] += (pm_v)((pm_vi)half | ((pm_vi)v[k] & (int)0x80000000));
+			v[k] = PM_SEL(v[k] < most_code, v[k], most_code);
+			v[k] = PM_SEL(v[k] > -most_code, v[k], -most_code);
+			l[k] = __builtin_convertvector(__builtin_convertvector(v[k], pm_vi), pm_vb);
 		}
+		memcpy(out + head, l, 32);
+		for (j = 0, sum = 0; head == 4 && j < 32; j++)
+			sum += (int8_t)out[head + j];
 		if (head == 4)
 			pm_put_half(out + 2, d * (float)sum);
 	}
 }
+
+PM_WIDE(static, enc_q8, (uint8_t *out, const float *x, size_t n, int head), (out, x, n, head))
 
 void pm_enc_q8_0(uint8_t *out, const float *x, size_t n, const float *importance)
 {

@@ -1,6 +1,7 @@
 /* The codecs by type, and the plain types. */
 #include "quant/codec.h"
 #include "quant/packed.h"
+#include "quant/wide.h"
 
 static pm_decode_fn *const decoder[PM_DTYPES] = {
 	[PM_Q4_0] = pm_dec_q4_0, [PM_Q4_1] = pm_dec_q4_1, [PM_Q5_0] = pm_dec_q5_0, [PM_Q5_1] = pm_dec_q5_1,
@@ -55,12 +56,29 @@ bool pm_quant_makes(enum pm_dtype to, bool *needs_importance)
 	return encoder[to] || to == PM_F32 || to == PM_F16 || to == PM_BF16 || to == PM_F64;
 }
 
+/* Whether one of n values, a multiple of 16, is not finite. */
+PM_BODY strange_body(int *strange, const float *x, size_t n)
+{
+	pm_vi bits, any = {0};
+	size_t i;
+
+	for (i = 0; i < n; i += PM_LANES) {
+		memcpy(&bits, x + i, sizeof bits);
+		any |= (bits & 0x7f800000) == 0x7f800000;
+	}
+	*strange = pm_any(&any);
+}
+
+PM_WIDE(static, strange, (int *any, const float *x, size_t n), (any, x, n))
+
 /* The first value that is not finite (or, where so asked, negative); n if none is. */
 static size_t first_bad(const float *x, size_t n, bool negative)
 {
 	size_t i;
+	int any;
 
-	for (i = 0; i < n; i++)
+	strange(&any, x, n - n % PM_LANES);
+	for (i = any || negative ? 0 : n - n % PM_LANES; i < n; i++)
 		if (!isfinite(x[i]) || (negative && x[i] < 0))
 			break;
 	return i;

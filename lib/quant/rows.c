@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "quant/quant.h"
+#include "quant/wide.h"
 
 #define SLICE 32768             /* values that a thread takes at a time, about */
 
@@ -57,29 +58,40 @@ struct job {
 	atomic_size_t next;
 };
 
-/* Eight sums side by side, then together: no addition waits for the one before it. */
-#define SIDE 8
-
-static void measure(struct pm_quant_error *s, const float *x, const float *y, const float *v, size_t n)
+/* Eight sums side by side, then together. v: weights, or NULL. */
+PM_BODY measure_body(struct pm_quant_error *s, const float *x, const float *y, const float *v, size_t n)
 {
-	double sum[7][SIDE] = {{0}};
+	pm_d8 sum[7] = {{0}}, a, b, d, w;
+	float last[3][8] = {{0}};
 	size_t i, k;
 
 	s->n += n;
-	for (i = 0; i < n; i += SIDE) {
-		for (k = 0; k < SIDE && i + k < n; k++) {
-			double a = (double)x[i + k], b = (double)y[i + k], d = a - b, w = v ? (double)v[i + k] : 1;
-
-			sum[0][k] += a * a;
-			sum[1][k] += b * b;
-			sum[2][k] += a * b;
-			sum[3][k] += d * d;
-			sum[4][k] += w * a * a;
-			sum[5][k] += w * d * d;
-			sum[6][k] = fabs(d) > sum[6][k] ? fabs(d) : sum[6][k];
-		}
+	for (k = 0; k < n % 8; k++) {
+		last[0][k] = x[n - n % 8 + k];
+		last[1][k] = y[n - n % 8 + k];
+		last[2][k] = v ? v[n - n % 8 + k] : 1;
 	}
-	for (k = 0; k < SIDE; k++) {
+	for (i = 0; i < n; i += 8) {
+		bool whole = i + 8 <= n;
+
+		a = __builtin_convertvector(*(const pm_u8 *)(whole ? x + i : last[0]), pm_d8);
+		b = __builtin_convertvector(*(const pm_u8 *)(whole ? y + i : last[1]), pm_d8);
+		w = (pm_d8){0} + 1.0;
+		if (v || !whole)
+			w = __builtin_convertvector(*(const pm_u8 *)(whole ? v + i : last[2]), pm_d8);
+		d = a - b;
+		sum[0] += a * a;
+		sum[1] += b * b;
+		sum[2] += a * b;
+		sum[3] += d * d;
+		sum[4] += w * a * a;
+		sum[5] += w * d * d;
+		for (k = 0; k < 8; k++)
+			d[k] = fabs(d[k]);
+		for (k = 0; k < 8; k++)
+			sum[6][k] = d[k] > sum[6][k] ? d[k] : sum[6][k];
+	}
+	for (k = 0; k < 8; k++) {
 		s->xx += sum[0][k];
 		s->yy += sum[1][k];
 		s->xy += sum[2][k];
@@ -89,6 +101,8 @@ static void measure(struct pm_quant_error *s, const float *x, const float *y, co
 		s->most = sum[6][k] > s->most ? sum[6][k] : s->most;
 	}
 }
+
+PM_WIDE(static, measure, (struct pm_quant_error *s, const float *x, const float *y, const float *v, size_t n), (s, x, y, v, n))
 
 static int one_slice(struct job *j, size_t i, float *x, float *y, struct pm_err *e)
 {

@@ -11,6 +11,10 @@
 
 typedef float pm_v __attribute__((vector_size(4 * PM_LANES), may_alias));
 typedef int pm_vi __attribute__((vector_size(4 * PM_LANES), may_alias));
+typedef signed char pm_vb __attribute__((vector_size(PM_LANES), may_alias));
+typedef float pm_v8 __attribute__((vector_size(32), may_alias));
+typedef float pm_u8 __attribute__((vector_size(32), may_alias, aligned(4)));     /* of memory, wherever it lies */
+typedef double pm_d8 __attribute__((vector_size(64), may_alias));
 
 #define PM_BODY static inline __attribute__((always_inline)) void
 
@@ -46,6 +50,23 @@ PM_BODY pm_vmin(pm_v *x, const pm_v *y)
 PM_BODY pm_vabs(pm_v *x)
 {
 	*x = (pm_v)((pm_vi)*x & 0x7fffffff);
+}
+
+/* The largest lane. */
+PM_BODY pm_vmost(float *most, const pm_v *x)
+{
+	pm_v8 a = __builtin_shufflevector(*x, *x, 0, 1, 2, 3, 4, 5, 6, 7), b = __builtin_shufflevector(*x, *x, 8, 9, 10, 11, 12, 13, 14, 15);
+	int i;
+
+	for (i = 0; i < 8; i++)
+		a[i] = a[i] > b[i] ? a[i] : b[i];
+	b = __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3);
+	for (i = 0; i < 8; i++)
+		a[i] = a[i] > b[i] ? a[i] : b[i];
+	b = __builtin_shufflevector(a, a, 2, 3, 0, 1, 6, 7, 4, 5);
+	for (i = 0; i < 8; i++)
+		a[i] = a[i] > b[i] ? a[i] : b[i];
+	*most = a[0] > a[1] ? a[0] : a[1];
 }
 
 static inline int pm_any(const pm_vi *m)
