@@ -48,13 +48,17 @@ static json_t *types(const struct pm_store *store, const struct pm_spec *s, uint
 {
 	struct { uint64_t tensors, bytes; } sum[PM_DTYPES] = {{0, 0}};
 	json_t *o = json_object();
-	size_t i, n = s ? s->ntensors : pm_store_count(store);
+	struct pm_owner *owner = NULL;
+	struct pm_err ignored;
+	size_t i;
 
 	*bytes = 0;
-	for (i = 0; i < n; i++) {
-		const struct pm_view *v = s ? pm_spec_view(s, &s->tensor[i], store) : pm_store_at(store, i);
+	if (s && pm_spec_owners(&owner, s, store, &ignored) < 0)
+		return o;
+	for (i = 0; i < pm_store_count(store); i++) {
+		const struct pm_view *v = pm_store_at(store, i);
 
-		if (!v)
+		if (s && !owner[i].tensor)
 			continue;
 		sum[v->type].tensors++;
 		sum[v->type].bytes += v->bytes;
@@ -63,6 +67,7 @@ static json_t *types(const struct pm_store *store, const struct pm_spec *s, uint
 	for (i = 0; i < PM_DTYPES; i++)
 		if (sum[i].tensors)
 			json_object_set_new(o, pm_dtype((enum pm_dtype)i)->name, json_pack("{s:o, s:o}", "tensors", number(sum[i].tensors), "bytes", number(sum[i].bytes)));
+	free(owner);
 	return o;
 }
 
@@ -133,6 +138,8 @@ static int64_t kv_heads(const struct pm_layer_spec *l) { return l->kv_heads; }
 static int64_t head_dim(const struct pm_layer_spec *l) { return l->head_dim; }
 static int64_t inner(const struct pm_layer_spec *l) { return l->inner; }
 static int64_t window(const struct pm_layer_spec *l) { return l->window; }
+static int64_t experts(const struct pm_layer_spec *l) { return l->experts; }
+static int64_t chosen(const struct pm_layer_spec *l) { return l->chosen; }
 
 static void add_spec(json_t *o, const struct pm_spec *s)
 {
@@ -146,6 +153,8 @@ static void add_spec(json_t *o, const struct pm_spec *s)
 	json_object_set_new(o, "layers", json_integer(s->layers));
 	json_object_set_new(o, "hidden", json_integer(s->hidden));
 	json_object_set_new(o, "inner", of_layers(s, inner));
+	json_object_set_new(o, "experts", of_layers(s, experts));
+	json_object_set_new(o, "chosen", of_layers(s, chosen));
 	json_object_set_new(o, "heads", of_layers(s, heads));
 	json_object_set_new(o, "kv_heads", of_layers(s, kv_heads));
 	json_object_set_new(o, "head_dim", of_layers(s, head_dim));
@@ -156,6 +165,7 @@ static void add_spec(json_t *o, const struct pm_spec *s)
 	json_object_set_new(o, "learned_positions", json_boolean(s->learned_positions));
 	json_object_set_new(o, "ropes", ropes);
 	json_object_set_new(o, "parameters", number(pm_spec_parameters(s)));
+	json_object_set_new(o, "active", number(pm_spec_active(s)));
 }
 
 /* What training and generation hold in memory, activations and scratch apart (pm-train --plan counts those). Everything that
@@ -395,6 +405,10 @@ static void print_model(const json_t *o)
 	print_line(o, "layers", "layers");
 	print_line(o, "hidden", "hidden");
 	print_line(o, "inner", "feed-forward");
+	if (json_is_array(json_object_get(o, "experts")) || real(o, "experts") > 0) {
+		print_line(o, "experts", "experts");
+		print_line(o, "chosen", "of a token");
+	}
 	print_line(o, "heads", "heads");
 	print_line(o, "kv_heads", "kv heads");
 	print_line(o, "head_dim", "head size");
@@ -421,6 +435,8 @@ static void print_store(const json_t *o)
 	printf("  %-12s %.0f", "parameters", real(o, "parameters"));
 	if (real(o, "parameters") >= 10000)
 		printf(" (%s)", inspect_short(buf, real(o, "parameters"), ""));
+	if (json_object_get(o, "active") && real(o, "active") < real(o, "parameters"))
+		printf(", %.0f of a token", real(o, "active"));
 	putchar('\n');
 	json_object_foreach(json_object_get(o, "types"), type, v)
 		printf("  %-12s %.0f tensor%s, %s\n", type, real(v, "tensors"), real(v, "tensors") == 1 ? "" : "s", inspect_short(buf, real(v, "bytes"), "B"));

@@ -46,6 +46,21 @@ has() {         # TEXT: a line of the file `out` that is so, blanks apart
 	has 'vocabulary +131, head tied to the embedding'
 }
 
+@test "pm-inspect: experts, and how many parameters a token meets" {
+	pm-inspect "$(golden_path fixtures/qwen3_moe/sparse)" >out
+	has 'family +qwen3_moe'
+	has 'feed-forward +44, 8, 44 ×2'
+	has 'experts +0, 12, 0 ×2'
+	has 'of a token +0, 2, 0 ×2'
+	has 'parameters +44496 \(44.5 k\), 36816 of a token'
+	has 'bf16 +80 tensors, 89.0 kB'
+	pm-inspect "$(golden_path fixtures/gpt_oss/mxfp4)" >out
+	has 'experts +5'
+	has 'mxfp4 +6 tensors, 49.0 kB'
+	pm-inspect --json "$(golden_path fixtures/mixtral/base)" | jq -e '.experts == 6 and .chosen == 2 and .active == .parameters - 2 * 4 * 3 * 28 * 40'
+	pm-inspect --json "$(golden_path fixtures/llama/base)" | jq -e '.experts == 0 and .active == .parameters'
+}
+
 @test "pm-inspect: --tensors lists names, types and shapes" {
 	pm-inspect --tensors "$(golden_path fixtures/llama/base)" >out
 	[ "$(wc -l <out)" -eq 21 ]

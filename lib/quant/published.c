@@ -5,45 +5,8 @@
 
 #include "base/mem.h"
 #include "quant/hold.h"
-#include "quant/packed.h"
+#include "quant/published_private.h"
 #include "quant/quant.h"
-
-enum method { NONE, MLX, BNB, GPTQ, AWQ, COMPRESSED, FP8, MODELOPT };
-
-/* What is put in the place of the parts. */
-struct keep {
-	struct pm_view *view;
-	size_t n, cap;
-	struct pm_arena names;
-};
-
-struct reading {
-	const struct pm_store *store;
-	const json_t *config;           /* its "quantization" or "quantization_config" */
-	enum method method;
-	enum pm_dtype type;
-	bool blocks;
-	struct keep *keep;
-	const struct pm_view **gone;
-	size_t ngone, cap;
-};
-
-/* A weight's parts on their way to floats. */
-struct weight {
-	const char *name;               /* without ".weight" */
-	const struct pm_view *w, *scales, *extra;       /* extra: biases, zeros, a second scale … */
-	size_t rows, cols;
-	void (*row)(float *out, const struct weight *k, size_t row);
-	void (*blocks)(uint8_t *out, const struct weight *k, size_t row);       /* of type held; NULL: none */
-	enum pm_dtype held;
-	struct pm_affine affine;
-	struct pm_float_groups groups;
-	struct pm_int_matrix ints;
-	size_t block[2];                /* FP8: rows and columns of a block that has one scale */
-	float *absmax;                  /* bitsandbytes */
-	float map[16];
-	int size;                       /* values of its blocks */
-};
 
 static void keep_free(void *p)
 {
@@ -58,7 +21,7 @@ static void keep_free(void *p)
 }
 
 /* NAME.part; NULL: absent. A part that is found is marked: it is there no longer. */
-static int part(const struct pm_view **out, struct reading *r, const char *name, const char *what, struct pm_err *e)
+int published_part(const struct pm_view **out, struct reading *r, const char *name, const char *what, struct pm_err *e)
 {
 	char full[600];
 
@@ -73,9 +36,9 @@ static int part(const struct pm_view **out, struct reading *r, const char *name,
 }
 
 /* The same of a part that has to be there, with a type. */
-static int need(const struct pm_view **out, struct reading *r, const char *name, const char *what, enum pm_dtype type, struct pm_err *e)
+int published_need(const struct pm_view **out, struct reading *r, const char *name, const char *what, enum pm_dtype type, struct pm_err *e)
 {
-	if (part(out, r, name, what, e) < 0)
+	if (published_part(out, r, name, what, e) < 0)
 		return -1;
 	if (!*out)
 		return pm_fail(e, PM_DATA, "tensor '%s%s' is not there", name, what);
@@ -84,7 +47,7 @@ static int need(const struct pm_view **out, struct reading *r, const char *name,
 	return 0;
 }
 
-static size_t count(const struct pm_view *v)
+size_t published_count(const struct pm_view *v)
 {
 	return v->bytes / (size_t)pm_dtype(v->type)->bytes;
 }
@@ -94,12 +57,12 @@ static bool is_float(enum pm_dtype t)
 	return t == PM_F32 || t == PM_F16 || t == PM_BF16;
 }
 
-static int misfit(const char *name, const char *what, struct pm_err *e)
+int published_misfit(const char *name, const char *what, struct pm_err *e)
 {
 	return pm_fail(e, PM_DATA, "tensor '%s%s' does not fit the weight's shape", name, what);
 }
 
-static float scalar(const struct pm_view *v)
+float published_scalar(const struct pm_view *v)
 {
 	float f;
 
@@ -117,7 +80,7 @@ static int finish(struct reading *r, const struct weight *k, int nd, const uint6
 	uint8_t *data = k->rows && k->cols > SIZE_MAX / 4 / k->rows ? NULL : pm_alloc(k->rows, size, e);
 	int d;
 
-	v.name = pm_arena_printf(&r->keep->names, e, "%s.weight", k->name);
+	v.name = k->as ? pm_arena_printf(&r->keep->names, e, "%s", k->as) : pm_arena_printf(&r->keep->names, e, "%s.weight", k->name);
 	if (!row || !data || !v.name || pm_grow(&r->keep->view, &r->keep->cap, r->keep->n + 1, sizeof *r->keep->view, e) < 0) {
 		free(row);
 		free(data);
@@ -140,7 +103,7 @@ static int finish(struct reading *r, const struct weight *k, int nd, const uint6
 	return 0;
 }
 
-static int finish2(struct reading *r, const struct weight *k, struct pm_err *e)
+int published_finish2(struct reading *r, const struct weight *k, struct pm_err *e)
 {
 	const uint64_t dim[2] = {k->rows, k->cols};
 
@@ -175,7 +138,7 @@ static void groups_row(float *out, const struct weight *k, size_t row)
 	pm_float_groups_to_f32(out, &k->groups, k->w->data + row * bytes, k->scales->data + row * (k->cols / (size_t)k->groups.group), k->cols);
 }
 
-static int64_t integer(const json_t *o, const char *key, int64_t absent)
+int64_t published_integer(const json_t *o, const char *key, int64_t absent)
 {
 	const json_t *v = json_object_get(o, key);
 
@@ -194,36 +157,36 @@ static int read_mlx(struct reading *r, const char *name, struct pm_err *e)
 {
 	const json_t *o = mlx_settings(r, name);
 	const char *mode = json_string_value(json_object_get(o, "mode"));
-	int64_t bits = integer(o, "bits", integer(r->config, "bits", 4)), group = integer(o, "group_size", integer(r->config, "group_size", 64));
+	int64_t bits = published_integer(o, "bits", published_integer(r->config, "bits", 4)), group = published_integer(o, "group_size", published_integer(r->config, "group_size", 64));
 	struct weight k = {.name = name};
 	bool affine = !mode || !strcmp(mode, "affine");
 	uint64_t dim[PM_MAX_DIMS];
 	int d;
 
-	if (need(&k.w, r, name, ".weight", PM_U32, e) < 0 || need(&k.scales, r, name, ".scales", affine ? PM_DTYPE_NONE : PM_U8, e) < 0)
+	if (published_need(&k.w, r, name, ".weight", PM_U32, e) < 0 || published_need(&k.scales, r, name, ".scales", affine ? PM_DTYPE_NONE : PM_U8, e) < 0)
 		return -1;
-	if (affine && need(&k.extra, r, name, ".biases", k.scales->type, e) < 0)
+	if (affine && published_need(&k.extra, r, name, ".biases", k.scales->type, e) < 0)
 		return -1;
 	if (bits < 2 || bits > 8 || bits == 7 || group < 16 || group > 1024 || group % 16 || (affine && !is_float(k.scales->type)))
 		return pm_fail(e, PM_DATA, "tensor '%s.scales': %lld bits in groups of %lld of %s are not known", name, (long long)bits, (long long)group,
 			pm_dtype(k.scales->type)->name);
 	if (k.w->nd < 2 || k.scales->nd != k.w->nd || k.scales->dim[k.w->nd - 1] > (uint64_t)1 << 40)
-		return misfit(name, ".scales", e);
+		return published_misfit(name, ".scales", e);
 	k.cols = (size_t)k.scales->dim[k.w->nd - 1] * (size_t)group;
 	for (d = 0, k.rows = 1; d < k.w->nd - 1; d++) {
 		dim[d] = k.w->dim[d];
 		k.rows *= (size_t)dim[d];
 		if (k.scales->dim[d] != dim[d])
-			return misfit(name, ".scales", e);
+			return published_misfit(name, ".scales", e);
 	}
 	dim[d] = k.cols;
 	if ((uint64_t)k.cols * (uint64_t)bits != k.w->dim[d] * 32 || (affine && k.extra->bytes != k.scales->bytes))
-		return misfit(name, ".weight", e);
+		return published_misfit(name, ".weight", e);
 	k.affine = (struct pm_affine){(int)bits, (int)group, k.scales->type};
 	k.row = affine_row;
 	k.blocks = affine_blocks;
 	if (affine)
-		k.held = pm_hold_affine(&k.affine, k.scales->data, k.extra->data, count(k.scales), k.cols);
+		k.held = pm_hold_affine(&k.affine, k.scales->data, k.extra->data, published_count(k.scales), k.cols);
 	if (!affine) {
 		bool four = !strcmp(mode, "mxfp4"), eight = !strcmp(mode, "mxfp8"), nv = !strcmp(mode, "nvfp4");
 
@@ -235,97 +198,6 @@ static int read_mlx(struct reading *r, const char *name, struct pm_err *e)
 		k.held = pm_hold_groups(&k.groups, k.cols);
 	}
 	return finish(r, &k, k.w->nd, dim, e);
-}
-
-static void bnb4_row(float *out, const struct weight *k, size_t row)
-{
-	pm_bnb4_to_f32(out, k->w->data, k->map, k->absmax, k->size, row * k->cols, k->cols);
-}
-
-static void bnb4_blocks(uint8_t *out, const struct weight *k, size_t row)
-{
-	pm_hold_bnb4_blocks(out, k->w->data, k->absmax, k->size, row * k->cols, k->cols);
-}
-
-static void int8_row(float *out, const struct weight *k, size_t row)
-{
-	float s = scalar(&(struct pm_view){.data = k->scales->data + 4 * row, .type = PM_F32});
-	size_t i;
-
-	for (i = 0; i < k->cols; i++)
-		out[i] = (float)(int8_t)k->w->data[row * k->cols + i] * s / 127;
-}
-
-/* bitsandbytes' absmax, of two levels where `o` says so. */
-static int bnb_absmax(struct weight *k, struct reading *r, const char *name, const json_t *o, size_t blocks, struct pm_err *e)
-{
-	const struct pm_view *am, *map, *nested;
-	int64_t size = integer(o, "nested_blocksize", 0);
-	float *values;
-
-	k->absmax = pm_alloc(blocks, sizeof *k->absmax, e);
-	if (!k->absmax || need(&am, r, name, ".weight.absmax", size ? PM_U8 : PM_F32, e) < 0)
-		return -1;
-	if (count(am) != blocks)
-		return misfit(name, ".weight.absmax", e);
-	if (!size) {
-		pm_to_f32(k->absmax, am->data, PM_F32, blocks);
-		return 0;
-	}
-	if (need(&map, r, name, ".weight.nested_quant_map", PM_F32, e) < 0 || need(&nested, r, name, ".weight.nested_absmax", PM_F32, e) < 0)
-		return -1;
-	if (size < 1 || size > 65536 || count(map) != 256 || count(nested) != (blocks + (size_t)size - 1) / (size_t)size)
-		return misfit(name, ".weight.nested_absmax", e);
-	values = pm_alloc(256 + count(nested), sizeof *values, e);
-	if (!values)
-		return -1;
-	pm_to_f32(values, map->data, PM_F32, 256);
-	pm_to_f32(values + 256, nested->data, PM_F32, count(nested));
-	pm_bnb_nested_to_f32(k->absmax, am->data, values, values + 256, (int)size, (float)json_number_value(json_object_get(o, "nested_offset")), blocks);
-	free(values);
-	return 0;
-}
-
-static int read_bnb4(struct reading *r, const char *name, const struct pm_view *state, struct pm_err *e)
-{
-	json_t *o = json_loadb((const char *)state->data, state->bytes, JSON_REJECT_DUPLICATES, NULL);
-	const json_t *shape = json_object_get(o, "shape");
-	struct weight k = {.name = name, .size = (int)integer(o, "blocksize", 0), .row = bnb4_row};
-	int64_t rows = json_integer_value(json_array_get(shape, 0)), cols = json_integer_value(json_array_get(shape, 1));
-	const struct pm_view *map;
-	int s = -1;
-
-	if (need(&k.w, r, name, ".weight", PM_U8, e) == 0 && need(&map, r, name, ".weight.quant_map", PM_F32, e) == 0) {
-		if (!o || json_array_size(shape) != 2 || rows < 1 || cols < 1 || rows > INT64_MAX / 2 / cols || k.size < 2 || k.size > 65536 || count(map) != 16 ||
-			(uint64_t)k.w->bytes != (uint64_t)(rows * cols + 1) / 2) {
-			misfit(name, ".weight.quant_state", e);
-		} else {
-			k.rows = (size_t)rows;
-			k.cols = (size_t)cols;
-			pm_to_f32(k.map, map->data, PM_F32, 16);
-			k.blocks = bnb4_blocks;
-			k.held = pm_hold_bnb4(k.map, k.size, k.cols);
-			s = bnb_absmax(&k, r, name, o, (k.rows * k.cols + (size_t)k.size - 1) / (size_t)k.size, e);
-			s = s < 0 ? s : finish2(r, &k, e);
-		}
-	}
-	free(k.absmax);
-	json_decref(o);
-	return s;
-}
-
-static int read_int8(struct reading *r, const char *name, struct pm_err *e)
-{
-	struct weight k = {.name = name, .row = int8_row};
-	const struct pm_view *format;
-
-	if (need(&k.w, r, name, ".weight", PM_I8, e) < 0 || need(&k.scales, r, name, ".SCB", PM_F32, e) < 0 || part(&format, r, name, ".weight_format", e) < 0)
-		return -1;
-	if (k.w->nd != 2 || count(k.scales) != k.w->dim[0] || (format && (!format->bytes || format->data[0])))
-		return misfit(name, ".SCB", e);
-	k.rows = (size_t)k.w->dim[0];
-	k.cols = (size_t)k.w->dim[1];
-	return finish2(r, &k, e);
 }
 
 static void ints_row(float *out, const struct weight *k, size_t row)
@@ -340,67 +212,67 @@ static int read_ints(struct reading *r, const char *name, struct pm_err *e)
 	struct pm_int_matrix *m;
 	struct weight k = {.name = name, .row = ints_row};
 	const struct pm_view *idx = NULL;
-	int64_t bits = integer(r->config, "bits", 4);
+	int64_t bits = published_integer(r->config, "bits", 4);
 	bool gptq = r->method == GPTQ;
 	size_t i;
 
 	m = &k.ints;
-	if (need(&k.w, r, name, ".qweight", PM_I32, e) < 0 || need(&k.scales, r, name, ".scales", PM_DTYPE_NONE, e) < 0 ||
-		need(&k.extra, r, name, ".qzeros", PM_I32, e) < 0 || (gptq && part(&idx, r, name, ".g_idx", e) < 0))
+	if (published_need(&k.w, r, name, ".qweight", PM_I32, e) < 0 || published_need(&k.scales, r, name, ".scales", PM_DTYPE_NONE, e) < 0 ||
+		published_need(&k.extra, r, name, ".qzeros", PM_I32, e) < 0 || (gptq && published_part(&idx, r, name, ".g_idx", e) < 0))
 		return -1;
 	if ((bits != 2 && bits != 3 && bits != 4 && bits != 8) || (!gptq && bits != 4))
 		return pm_fail(e, PM_DATA, "quantization_config.bits is %lld", (long long)bits);
 	if (k.w->nd != 2 || k.scales->nd != 2 || k.extra->nd != 2 || !is_float(k.scales->type))
-		return misfit(name, ".scales", e);
+		return published_misfit(name, ".scales", e);
 	*m = (struct pm_int_matrix){.layout = gptq ? PM_INT_GPTQ : PM_INT_AWQ, .bits = (int)bits, .out = (size_t)k.scales->dim[1], .groups = (size_t)k.scales->dim[0],
 		.codes = k.w->data, .zeros = k.extra->data, .scales = k.scales->data, .scale_type = k.scales->type,
 		.minus_one = gptq && (!format || strcmp(format, "gptq_v2"))};
 	m->in = gptq ? (size_t)k.w->dim[0] * 32 / (size_t)bits : (size_t)k.w->dim[0];
 	if ((gptq ? k.w->dim[1] : k.w->dim[1] * 8) != m->out || !m->groups || m->in % m->groups || (gptq && m->in * (size_t)bits != k.w->dim[0] * 32) ||
 		k.extra->dim[0] != m->groups || k.extra->dim[1] * 32 != m->out * (uint64_t)bits)
-		return misfit(name, ".qweight", e);
+		return published_misfit(name, ".qweight", e);
 	m->group = m->in / m->groups;
-	if (idx && (idx->type != PM_I32 || count(idx) != m->in))
-		return misfit(name, ".g_idx", e);
+	if (idx && (idx->type != PM_I32 || published_count(idx) != m->in))
+		return published_misfit(name, ".g_idx", e);
 	for (i = 0; idx && i < m->in; i++) {
 		uint32_t g;
 
 		memcpy(&g, idx->data + 4 * i, sizeof g);
 		if (g >= m->groups)
-			return misfit(name, ".g_idx", e);
+			return published_misfit(name, ".g_idx", e);
 	}
 	m->g_idx = idx ? idx->data : NULL;
 	k.rows = m->out;
 	k.cols = m->in;
-	return finish2(r, &k, e);
+	return published_finish2(r, &k, e);
 }
 
 static int read_packed(struct reading *r, const char *name, struct pm_err *e)
 {
 	const json_t *groups = json_object_get(r->config, "config_groups"), *first = json_object_iter_value(json_object_iter((json_t *)(size_t)groups));
 	struct weight k = {.name = name, .row = ints_row};
-	int64_t bits = integer(json_object_get(first, "weights"), "num_bits", 4), shape[2];
+	int64_t bits = published_integer(json_object_get(first, "weights"), "num_bits", 4), shape[2];
 	const struct pm_view *dims;
 	struct pm_int_matrix *m = &k.ints;
 
-	if (need(&k.w, r, name, ".weight_packed", PM_I32, e) < 0 || need(&k.scales, r, name, ".weight_scale", PM_DTYPE_NONE, e) < 0 ||
-		need(&dims, r, name, ".weight_shape", PM_I64, e) < 0 || part(&k.extra, r, name, ".weight_zero_point", e) < 0)
+	if (published_need(&k.w, r, name, ".weight_packed", PM_I32, e) < 0 || published_need(&k.scales, r, name, ".weight_scale", PM_DTYPE_NONE, e) < 0 ||
+		published_need(&dims, r, name, ".weight_shape", PM_I64, e) < 0 || published_part(&k.extra, r, name, ".weight_zero_point", e) < 0)
 		return -1;
 	if (dims->bytes != sizeof shape || k.w->nd != 2 || k.scales->nd != 2 || !is_float(k.scales->type) || (bits != 2 && bits != 4 && bits != 8))
-		return misfit(name, ".weight_shape", e);
+		return published_misfit(name, ".weight_shape", e);
 	memcpy(shape, dims->data, sizeof shape);
 	*m = (struct pm_int_matrix){.layout = PM_INT_COMPRESSED, .bits = (int)bits, .out = (size_t)k.w->dim[0], .groups = (size_t)k.scales->dim[1],
 		.codes = k.w->data, .zeros = k.extra ? k.extra->data : NULL, .scales = k.scales->data, .scale_type = k.scales->type};
 	if (shape[0] < 1 || shape[1] < 1 || shape[1] > (int64_t)1 << 40 || (uint64_t)shape[0] != k.w->dim[0] || k.scales->dim[0] != m->out || !m->groups ||
 		(uint64_t)shape[1] % m->groups || k.w->dim[1] != ((uint64_t)shape[1] * (uint64_t)bits + 31) / 32)
-		return misfit(name, ".weight_packed", e);
+		return published_misfit(name, ".weight_packed", e);
 	if (k.extra && (k.extra->type != PM_I32 || k.extra->bytes != (m->out * (size_t)bits + 31) / 32 * m->groups * 4))
-		return misfit(name, ".weight_zero_point", e);
+		return published_misfit(name, ".weight_zero_point", e);
 	m->in = (size_t)shape[1];
 	m->group = m->in / m->groups;
 	k.rows = m->out;
 	k.cols = m->in;
-	return finish2(r, &k, e);
+	return published_finish2(r, &k, e);
 }
 
 /* NVFP4 of compressed-tensors (the scale of the tensor divides) and of ModelOpt (it multiplies). */
@@ -409,16 +281,16 @@ static int read_nvfp4(struct reading *r, const char *name, bool divide, struct p
 	struct weight k = {.name = name, .row = groups_row, .groups = {.group = 16}};
 	const struct pm_view *input;
 
-	if (need(&k.w, r, name, divide ? ".weight_packed" : ".weight", PM_U8, e) < 0 || need(&k.scales, r, name, ".weight_scale", PM_F8_E4M3, e) < 0 ||
-		need(&k.extra, r, name, divide ? ".weight_global_scale" : ".weight_scale_2", PM_F32, e) < 0 ||
-		part(&input, r, name, divide ? ".input_global_scale" : ".input_scale", e) < 0)
+	if (published_need(&k.w, r, name, divide ? ".weight_packed" : ".weight", PM_U8, e) < 0 || published_need(&k.scales, r, name, ".weight_scale", PM_F8_E4M3, e) < 0 ||
+		published_need(&k.extra, r, name, divide ? ".weight_global_scale" : ".weight_scale_2", PM_F32, e) < 0 ||
+		published_part(&input, r, name, divide ? ".input_global_scale" : ".input_scale", e) < 0)
 		return -1;
-	if (k.w->nd != 2 || k.scales->nd != 2 || k.scales->dim[0] != k.w->dim[0] || k.scales->dim[1] * 8 != k.w->dim[1] || count(k.extra) != 1)
-		return misfit(name, ".weight_scale", e);
-	*(divide ? &k.groups.divide : &k.groups.multiply) = scalar(k.extra);
+	if (k.w->nd != 2 || k.scales->nd != 2 || k.scales->dim[0] != k.w->dim[0] || k.scales->dim[1] * 8 != k.w->dim[1] || published_count(k.extra) != 1)
+		return published_misfit(name, ".weight_scale", e);
+	*(divide ? &k.groups.divide : &k.groups.multiply) = published_scalar(k.extra);
 	k.rows = (size_t)k.w->dim[0];
 	k.cols = (size_t)k.w->dim[1] * 2;
-	return finish2(r, &k, e);
+	return published_finish2(r, &k, e);
 }
 
 static void fp8_row(float *out, const struct weight *k, size_t row)
@@ -443,24 +315,50 @@ static int read_fp8(struct reading *r, const char *name, const char *scale, stru
 	const struct pm_view *input;
 	size_t n;
 
-	if (need(&k.w, r, name, ".weight", PM_F8_E4M3, e) < 0 || need(&k.scales, r, name, scale, PM_DTYPE_NONE, e) < 0 || part(&input, r, name, ".input_scale", e) < 0)
+	if (published_need(&k.w, r, name, ".weight", PM_F8_E4M3, e) < 0 || published_need(&k.scales, r, name, scale, PM_DTYPE_NONE, e) < 0 || published_part(&input, r, name, ".input_scale", e) < 0)
 		return -1;
 	if (k.w->nd != 2 || !is_float(k.scales->type) || !k.w->dim[0] || !k.w->dim[1])
-		return misfit(name, scale, e);
-	n = count(k.scales);
+		return published_misfit(name, scale, e);
+	n = published_count(k.scales);
 	k.rows = (size_t)k.w->dim[0];
 	k.cols = (size_t)k.w->dim[1];
 	k.block[0] = n == 1 ? k.rows : !strcmp(scale, ".weight_scale") ? 1 : b0 > 0 && b0 < 65536 ? (size_t)b0 : 128;
 	k.block[1] = n == 1 || !strcmp(scale, ".weight_scale") ? k.cols : b1 > 0 && b1 < 65536 ? (size_t)b1 : 128;
 	if (n != ((k.rows + k.block[0] - 1) / k.block[0]) * ((k.cols + k.block[1] - 1) / k.block[1]))
-		return misfit(name, scale, e);
-	return finish2(r, &k, e);
+		return published_misfit(name, scale, e);
+	return published_finish2(r, &k, e);
+}
+
+/* gpt-oss: NAME_blocks (…, out, in/32, 16) and NAME_scales (…, out, in/32). What they become is called NAME_blocks, too, and is (…, out, in): plain files
+ * have the matrix as NAME, (…, in, out). */
+static int read_mxfp4(struct reading *r, const struct pm_view *v, const char *name, struct pm_err *e)
+{
+	struct weight k = {.name = name, .as = v->name, .row = groups_row, .blocks = groups_blocks, .groups = {.powers = true, .group = 32}};
+	const int nd = v->nd - 1;
+	uint64_t dim[PM_MAX_DIMS];
+	int d;
+
+	if (published_need(&k.w, r, name, "_blocks", PM_U8, e) < 0 || published_need(&k.scales, r, name, "_scales", PM_U8, e) < 0)
+		return -1;
+	if (nd < 2 || v->dim[nd] != 16 || k.scales->nd != nd || v->dim[nd - 1] > (uint64_t)1 << 40)
+		return published_misfit(name, "_blocks", e);
+	for (d = 0, k.rows = 1; d < nd; d++) {
+		dim[d] = v->dim[d];
+		if (k.scales->dim[d] != dim[d])
+			return published_misfit(name, "_scales", e);
+		k.rows *= d < nd - 1 ? (size_t)dim[d] : 1;
+	}
+	dim[nd - 1] *= 32;
+	k.cols = (size_t)dim[nd - 1];
+	k.held = pm_hold_groups(&k.groups, k.cols);
+	return finish(r, &k, nd, dim, e);
 }
 
 /* The tensor whose name ends so begins a weight. */
 static const char *const begins[][2] = {
 	[MLX] = {".scales", NULL}, [BNB] = {".SCB", NULL}, [GPTQ] = {".qweight", NULL}, [AWQ] = {".qweight", NULL},
 	[COMPRESSED] = {".weight_packed", ".weight_scale"}, [FP8] = {".weight_scale_inv", ".weight_scale"}, [MODELOPT] = {".weight_scale_2", NULL},
+	[MXFP4] = {"_blocks", NULL},
 };
 
 static bool ends(const char *name, const char *tail)
@@ -474,9 +372,10 @@ static int read_one(struct reading *r, const struct pm_view *v, const char *name
 {
 	switch (r->method) {
 	case MLX: return read_mlx(r, name, e);
-	case BNB: return read_int8(r, name, e);
+	case BNB: return published_int8(r, name, e);
 	case GPTQ: case AWQ: return read_ints(r, name, e);
 	case MODELOPT: return read_nvfp4(r, name, false, e);
+	case MXFP4: return read_mxfp4(r, v, name, e);
 	case COMPRESSED:
 		if (!strcmp(tail, ".weight_packed"))
 			return v->type == PM_U8 ? read_nvfp4(r, name, true, e) : read_packed(r, name, e);
@@ -518,7 +417,7 @@ static int look_at(struct reading *r, const struct pm_view *v, struct pm_err *e)
 	if (pm_grow(&r->gone, &r->cap, r->ngone + 1, sizeof *r->gone, e) < 0)
 		return -1;
 	r->gone[r->ngone++] = v;
-	return read_bnb4(r, name, v, e);
+	return published_bnb4(r, name, v, e);
 }
 
 /* How a model was quantised, by its config.json; NONE where it was not. */
@@ -527,7 +426,8 @@ static int method_of(struct reading *r, const json_t *config, struct pm_err *e)
 	static const struct {
 		const char *name;
 		enum method method;
-	} known[] = {{"bitsandbytes", BNB}, {"gptq", GPTQ}, {"awq", AWQ}, {"compressed-tensors", COMPRESSED}, {"fp8", FP8}, {"modelopt", MODELOPT}};
+	} known[] = {{"bitsandbytes", BNB}, {"gptq", GPTQ}, {"awq", AWQ}, {"compressed-tensors", COMPRESSED}, {"fp8", FP8}, {"modelopt", MODELOPT},
+		{"mxfp4", MXFP4}};
 	const json_t *mlx = json_object_get(config, "quantization"), *o = json_object_get(config, "quantization_config");
 	const char *name = json_string_value(json_object_get(o, "quant_method"));
 	size_t i;
@@ -538,7 +438,7 @@ static int method_of(struct reading *r, const json_t *config, struct pm_err *e)
 	for (i = 0; r->method == NONE && name && i < sizeof known / sizeof *known; i++)
 		if (!strcmp(name, known[i].name))
 			r->method = known[i].method;
-	if (r->method == NONE && json_is_object(o) && (!name || strcmp(name, "mxfp4")))
+	if (r->method == NONE && json_is_object(o))
 		return pm_fail(e, PM_DATA, "quantization_config.quant_method '%.100s' is not known", name ? name : "");
 	return 0;
 }

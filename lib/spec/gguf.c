@@ -197,6 +197,18 @@ int spec_gguf_config(struct pm_spec *s, const struct pm_store *store, const char
 
 /* ---- what a file does to tensors ---- */
 
+/* Rows and columns of a matrix, or of those of a stack, the other way round. */
+static void swap(int64_t dim[4], const struct pm_tensor_spec *t)
+{
+	const int at = t->experts ? 1 : 0;
+	const int64_t rows = dim[at];
+
+	if (t->nd != at + 2)
+		return;
+	dim[at] = dim[at + 1];
+	dim[at + 1] = rows;
+}
+
 int spec_to_gguf(struct pm_spec *s, struct pm_err *e)
 {
 	bool permuted = false;
@@ -208,14 +220,13 @@ int spec_to_gguf(struct pm_spec *s, struct pm_err *e)
 
 		if (!t->gguf)
 			return pm_fail(e, PM_DATA, "family %s: the tensor '%.200s' has no name in GGUF files", s->family, t->role);
-		t->hf = t->file;
+		if (!t->hf)
+			t->hf = t->file;
 		t->file = t->gguf;
 		t->alias = t->copies = NULL;
-		if (t->transposed && t->nd == 2) {
-			int64_t rows = t->dim[0];
-
-			t->dim[0] = t->dim[1];
-			t->dim[1] = rows;
+		t->apart = false;
+		if (t->transposed) {
+			swap(t->dim, t);
 			t->transposed = false;
 		}
 		permuted = permuted || t->permute;
@@ -257,17 +268,14 @@ int pm_gguf_permute(const struct pm_tensor_spec *t, void *data, int64_t rows, si
 	return 0;
 }
 
-/* The other way round is transposed from the first to the second. */
-static void shape(int64_t dim[4], const struct pm_tensor_spec *t, bool swap)
+static void shape(int64_t dim[4], const struct pm_tensor_spec *t, bool turned)
 {
 	int i;
 
 	for (i = 0; i < 4; i++)
 		dim[i] = i < t->nd ? t->dim[i] : 1;
-	if (swap && t->nd == 2) {
-		dim[0] = t->dim[1];
-		dim[1] = t->dim[0];
-	}
+	if (turned)
+		swap(dim, t);
 }
 
 void pm_hf_shape(int64_t dim[4], const struct pm_tensor_spec *t)
@@ -295,6 +303,20 @@ int spec_transpose(float *v, int64_t rows, int64_t cols, struct pm_err *e)
 	return 0;
 }
 
+/* Each matrix of a tensor, the other way round. */
+static int transpose_all(const struct pm_tensor_spec *t, float *v, const int64_t dim[4], struct pm_err *e)
+{
+	const int at = t->experts ? 1 : 0;
+	int64_t i;
+
+	if (!t->hf_transposed || t->nd != at + 2)
+		return 0;
+	for (i = 0; i < (at ? dim[0] : 1); i++)
+		if (spec_transpose(v + i * dim[at] * dim[at + 1], dim[at], dim[at + 1], e) < 0)
+			return -1;
+	return 0;
+}
+
 int pm_gguf_turn(const struct pm_tensor_spec *t, float *v, bool to_gguf, struct pm_err *e)
 {
 	int64_t hf[4], gguf[4], cols = 1, i;
@@ -303,11 +325,11 @@ int pm_gguf_turn(const struct pm_tensor_spec *t, float *v, bool to_gguf, struct 
 	pm_gguf_shape(gguf, t);
 	for (i = 1; i < t->nd; i++)
 		cols *= gguf[i];
-	if (to_gguf && t->hf_transposed && t->nd == 2 && spec_transpose(v, hf[0], hf[1], e) < 0)
+	if (to_gguf && transpose_all(t, v, hf, e) < 0)
 		return -1;
 	if (pm_gguf_permute(t, v, gguf[0], (size_t)cols * sizeof *v, to_gguf, e) < 0)
 		return -1;
-	if (!to_gguf && t->hf_transposed && t->nd == 2 && spec_transpose(v, gguf[0], gguf[1], e) < 0)
+	if (!to_gguf && transpose_all(t, v, gguf, e) < 0)
 		return -1;
 	for (i = 0; t->plus && i < gguf[0] * cols; i++)
 		v[i] = to_gguf ? v[i] + 1 : v[i] - 1;

@@ -1,8 +1,11 @@
-/* load.h: private to the room: what load.c and gguf.c share. */
+/* load.h: private to the room: what load.c, read.c and gguf.c share. */
 #ifndef PM_SPEC_LOAD_H
 #define PM_SPEC_LOAD_H
 
 #include "spec/spec.h"
+
+/* s->json, the program's output, into the rest of the spec. */
+int spec_read(struct pm_spec *s, struct pm_err *e);
 
 /* The one object that the jq program in a file makes of its input; `library` has its modules, `name` stands in messages. */
 int spec_run_jq(json_t **out, const char *path, const char *name, const char *library, const json_t *in, struct pm_err *e);

@@ -173,10 +173,10 @@ static bool is_head(const struct pm_tensor_spec *t)
 	return !strcmp(t->use, "linear") && is_suffix(t->role, "head");
 }
 
-/* Linear layers that "all-linear" means: all but the output head. */
+/* Linear layers that "all-linear" means: all but the output head, what chooses among experts, and these. */
 static bool is_inner_linear(const struct pm_tensor_spec *t)
 {
-	return !strcmp(t->use, "linear") && !is_head(t);
+	return !strcmp(t->use, "linear") && !is_head(t) && !t->experts;
 }
 
 /* ---- all-linear, spelled out ---- */
@@ -347,7 +347,7 @@ static int add_lora(struct match *m, const struct pm_tensor_spec *t, struct pm_e
 	double r = (double)c->r, alpha = c->alpha;
 	struct pm_lora_module *mod;
 
-	if ((!embed && strcmp(t->use, "linear")) || (embed && !is_suffix(t->role, "embed")) || t->nd != 2)
+	if ((!embed && strcmp(t->use, "linear") && strcmp(t->use, "router")) || (embed && !is_suffix(t->role, "embed")) || t->nd != 2)
 		return pm_fail(e, PM_DATA, "target '%.200s' is neither a linear layer nor the token embedding", t->module);
 	if (by_pattern(&r, m->rank, c->rank_pattern, c->nrank, t->module, e) < 0 ||
 	    by_pattern(&alpha, m->alpha, c->alpha_pattern, c->nalpha, t->module, e) < 0 || !(mod = new_module(m, e)))

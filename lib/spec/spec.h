@@ -63,11 +63,17 @@ struct pm_tensor_spec {
 	int64_t permute;                        /* rows of so many heads in another order (pm_gguf_row); 0: as they are */
 	bool plus;                              /* 1 is added */
 	const char *module;                     /* dotted path of its module in transformers' memory (adapters), without ".weight" */
-	const char *use;                        /* "linear", "embed", "norm", "bias", "other": what adapters may target */
+	const char *use;                        /* "linear", "embed", "norm", "bias", "router" (a linear that all-linear leaves alone), "other": what
+	                                         * adapters may target */
 	int nd;
 	int64_t dim[4];                         /* as in the file; of a stack of experts (experts, …) even where they lie apart */
 	int64_t experts;                        /* a stack of so many, role "text.3.experts.gate", …; 0: none */
-	bool apart;                             /* … each of which the file has under a name of its own: "{}" in the names is its number */
+	bool apart;                             /* … each of which the file has under a name of its own: "{}" in the names is its number (pm_spec_name) */
+	const char *fused;                      /* … the dotted path of the parameter that has them all in transformers' memory, adapters of
+	                                         * target_parameters go by it: both gate and up, the gate's rows first, or in turns where `turns` is set */
+	bool turns;                             /* of such a parameter, and of the tensor `hf` where hf_turn is set: rows of gate and up alternate */
+	int hf_turn;                            /* the tensor `hf` has gate and up in one: this is 1: its rows 0, 2, 4 …, 2: 1, 3, 5 …; 0: all of it */
+	const char *gguf_up;                    /* gate and up in one, in turns: in GGUF files `gguf` has rows 0, 2, 4 …, this one 1, 3, 5 …; else NULL */
 	bool transposed;                        /* a linear stored (in, out) */
 	bool hf_transposed;                     /* … in transformers' files */
 	bool optional;                          /* may be absent */
@@ -114,12 +120,24 @@ const struct pm_tensor_spec *pm_spec_role(const struct pm_spec *s, struct pm_err
  * (f32, f16, bf16; in a GGUF file every type of its blocks, too); every tensor that is there is wanted, ignored or an equal copy. The first three of each kind that are not are
  * named, with how many there are (65). */
 int pm_spec_check(const struct pm_spec *s, const struct pm_store *store, struct pm_err *e);
-/* A role's bytes in the store, by any of its names; NULL where it is optional and absent. */
+/* A role's bytes in the store, by any of its names; NULL where it is optional and absent, or a stack that lies apart. */
 const struct pm_view *pm_spec_view(const struct pm_spec *s, const struct pm_tensor_spec *t, const struct pm_store *store);
+/* The same of a stack that lies apart: the expert's matrix (t->nd − 1 dimensions). */
+const struct pm_view *pm_spec_part(const struct pm_spec *s, const struct pm_tensor_spec *t, int64_t expert, const struct pm_store *store);
 
-/* How many numbers the model has (a tensor once, however often it is used), and how many a token leaves in the caches of keys and
- * values of all layers. */
+#define PM_SPEC_NAME 640        /* room for a name that pm_spec_name makes of one that a spec has */
+/* A name with its "{}" replaced by an expert's number; as it is where it has none. */
+char *pm_spec_name(char out[PM_SPEC_NAME], const char *name, int64_t expert);
+
+/* Whose each tensor of a store is, in the store's order: NULL, it is none that was described (or a copy); the expert of a stack that lies
+ * apart, else −1. The caller frees the list. */
+struct pm_owner { const struct pm_tensor_spec *tensor; int64_t expert; };
+int pm_spec_owners(struct pm_owner **out, const struct pm_spec *s, const struct pm_store *store, struct pm_err *e);
+
+/* How many numbers the model has (a tensor once, however often it is used), how many of them a token meets (of stacks those of the experts
+ * that it goes to), and how many a token leaves in the caches of keys and values of all layers. */
 uint64_t pm_spec_parameters(const struct pm_spec *s);
+uint64_t pm_spec_active(const struct pm_spec *s);
 uint64_t pm_spec_cached(const struct pm_spec *s);
 
 /* Row r of a tensor of `rows` rows in transformers' order: where a GGUF file with t->permute has it. With d rows a head, row i < d/2
@@ -128,7 +146,8 @@ uint64_t pm_spec_cached(const struct pm_spec *s);
 int64_t pm_gguf_row(const struct pm_tensor_spec *t, int64_t rows, int64_t r);
 int pm_gguf_permute(const struct pm_tensor_spec *t, void *data, int64_t rows, size_t width, bool to_gguf, struct pm_err *e);
 
-/* A tensor's shape in transformers' files, whichever files the spec is of, and in GGUF files (both have t->nd dimensions, outermost first). */
+/* A tensor's shape in transformers' files, whichever files the spec is of, and in GGUF files (both have t->nd dimensions, outermost first; of a
+ * stack that of its matrices may be turned; a tensor with gguf_up counts as one, one with hf_turn as its half). */
 void pm_hf_shape(int64_t dim[4], const struct pm_tensor_spec *t);
 void pm_gguf_shape(int64_t dim[4], const struct pm_tensor_spec *t);
 /* All values of a tensor from the way transformers' files have them to a GGUF file's way (transposed, rows permuted, 1 added), or back. */

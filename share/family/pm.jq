@@ -187,9 +187,13 @@ def embedding($p; $vocab; $hidden; $copies):
 # A GGUF file of the architecture llama holds the rows of queries and keys with the halves of each rotated pair side by side.
 def permuted($s; $heads): if $s.permuted then . + {permute: $heads} else . end;
 
-# The tensors of a model whose parts are named as llama's. $s: {hidden, vocab, tied, layer: […], qkv_bias, o_bias, ff_bias, qk_norm, post_norms, permuted}
-def llama_layer($p; $s; $l; $i):
-  "text.\($i)" as $r | "layers.\($i)" as $m | "blk.\($i)" as $g
+# The names of a layer: of its roles, in the files, in GGUF files.
+def layer_names($i): {r: "text.\($i)", m: "layers.\($i)", g: "blk.\($i)"};
+
+# The tensors of a model whose parts are named as llama's. $s: {hidden, vocab, tied, layer: […], qkv_bias, o_bias, ff_bias, qk_norm, post_norms, permuted,
+# experts: names, where layers have some (llama_experts)}
+def llama_attention($p; $s; $l; $i):
+  layer_names($i) as {$r, $m, $g}
   | ($l.heads * $l.head_dim) as $q | ($l.kv_heads * $l.head_dim) as $kv
   | norm($p; "\($r).attn_norm"; "\($m).input_layernorm"; "\($g).attn_norm"; $s.hidden),
     (linear($p; "\($r).attn.q"; "\($m).self_attn.q_proj"; "\($g).attn_q"; $q; $s.hidden; $s.qkv_bias) | permuted($s; $l.heads)),
@@ -198,23 +202,44 @@ def llama_layer($p; $s; $l; $i):
     linear($p; "\($r).attn.o"; "\($m).self_attn.o_proj"; "\($g).attn_output"; $s.hidden; $q; $s.o_bias),
     (if $s.qk_norm then
       norm($p; "\($r).attn.q_norm"; "\($m).self_attn.q_norm"; "\($g).attn_q_norm"; $l.head_dim),
-      norm($p; "\($r).attn.k_norm"; "\($m).self_attn.k_norm"; "\($g).attn_k_norm"; $l.head_dim) else empty end),
+      norm($p; "\($r).attn.k_norm"; "\($m).self_attn.k_norm"; "\($g).attn_k_norm"; $l.head_dim) else empty end);
+
+# A stack of experts' matrices that lie apart in the files, under names with their numbers for the "{}"; $fused: the parameter that
+# has all of them in the memory of transformers 5.
+def apart($p; $role; $path; $gguf; $fused; $experts; $out; $in):
+  weight($p; $role; $path; $gguf; "linear"; [$experts, $out, $in]) + {experts: $experts, apart: true, fused: "\($p.module)\($fused)"};
+
+# Experts and what chooses among them. $n: {in: their module, gate, up, down: names of an expert's matrices}
+def llama_experts($p; $n; $s; $l; $i):
+  layer_names($i) as {$r, $m, $g}
+  | weight($p; "\($r).router"; "\($m).\($n.in).gate"; "\($g).ffn_gate_inp"; "router"; [$l.experts, $s.hidden]),
+    apart($p; "\($r).experts.gate"; "\($m).\($n.in).experts.{}.\($n.gate)"; "\($g).ffn_gate_exps"; "\($m).mlp.experts.gate_up_proj"; $l.experts; $l.inner; $s.hidden),
+    apart($p; "\($r).experts.up"; "\($m).\($n.in).experts.{}.\($n.up)"; "\($g).ffn_up_exps"; "\($m).mlp.experts.gate_up_proj"; $l.experts; $l.inner; $s.hidden),
+    apart($p; "\($r).experts.down"; "\($m).\($n.in).experts.{}.\($n.down)"; "\($g).ffn_down_exps"; "\($m).mlp.experts.down_proj"; $l.experts; $s.hidden; $l.inner);
+
+def llama_layer($p; $s; $l; $i):
+  layer_names($i) as {$r, $m, $g}
+  | llama_attention($p; $s; $l; $i),
     (if $s.post_norms then
       norm($p; "\($r).attn_post_norm"; "\($m).post_attention_layernorm"; "\($g).post_attention_norm"; $s.hidden),
       norm($p; "\($r).ff_norm"; "\($m).pre_feedforward_layernorm"; "\($g).ffn_norm"; $s.hidden),
       norm($p; "\($r).ff_post_norm"; "\($m).post_feedforward_layernorm"; "\($g).post_ffw_norm"; $s.hidden)
      else norm($p; "\($r).ff_norm"; "\($m).post_attention_layernorm"; "\($g).ffn_norm"; $s.hidden) end),
-    linear($p; "\($r).ff.gate"; "\($m).mlp.gate_proj"; "\($g).ffn_gate"; $l.inner; $s.hidden; $s.ff_bias),
-    linear($p; "\($r).ff.up"; "\($m).mlp.up_proj"; "\($g).ffn_up"; $l.inner; $s.hidden; $s.ff_bias),
-    linear($p; "\($r).ff.down"; "\($m).mlp.down_proj"; "\($g).ffn_down"; $s.hidden; $l.inner; $s.ff_bias);
+    (if $l.ff == "experts" then llama_experts($p; $s.experts; $s; $l; $i)
+     else
+      linear($p; "\($r).ff.gate"; "\($m).mlp.gate_proj"; "\($g).ffn_gate"; $l.inner; $s.hidden; $s.ff_bias),
+      linear($p; "\($r).ff.up"; "\($m).mlp.up_proj"; "\($g).ffn_up"; $l.inner; $s.hidden; $s.ff_bias),
+      linear($p; "\($r).ff.down"; "\($m).mlp.down_proj"; "\($g).ffn_down"; $s.hidden; $l.inner; $s.ff_bias) end);
 
-# $p.head: prefix of the head in the files and in memory, with $p.head_alias
-def llama_tensors($p; $s):
+# Embedding, layers (by a filter of their numbers), norm and head. $p.head: prefix of the head in the files and in memory, with $p.head_alias
+def llama_trunk($p; $s; layer_tensors):
   {file: $p.head, alias: ($p.head_alias // []), module: ""} as $h
   | embedding($p; $s.vocab; $s.hidden; if $s.tied then ["\($h.file)lm_head.weight", ($h.alias[] | "\(.)lm_head.weight")] else [] end),
-    (range($s.layer | length) as $i | llama_layer($p; $s; $s.layer[$i]; $i)),
+    (range($s.layer | length) | layer_tensors),
     norm($p; "text.norm"; "norm"; "output_norm"; $s.hidden),
     (if $s.tied then empty else linear($h; "text.head"; "lm_head"; "output"; $s.vocab; $s.hidden; false) end);
+
+def llama_tensors($p; $s): llama_trunk($p; $s; . as $i | llama_layer($p; $s; $s.layer[$i]; $i));
 
 # Where a text model keeps its names. A file of the trunk alone, as embedding models have it, does without the prefix.
 def text_names: {file: "model.", alias: [""], module: "model.", head: ""};
@@ -232,6 +257,18 @@ def llama_layer_spec:
   head_dim as $d
   | {block: "transformer", heads: size("num_attention_heads"), kv_heads: kv_heads, head_dim: $d, scale: (1 / ($d | sqrt)), rope: 0,
      ff: "gated", act: choice("hidden_act"; "silu"; activations), inner: size("intermediate_size")};
+
+# ---- experts ----
+
+# How many there are (both names occur) and how many of them a token goes to, for a layer.
+def experts($default; $chosen):
+  if .num_experts != null and .num_local_experts != null and .num_experts != .num_local_experts
+  then error("'num_experts' (\(.num_experts | shown)) and 'num_local_experts' (\(.num_local_experts | shown)) contradict each other") else . end
+  | positive(if .num_local_experts != null then "num_local_experts" else "num_experts" end; $default) as $n
+  | positive("num_experts_per_tok"; $chosen) as $k
+  | if $n > 65536 then bad("num_local_experts"; "at most 65536 was wanted")
+    elif $k > $n then bad("num_experts_per_tok"; "at most the number of experts (\($n)) was wanted")
+    else {ff: "experts", experts: $n, chosen: $k} end;
 
 # ---- qwen ----
 

@@ -3,52 +3,41 @@
 #include <dirent.h>
 #include <math.h>
 #include <stdarg.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
-#include "spec/spec.h"
-#include "tap.h"
-
-static const char *shared;
-static char tmp[] = "/tmp/pm-unit-XXXXXX";
-
-static int near(double a, double b)
-{
-	return fabs(a - b) <= 1e-12 * fabs(b);
-}
-
-/* Opens a golden model; the store may be NULL. */
-static struct pm_spec *open_golden(const char *where, struct pm_store **store)
-{
-	struct pm_err e = {0};
-	struct pm_spec *s = NULL;
-	char path[4096];
-
-	snprintf(path, sizeof path, "%s/%s", shared, where);
-	if (pm_store_open(store, path, &e) < 0 || pm_spec_load(&s, path, "share", NULL, *store, &e) < 0) {
-		check(0, "%s: %s", where, e.text);
-		return NULL;
-	}
-	return s;
-}
+#include "spec_golden.h"
 
 static void one_case(const char *where)
 {
 	struct pm_err e = {0};
 	struct pm_store *store = NULL;
 	struct pm_spec *s = open_golden(where, &store);
-	size_t i, found = 0, gguf = 0;
+	size_t i, found = 0, gguf = 0, wanted = 0;
+	struct pm_owner *owner = NULL;
+	int64_t k;
 
-	if (s) {
+	if (s && check(pm_spec_owners(&owner, s, store, &e) == 0, "%s: whose its tensors are %s", where, e.text)) {
 		check(pm_spec_check(s, store, &e) == 0, "%s: its tensors are those wanted %s", where, e.text);
 		for (i = 0; i < s->ntensors; i++) {
-			found += pm_store_find(store, s->tensor[i].file) != NULL;
+			const struct pm_tensor_spec *t = &s->tensor[i];
+			char name[PM_SPEC_NAME];
+
+			wanted += t->apart ? (size_t)t->experts : 1;
+			for (k = 0; k < (t->apart ? t->experts : 1); k++) {
+				const struct pm_view *v = pm_store_find(store, pm_spec_name(name, t->file, k));
+
+				found += v && v == pm_spec_part(s, t, k, store) && (t->apart ? !pm_spec_view(s, t, store) : pm_spec_view(s, t, store) == v);
+			}
 			gguf += s->tensor[i].gguf != NULL;
 			if (pm_spec_find(s, s->tensor[i].role) != &s->tensor[i])
 				check(0, "role %s is found", s->tensor[i].role);
 		}
-		check(found == s->ntensors && gguf == s->ntensors, "%s: %zu tensors under their names", where, found);
+		check(found == wanted && gguf == s->ntensors, "%s: %zu tensors under their names", where, found);
+		for (i = found = 0; i < pm_store_count(store); i++)
+			if (owner[i].tensor)
+				found += pm_spec_part(s, owner[i].tensor, owner[i].expert, store) == pm_store_at(store, i) &&
+					(owner[i].expert >= 0) == owner[i].tensor->apart;
+		check(found == wanted, "%s: %zu tensors belong to the spec's", where, found);
+		free(owner);
 	}
 	pm_spec_free(s);
 	pm_store_close(store);
@@ -74,23 +63,6 @@ static void every_case(const char *family)
 	if (dir)
 		closedir(dir);
 	check(n > 0, "%s: %d cases", family, n);
-}
-
-/* A role's tensor as text: file, module, gguf, use, shape. */
-static void is(const struct pm_spec *s, const char *role, const char *wanted)
-{
-	const struct pm_tensor_spec *t = pm_spec_find(s, role);
-	char text[1000];
-	int i, n;
-
-	if (!t) {
-		check(!strcmp(wanted, "none"), "%s: there is none", role);
-		return;
-	}
-	n = snprintf(text, sizeof text, "%s %s %s %s%s", t->file, t->module, t->gguf, t->use, t->transposed ? " transposed" : "");
-	for (i = 0; i < t->nd; i++)
-		n += snprintf(text + n, sizeof text - (size_t)n, " %lld", (long long)t->dim[i]);
-	check(!strcmp(text, wanted), "%s: %s", role, text);
 }
 
 static void llama(void)
@@ -313,48 +285,6 @@ static void longrope(void)
 
 /* ---- wrong configs and stores ---- */
 
-/* A golden config with changes merged in (null removes a key): the words of the refusal, or "" when it is accepted. */
-static const char *changed(const char *where, const char *changes)
-{
-	static struct pm_err e;
-	char path[4096];
-	struct pm_spec *s = NULL;
-	json_t *config, *more = json_loads(changes, 0, NULL), *v;
-	const char *key;
-
-	snprintf(path, sizeof path, "%s/fixtures/%s/config.json", shared, where);
-	config = json_load_file(path, 0, NULL);
-	json_object_foreach(more, key, v)
-		if (json_is_null(v))
-			json_object_del(config, key);
-		else
-			json_object_set(config, key, v);
-	snprintf(path, sizeof path, "%s/config.json", tmp);
-	json_dump_file(config, path, 0);
-	json_decref(config);
-	json_decref(more);
-	memset(&e, 0, sizeof e);
-	if (pm_spec_load(&s, tmp, "share", NULL, NULL, &e) == 0) {
-		pm_spec_free(s);
-		return "";
-	}
-	return e.status == PM_DATA && !strncmp(e.text, path, strlen(path)) ? e.text : "(another status or subject)";
-}
-
-static void refuses(const char *where, const char *changes, const char *words)
-{
-	const char *text = changed(where, changes);
-
-	check(*text && strstr(text, words), "%s: %s", changes, *text ? text : "accepted");
-}
-
-static void accepts(const char *where, const char *changes)
-{
-	const char *text = changed(where, changes);
-
-	check(!*text, "%s %s is accepted %s", where, changes, text);
-}
-
 static void wrong_configs(void)
 {
 	refuses("llama/base", "{\"model_type\":\"llamas\"}", "'model_type' is \"llamas\", known are gemma, ");
@@ -519,6 +449,14 @@ static void own_program(void)
 	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[]")), "1 to 4 dimensions");
 	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 0]")), "dimension 1 is no size");
 	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]") "," TENSOR("text.embed", "[8, 4]")), "two tensors have the role 'text.embed'");
+	wrong_program(SPEC(LAYER " + {experts: 2, chosen: 1}", TENSOR("text.embed", "[8, 4]")), "only where 'ff' is experts are there any");
+	wrong_program(SPEC(LAYER " + {ff: \"experts\", experts: 2, chosen: 3}", TENSOR("text.embed", "[8, 4]")), "'experts' is 2, 'chosen' 3");
+	wrong_program(SPEC(LAYER " + {act: \"clamped\", act_alpha: 1, act_limit: 1}", TENSOR("text.embed", "[8, 4]")), "'act_alpha, act_limit'");
+	wrong_program(SPEC(LAYER " + {act_limit: 1}", TENSOR("text.embed", "[8, 4]")), "'act_alpha, act_limit': nothing");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]") " + {experts: 7}"), "'experts' is 7, the first dimension was wanted");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]") " + {experts: 8, apart: true}"), "one {} in the name of a stack that lies apart");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]") " + {apart: true}"), "'experts' is 0");
+	wrong_program(SPEC(LAYER, TENSOR("text.embed", "[8, 4]") " + {hf_turn: 3}"), "'hf_turn' is 3");
 	wrong_program("error(\"no such luck\")", "no such luck");
 	wrong_program("include \"pm\"; .config | size(\"width\")", "'width' is missing");
 	snprintf(family, sizeof family, "%s/mine.jq", tmp);
@@ -533,7 +471,7 @@ static void own_program(void)
 
 int main(void)
 {
-	static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gpt2"};
+	static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "gpt2", "mixtral", "qwen3_moe", "gpt_oss"};
 	struct pm_err e;
 	size_t i;
 
