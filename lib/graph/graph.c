@@ -100,9 +100,12 @@ static struct pm_tensor *view(struct pm_graph *g, struct pm_tensor *t, int64_t r
 	if (row < 0 || rows < 1 || row > t->rows - rows || col < 0 || cols < 1 || col > t->cols - cols)
 		return pm_graph_fail(g, "a view of '%s' (%lld, %lld): %lld rows from %lld, %lld columns from %lld", t->name,
 			(long long)t->rows, (long long)t->cols, (long long)rows, (long long)row, (long long)cols, (long long)col);
+	if (t->part)
+		return pm_graph_fail(g, "a view of '%s', whose %lld matrices have memory of their own", t->name, (long long)t->parts);
 	name = v->name;
 	*v = *t;
 	v->name = name;
+	v->parts = 0;
 	v->base = t->base ? t->base : t;
 	v->rows = rows;
 	v->cols = cols;

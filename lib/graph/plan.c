@@ -362,6 +362,24 @@ static int take_chunks(struct pm_plan *p, struct pm_plan *share, struct pm_err *
 	return 0;
 }
 
+/* Whether memory from outside is there, and large enough; that of each part of a stack, too. */
+static int fits(const struct pm_tensor *t, struct pm_err *e)
+{
+	const uint64_t bytes = t->part ? pm_dtype_bytes(t->type, (uint64_t)(t->rows / t->parts * t->cols)) : extent(t);
+	int64_t i;
+
+	for (i = 0; i < (t->part ? t->parts : 1); i++) {
+		const struct pm_mem *m = t->part ? t->part[i] : t->mem;
+
+		if (!m)
+			return pm_fail(e, PM_SOFTWARE, "tensor '%s' has no memory", t->name);
+		if (bytes > pm_mem_size(m))
+			return pm_fail(e, PM_SOFTWARE, "tensor '%s': %llu bytes wanted, its memory has %llu", t->name,
+				(unsigned long long)bytes, (unsigned long long)pm_mem_size(m));
+	}
+	return 0;
+}
+
 static int hand_out(struct pm_plan *p, struct pm_err *e)
 {
 	struct pm_graph *g = p->g;
@@ -390,11 +408,8 @@ static int hand_out(struct pm_plan *p, struct pm_err *e)
 				return no_room(p, p->sizes.input, e);
 			t->mem = p->input[n++];
 		}
-		if (!t->mem)
-			return pm_fail(e, PM_SOFTWARE, "tensor '%s' has no memory", t->name);
-		if (extent(t) > pm_mem_size(t->mem))
-			return pm_fail(e, PM_SOFTWARE, "tensor '%s': %llu bytes wanted, its memory has %llu", t->name,
-				(unsigned long long)extent(t), (unsigned long long)pm_mem_size(t->mem));
+		if (fits(t, e) < 0)
+			return -1;
 	}
 	for (i = 0; i < g->ntensors; i++)
 		if (g->tensors[i]->base)

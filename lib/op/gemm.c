@@ -85,7 +85,7 @@ size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p)
 {
 	const size_t align = pm_dev_info(d)->align > 64 ? pm_dev_info(d)->align : 64;
 	struct kind k = choose(d, p);
-	int64_t k0, most = 0, row;
+	int64_t k0, most = 0, row, shorter, j;
 	struct piece c;
 
 	if (!k.operation || p->m <= 0 || p->n <= 0)
@@ -95,7 +95,14 @@ size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p)
 		row = packed_row(&c, &k);
 		most = row > most ? row : most;
 	}
-	most *= pm_ceil_div(c.rows, 32) * 32 * k.value;
+	most *= pm_ceil_div(c.rows, 32) * 32;
+	/* where k is shorter a piece has more rows: at most j times ROWS up to that depth */
+	for (j = 1; ROWS * (j - 1) < p->m && DEPTH / j > 0; j++) {
+		shorter = DEPTH / j < p->k ? DEPTH / j : p->k;
+		shorter = pm_ceil_div(shorter, k.kg) * k.kg * pm_ceil_div(ROWS * j < p->m ? ROWS * j : p->m, 32) * 32;
+		most = shorter > most ? shorter : most;
+	}
+	most *= k.value;
 	return ((size_t)most + align - 1) / align * align;
 }
 

@@ -62,7 +62,7 @@ struct pm_gemm {
 	struct pm_mat add;              /* (m, n) float32; mem NULL: none */
 };
 
-/* Bytes of scratch for a product, a multiple of the device's alignment; the matrices' memory need not be set. */
+/* Bytes of scratch for a product and for any like it with smaller m or (in one period) k, a multiple of the device's alignment; the matrices' memory need not be set. */
 size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p);
 
 /* Queues it; nothing where m, n or k is 0. at: where its part of the scratch memory begins, a multiple of 64 bytes. */

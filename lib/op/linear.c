@@ -1,7 +1,8 @@
 /* linear.c: y = scale · (x·Wᵀ + b + s·B(A·drop(x))) + add, its gradients.  kernels/gemm*.cl, thin*.cl, linear.cl, tests/op/linear.c */
+#include "op/linear.h"
+
 #include "op/elem.h"
 #include "op/gemm.h"
-#include "op/op.h"
 
 enum { X, W, BIAS, A, B, ADD, RNG, INPUTS };
 
@@ -10,6 +11,22 @@ struct attr {
 	float s, dropout, scale;
 	uint32_t stream;
 };
+
+static struct attr attr_of(const struct pm_linear_opts *o)
+{
+	return (struct attr){o->transposed, o->lora.s, o->lora.a ? o->lora.dropout : 0, o->scale != 0 ? o->scale : 1, o->lora.stream};
+}
+
+const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts)
+{
+	struct attr *at = pm_arena_alloc(&g->arena, 1, sizeof *at, &g->err);
+
+	if (at)
+		*at = attr_of(opts);
+	else
+		g->failed = true;
+	return at;
+}
 
 static size_t larger(size_t a, size_t b)
 {
@@ -323,26 +340,32 @@ static int run_da(const struct pm_node *n, struct pm_err *e)
 	return pm_gemm(n->g->dev, &p, n->scratch, at, e);
 }
 
-static const struct pm_op op_grad_add = {"linear dadd", NULL, run_grad_add, NULL};
-static const struct pm_op op_dh = {"linear dh", scratch_dh, run_dh, NULL};
-static const struct pm_op op_dx = {"linear dx", scratch_dx, run_dx, NULL};
-static const struct pm_op op_dw = {"linear dW", scratch_dw, run_dw, NULL};
-static const struct pm_op op_db = {"linear db", NULL, run_db, NULL};
-static const struct pm_op op_da = {"linear dA", scratch_da, run_da, NULL};
+const struct pm_op pm_linear_dadd = {"linear dadd", NULL, run_grad_add, NULL};
+const struct pm_op pm_linear_dh = {"linear dh", scratch_dh, run_dh, NULL};
+const struct pm_op pm_linear_dx = {"linear dx", scratch_dx, run_dx, NULL};
+const struct pm_op pm_linear_dw = {"linear dW", scratch_dw, run_dw, NULL};
+const struct pm_op pm_linear_db = {"linear db", NULL, run_db, NULL};
+const struct pm_op pm_linear_da = {"linear dA", scratch_da, run_da, NULL};
 
 static void add_node(struct pm_graph *g, const struct pm_op *op, int nin, struct pm_tensor *const *in, struct pm_tensor *out, bool acc,
 	const struct attr *at)
 {
-	struct pm_node *n = out ? pm_node(g, op, nin, in, 1, &out, at, sizeof *at) : NULL;
+	struct pm_node *n = out && at ? pm_node(g, op, nin, in, 1, &out, at, sizeof *at) : NULL;
 
 	if (n)
 		n->acc[0] = acc;
 }
 
+const void *pm_linear_attr_db(struct pm_graph *g, const void *attr)
+{
+	const struct attr *at = attr;
+
+	return pm_linear_attr(g, &(struct pm_linear_opts){.scale = at->s * at->scale});
+}
+
 static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 {
 	const struct attr *at = n->attr;
-	struct attr lora = *at;
 	struct pm_tensor *dy = pm_grad_have(n->out[0]), *dh = NULL, *d[INPUTS] = {NULL};
 	bool acc[INPUTS];
 	int i;
@@ -354,21 +377,19 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 		d[i] = pm_grad_want(g, n->in[i], &acc[i]);
 	if (n->in[A] && (d[X] || d[A])) {
 		dh = pm_tensor(g, PM_T_TEMP, PM_F32, dy->rows, n->in[A]->rows, "dh");
-		add_node(g, &op_dh, 2, (struct pm_tensor *[]){dy, n->in[B]}, dh, false, at);
+		add_node(g, &pm_linear_dh, 2, (struct pm_tensor *[]){dy, n->in[B]}, dh, false, at);
 	}
-	add_node(g, &op_grad_add, 1, (struct pm_tensor *[]){dy}, d[ADD], acc[ADD], at);
-	add_node(g, &op_dx, 5, (struct pm_tensor *[]){dy, n->in[W], dh, n->in[A], n->in[RNG]}, d[X], acc[X], at);
-	add_node(g, &op_dw, 2, (struct pm_tensor *[]){dy, n->in[X]}, d[W], acc[W], at);
-	add_node(g, &op_db, 1, (struct pm_tensor *[]){dy}, d[BIAS], acc[BIAS], at);
-	add_node(g, &op_da, 3, (struct pm_tensor *[]){dh, n->in[X], n->in[RNG]}, d[A], acc[A], at);
-	/* dB += s · scale · dyᵀ · h is a dW */
-	lora.transposed = false;
-	lora.scale = at->s * at->scale;
-	add_node(g, &op_dw, 2, (struct pm_tensor *[]){dy, n->out[1]}, d[B], acc[B], &lora);
+	add_node(g, &pm_linear_dadd, 1, (struct pm_tensor *[]){dy}, d[ADD], acc[ADD], at);
+	add_node(g, &pm_linear_dx, 5, (struct pm_tensor *[]){dy, n->in[W], dh, n->in[A], n->in[RNG]}, d[X], acc[X], at);
+	add_node(g, &pm_linear_dw, 2, (struct pm_tensor *[]){dy, n->in[X]}, d[W], acc[W], at);
+	add_node(g, &pm_linear_db, 1, (struct pm_tensor *[]){dy}, d[BIAS], acc[BIAS], at);
+	add_node(g, &pm_linear_da, 3, (struct pm_tensor *[]){dh, n->in[X], n->in[RNG]}, d[A], acc[A], at);
+	if (d[B])
+		add_node(g, &pm_linear_dw, 2, (struct pm_tensor *[]){dy, n->out[1]}, d[B], acc[B], pm_linear_attr_db(g, at));
 	return 0;
 }
 
-static const struct pm_op op_linear = {"linear", scratch, run, grad};
+const struct pm_op pm_linear_op = {"linear", scratch, run, grad};
 
 /* ---- the constructor ---- */
 
@@ -404,7 +425,7 @@ struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 {
 	static const struct pm_linear_opts none;
 	const struct pm_linear_opts *o = opts ? opts : &none;
-	struct attr at = {o->transposed, o->lora.s, o->lora.a ? o->lora.dropout : 0, o->scale != 0 ? o->scale : 1, o->lora.stream};
+	const struct attr at = attr_of(o);
 	struct pm_tensor *in[INPUTS] = {x, w, b, o->lora.a, o->lora.b, o->add, at.dropout > 0 ? o->lora.rng : NULL}, *out[2] = {NULL, NULL};
 	const char *why;
 	int64_t cols;
@@ -419,5 +440,5 @@ struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 	out[0] = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, cols, "linear");
 	if (o->lora.a)
 		out[1] = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, o->lora.a->rows, "lora");
-	return pm_node(g, &op_linear, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at) ? out[0] : NULL;
+	return pm_node(g, &pm_linear_op, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at) ? out[0] : NULL;
 }

@@ -57,6 +57,7 @@ struct pm_route {
 	struct pm_tensor *pair;                 /* (T·k, 1) i32: the pairs in that order */
 	struct pm_tensor *place;                /* (T, k) i32: where in it a pair lies */
 	struct pm_tensor *count;                /* (E, periods) i32: pairs of an expert from each period of the graph */
+	struct pm_route_host *host;             /* private to the op room */
 };
 
 struct pm_route_opts {
@@ -72,7 +73,7 @@ int pm_route(struct pm_graph *g, struct pm_tensor *logits, const struct pm_route
 struct pm_experts_opts {
 	bool transposed;                        /* matrices are stored (in, out) */
 	bool pairs;                             /* x has a row a pair already; else a row a token */
-	struct pm_lora lora;                    /* A (E·r, in), B (E·out, r): stacks too */
+	struct pm_lora lora;                    /* A (E·r, in), B (E·out, r): stacks too. rng has a row a token; each expert drops others */
 };
 
 /* y (T·k, out), row p = W_e·x (+ b_e + s·B_e(A_e·drop(x))), e the expert of pair p. W a stack of E matrices of any weight type (graph.h, parts), b (E, out) or NULL. The

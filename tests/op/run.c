@@ -283,7 +283,7 @@ static int take_outputs(struct op_run *r, struct op_result *res, struct pm_err *
 	for (k = 0; k < r->nout; k++) {
 		const struct op_data_out *o = &r->data->out[k];
 		struct pm_tensor *y = r->out[k].y;
-		size_t n = (size_t)(y->rows * y->cols), at = o->whole ? 0 : (size_t)r->part * n;
+		size_t n = (size_t)(y->rows * y->cols), at = o->whole ? 0 : (size_t)r->part * n, i;
 		void *raw = pm_alloc(n, 8, e);
 
 		if (!res->out[k])
@@ -292,7 +292,10 @@ static int take_outputs(struct op_run *r, struct op_result *res, struct pm_err *
 			free(raw);
 			return -1;
 		}
-		pm_to_f32(res->out[k] + at, raw, y->type, n);
+		for (i = 0; y->type == PM_I32 && i < n; i++)
+			res->out[k][at + i] = (float)((const int32_t *)raw)[i];
+		if (y->type != PM_I32)
+			pm_to_f32(res->out[k] + at, raw, y->type, n);
 		free(raw);
 	}
 	return 0;

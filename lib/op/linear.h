@@ -1,0 +1,18 @@
+/* linear.h: what a linear layer is made of, for layers of many such products (experts.c), each run as a node of its own with these operations:
+ * tensors that need be in no graph, and an attr of pm_linear_attr. Private to this room. */
+#ifndef PM_OP_LINEAR_H
+#define PM_OP_LINEAR_H
+
+#include "op/op.h"
+
+/* In: x, W, bias, A, B, add, rng (NULL where there is none); out: y and, with A, h = A·drop(x). */
+extern const struct pm_op pm_linear_op;
+/* The gradients, in → out:        dy → dadd; dy, B → dh; dy, W, dh, A, rng → dx (dh and on may be NULL); dy, x → dW, += scale · dyᵀ·x;
+ * dy → db; dh, x, rng → dA. dB += s · scale · dyᵀ·h is a dW with another attr. */
+extern const struct pm_op pm_linear_dadd, pm_linear_dh, pm_linear_dx, pm_linear_dw, pm_linear_db, pm_linear_da;
+
+/* The attr of these nodes, in the graph's arena; NULL where there was no memory. */
+const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts);
+const void *pm_linear_attr_db(struct pm_graph *g, const void *attr);
+
+#endif
