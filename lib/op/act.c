@@ -1,4 +1,4 @@
-/* act.c: y = act(x), or act(x) · up.  kernels/act.cl, tests/op/act.c */
+/* act.c: y = act(x), or act(x) · up; and the gated one with limits.  kernels/act.cl, act_clamped.cl, tests/op/act.c */
 #include <stdio.h>
 
 #include "op/elem.h"
@@ -43,7 +43,8 @@ static int run_back(const struct pm_node *n, struct pm_err *e)
 
 static const struct pm_op op_back = {"act gradient", NULL, run_back, NULL};
 
-static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+/* The backward node: in dy, x, up; out dx, dup. */
+static int add_back(struct pm_graph *g, struct pm_node *n, const struct pm_op *op, size_t attr, struct pm_err *e)
 {
 	struct pm_tensor *in[3] = {pm_grad_have(n->out[0]), n->in[0], n->in[1]}, *out[2];
 	struct pm_node *b;
@@ -54,12 +55,17 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	out[1] = pm_grad_want(g, n->in[1], &acc[1]);
 	if (!out[0] && !out[1])
 		return 0;
-	b = pm_node(g, &op_back, 3, in, 2, out, n->attr, sizeof(struct attr));
+	b = pm_node(g, op, 3, in, 2, out, n->attr, attr);
 	if (b) {
 		b->acc[0] = acc[0];
 		b->acc[1] = acc[1];
 	}
 	return 0;
+}
+
+static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+{
+	return add_back(g, n, &op_back, sizeof(struct attr), e);
 }
 
 static const struct pm_op op_act = {"act", NULL, run, grad};
@@ -75,4 +81,60 @@ struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *
 			up ? up->name : "");
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "act");
 	return pm_node(g, &op_act, 2, in, 1, &y, &(struct attr){act}, sizeof(struct attr)) ? y : NULL;
+}
+
+/* ---- (up + 1) · gate · sigmoid(alpha · gate) within limits ---- */
+
+struct clamped {
+	float alpha, limit;
+};
+
+/* As kernels take it: up is one element behind gate where both lie by turns in one tensor. */
+#define AT(t, behind) PM_MEM((t)->mem), PM_I64((t)->off + (behind)), PM_I64((t)->ld)
+
+static int run_clamped(const struct pm_node *n, struct pm_err *e)
+{
+	const struct clamped *at = n->attr;
+	const struct pm_tensor *gate = n->in[0], *up = n->in[1], *y = n->out[0];
+	const bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "act_clamped", cpu ? "act_clamped_fwd_cpu" : "act_clamped_fwd", NULL, e);
+
+	return k ? PM_LAUNCH(k, pm_elementwise(cpu, y->rows, y->cols, 10, 12), e, AT(y, 0), AT(gate, 0), AT(up ? up : gate, !up), PM_I64(y->cols),
+		PM_I32(up ? 1 : 2), PM_F32(at->alpha), PM_F32(at->limit)) : -1;
+}
+
+/* in dy, gate, up; out dgate, dup */
+static int run_clamped_back(const struct pm_node *n, struct pm_err *e)
+{
+	const struct clamped *at = n->attr;
+	const struct pm_tensor *dy = n->in[0], *gate = n->in[1], *up = n->in[2], *dgate = n->out[0], *dup = up ? n->out[1] : dgate;
+	const struct pm_tensor *dg = dgate ? dgate : dup, *du = dup ? dup : dgate;
+	const bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "act_clamped", cpu ? "act_clamped_bwd_cpu" : "act_clamped_bwd", NULL, e);
+
+	return k ? PM_LAUNCH(k, pm_elementwise(cpu, dy->rows, dy->cols, 20, 20), e, AT(dg, 0), AT(du, !up), AT(dy, 0), AT(gate, 0), AT(up ? up : gate, !up),
+		PM_I64(dy->cols), PM_I32(up ? 1 : 2), PM_F32(at->alpha), PM_F32(at->limit), PM_I32(dgate ? 1 + n->acc[0] : 0),
+		PM_I32(dup ? 1 + n->acc[up ? 1 : 0] : 0)) : -1;
+}
+
+static const struct pm_op op_clamped_back = {"clamped act gradient", NULL, run_clamped_back, NULL};
+
+static int grad_clamped(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+{
+	return add_back(g, n, &op_clamped_back, sizeof(struct clamped), e);
+}
+
+static const struct pm_op op_clamped = {"clamped act", NULL, run_clamped, grad_clamped};
+
+struct pm_tensor *pm_act_clamped(struct pm_graph *g, struct pm_tensor *gate, struct pm_tensor *up, float alpha, float limit)
+{
+	struct pm_tensor *in[2] = {gate, up}, *y;
+
+	if (!gate)
+		return NULL;
+	if (gate->type != PM_F32 || !(limit > 0) || (up ? up->type != PM_F32 || up->rows != gate->rows || up->cols != gate->cols : gate->cols % 2 != 0))
+		return pm_graph_fail(g, "act: '%s' (%lld, %lld) and '%s' are no gates within %g", gate->name, (long long)gate->rows, (long long)gate->cols,
+			up ? up->name : "", (double)limit);
+	y = pm_tensor(g, PM_T_TEMP, PM_F32, gate->rows, up ? gate->cols : gate->cols / 2, "act");
+	return pm_node(g, &op_clamped, 2, in, 1, &y, &(struct clamped){alpha, limit}, sizeof(struct clamped)) ? y : NULL;
 }
