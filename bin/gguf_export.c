@@ -12,7 +12,7 @@ static struct {
 
 static struct pm_opt opts[] = {
 	PM_OPT_OUTPUT(&a.output, "the directory to make"),
-	{.name = "dtype", .kind = PM_OPT_CHOICE, .arg = "T", .to = &a.type, .choices = "bf16|f16|f32", .help = "type of the tensors [bf16]"},
+	{.name = "dtype", .kind = PM_OPT_CHOICE, .arg = "T", .to = &a.type, .choices = "bf16|f16|f32", .help = "type of the tensors [bf16, and MXFP4 as it is]"},
 	{.name = "base", .kind = PM_OPT_STR, .arg = "MODEL", .to = &a.base, .help = "the model of an adapter"},
 	{.name = "family", .kind = PM_OPT_STR, .arg = "FILE", .to = &a.family, .help = "a family description of your own (pm-family(5))"},
 };
@@ -51,7 +51,7 @@ static int export_model(const char *path, const char *dir, const struct pm_env *
 {
 	if (a.base)
 		return pm_fail(e, PM_USAGE, "--base has no effect on a model");
-	return pm_export(path, dir, env->share, a.family, pm_dtype_by_name(a.type ? a.type : "bf16"), made, e);
+	return pm_export(path, dir, env->share, a.family, pm_dtype_by_name(a.type ? a.type : "bf16"), !a.type, made, e);
 }
 
 static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)

@@ -250,6 +250,11 @@ static int converted_values(const void *self, size_t i, float *out, struct pm_er
 	return pm_convert_values(self, i, out, e);
 }
 
+static int converted_bytes(const void *self, size_t i, void *out)
+{
+	return pm_convert_bytes(self, i, out);
+}
+
 /* A model directory, as pm-gguf convert would write it, but from the values as they are. */
 static int run_dir(struct pm_tool *t, const char *path, const struct pm_quant_file_opts *o, const struct pm_env *env, struct pm_err *e)
 {
@@ -261,7 +266,8 @@ static int run_dir(struct pm_tool *t, const char *path, const struct pm_quant_fi
 
 	if (pm_convert_open(&from, path, &c, e) < 0)
 		return -1;
-	s = (struct pm_quant_source){.keys = pm_convert_header(from), .n = pm_convert_count(from), .at = converted_at, .values = converted_values, .self = from};
+	s = (struct pm_quant_source){.keys = pm_convert_header(from), .n = pm_convert_count(from), .at = converted_at, .values = converted_values,
+		.bytes = converted_bytes, .self = from};
 	r = plan_and_write(t, &s, o, e);
 	pm_convert_close(from);
 	return r < 0 ? pm_ctx(e, "%s", path) : r;

@@ -2,27 +2,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "merge/convert_private.h"
 #include "quant/published.h"
 #include "quant/quant.h"
 
 #define AT_ONCE ((size_t)1 << 20)       /* values that are converted at a time, about */
 
-static bool ends(const char *s, const char *end)
-{
-	return strlen(s) >= strlen(end) && !strcmp(s + strlen(s) - strlen(end), end);
-}
-
 /* What llama.cpp wants in float32 whatever the file's type: vectors, norms, routers and positions, and all that is no weight. */
 static bool always_f32(const struct pm_view *v)
 {
-	static const char *const parts[] = {"_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight"};
-	size_t i;
+	static const char *const parts[] = {"_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight", NULL};
+	int i;
 
-	for (i = 0; i < sizeof parts / sizeof *parts; i++)
-		if (ends(v->name, parts[i]))
-			return true;
-	return v->nd < 2 || !ends(v->name, ".weight");
+	for (i = 0; parts[i] && !convert_ends(v->name, parts[i]); i++)
+		;
+	return parts[i] || v->nd < 2 || !convert_ends(v->name, ".weight");
 }
 
 static void settle(struct convert_item *it, enum pm_dtype type)
@@ -32,61 +27,15 @@ static void settle(struct convert_item *it, enum pm_dtype type)
 
 	for (i = 0; i < it->view.nd; i++)
 		n *= it->view.dim[i];
-	if (always_f32(&it->view))
+	if (it->src && it->src->type == PM_MXFP4)
+		type = PM_MXFP4;
+	else if (always_f32(&it->view))
 		type = PM_F32;
 	else if (it->view.dim[it->view.nd - 1] % (uint64_t)pm_dtype(type)->block)
 		type = PM_F16;
 	it->count = (size_t)n;
 	it->view.type = type;
 	it->view.bytes = pm_dtype_bytes(type, n);
-}
-
-static const struct pm_tensor_spec *whose(const struct pm_convert *c, const struct pm_view *v)
-{
-	size_t i;
-
-	for (i = 0; i < c->spec->ntensors; i++)
-		if (pm_spec_view(c->spec, &c->spec->tensor[i], c->store) == v)
-			return &c->spec->tensor[i];
-	return NULL;
-}
-
-/* The tensors of the directory in its order, behind those that the architecture makes of its own (scales of frequencies). */
-static int list_items(struct pm_convert *c, struct pm_err *e)
-{
-	size_t i, k, count = pm_store_count(c->store), more = json_array_size(json_object_get(c->program, "tensors"));
-	int64_t dim[4];
-
-	c->item = pm_alloc(count + more, sizeof *c->item, e);
-	if (!c->item)
-		return -1;
-	for (i = 0; i < more; i++) {
-		struct convert_item *it = &c->item[c->n++];
-		const json_t *o = json_array_get(json_object_get(c->program, "tensors"), i);
-
-		it->values = json_object_get(o, "values");
-		it->view = (struct pm_view){.name = json_string_value(json_object_get(o, "name")), .nd = 1, .dim = {json_array_size(it->values)}};
-		if (!it->view.name || !it->view.dim[0])
-			return pm_fail(e, PM_DATA, "architecture %s: its output: a tensor without name or values", c->spec->arch);
-		settle(it, PM_F32);
-	}
-	for (i = 0; i < count; i++) {
-		const struct pm_tensor_spec *t = whose(c, pm_store_at(c->store, i));
-		struct convert_item *it = &c->item[c->n];
-
-		if (!t)
-			continue;
-		if (!t->gguf)
-			return pm_fail(e, PM_DATA, "tensor '%.200s' has no name in GGUF files", t->file);
-		pm_gguf_shape(dim, t);
-		it->t = t;
-		it->src = pm_store_at(c->store, i);
-		it->view = (struct pm_view){.name = t->gguf, .nd = t->nd};
-		for (k = 0; k < (size_t)t->nd; k++)
-			it->view.dim[k] = (uint64_t)dim[k];
-		c->n++;
-	}
-	return 0;
 }
 
 /* bf16 where the first matrix is stored so, else f16. */
@@ -121,6 +70,23 @@ static void settle_items(struct pm_convert *c)
 	}
 }
 
+/* Whether config.json says that experts are published in MXFP4. */
+static int is_coded(bool *coded, const char *dir, struct pm_err *e)
+{
+	char *path = pm_path(dir, "config.json", e);
+	json_t *config = NULL;
+	const char *method;
+	int r = path ? 0 : -1;
+
+	if (r == 0 && pm_exists(path))
+		r = (config = pm_json_file(path, e)) ? 0 : -1;
+	method = json_string_value(json_object_get(json_object_get(config, "quantization_config"), "quant_method"));
+	*coded = method && !strcmp(method, "mxfp4");
+	json_decref(config);
+	free(path);
+	return r;
+}
+
 int pm_convert_open(struct pm_convert **out, const char *dir, const struct pm_convert_opts *o, struct pm_err *e)
 {
 	struct pm_convert *c = pm_alloc(1, sizeof *c, e);
@@ -129,7 +95,9 @@ int pm_convert_open(struct pm_convert **out, const char *dir, const struct pm_co
 	*out = NULL;
 	if (!c)
 		return -1;
-	r = pm_published_open(&c->store, dir, PM_F32, false, e);
+	r = is_coded(&c->coded, dir, e);
+	if (r == 0)
+		r = pm_published_open(&c->store, dir, PM_F32, c->coded, e);
 	if (r == 0 && pm_store_gguf(c->store))
 		r = pm_fail(e, PM_USAGE, "%s: is a GGUF file already", dir);
 	if (r == 0)
@@ -145,7 +113,7 @@ int pm_convert_open(struct pm_convert **out, const char *dir, const struct pm_co
 	if (r == 0)
 		r = convert_program(c, dir, o, e);
 	if (r == 0)
-		r = list_items(c, e);
+		r = convert_items(c, e);
 	if (r == 0)
 		r = convert_keys(c, dir, o, e);
 	if (r < 0) {
@@ -185,6 +153,33 @@ const struct pm_view *pm_convert_at(const struct pm_convert *c, size_t i)
 	return &c->item[i].view;
 }
 
+/* What holds expert x of a stack, and how many values lie before its. */
+static const struct pm_view *source(const struct pm_convert *c, const struct convert_item *it, size_t x, size_t *before)
+{
+	size_t all = it->count / it->view.dim[0] * (it->turn ? 2 : 1);
+
+	*before = it->src ? x * all : 0;
+	return it->src ? it->src : pm_spec_part(c->spec, it->t, (int64_t)x, c->store);
+}
+
+/* Expert x of a stack: a matrix, or a vector of biases. */
+static int expert_values(const struct pm_convert *c, const struct convert_item *it, size_t x, float *out, struct pm_err *e)
+{
+	const size_t rows = it->view.dim[1], cols = it->view.nd > 2 ? it->view.dim[2] : 1, step = it->turn ? 2 : 1, first = it->turn == 2;
+	size_t before, i, k;
+	const struct pm_view *v = source(c, it, x, &before);
+	float *all = pm_alloc(rows * cols, step * sizeof *all, e);
+
+	if (!all)
+		return -1;
+	pm_quant_to_f32(all, v->data + pm_dtype_bytes(v->type, before), v->type, rows * cols * step);
+	for (i = 0; i < rows; i++)
+		for (k = 0; k < cols; k++)
+			out[i * cols + k] = it->t->transposed ? all[k * rows * step + i * step + first] : all[(i * step + first) * cols + k];
+	free(all);
+	return 0;
+}
+
 int pm_convert_values(const struct pm_convert *c, size_t i, float *out, struct pm_err *e)
 {
 	const struct convert_item *it = &c->item[i];
@@ -194,11 +189,29 @@ int pm_convert_values(const struct pm_convert *c, size_t i, float *out, struct p
 		out[k] = (float)json_number_value(json_array_get(it->values, k));
 	if (it->values)
 		return 0;
+	for (k = 0; it->t->experts && k < it->view.dim[0]; k++)
+		if (expert_values(c, it, k, out + k * (it->count / it->view.dim[0]), e) < 0)
+			return -1;
+	if (it->t->experts)
+		return 0;
 	pm_to_f32(out, it->src->data, it->src->type, it->count);
 	if (pm_gguf_turn(it->t, out, true, e) < 0)
 		return -1;
 	for (k = 0; it->t->plus && it->src->type == PM_F16 && k < it->count; k++)
 		out[k] = pm_f16_to_f32(pm_f32_to_f16(out[k]));  /* the sum of halves is a half there */
+	return 0;
+}
+
+int pm_convert_bytes(const struct pm_convert *c, size_t i, void *out)
+{
+	const struct convert_item *it = &c->item[i];
+	const size_t rows = it->count / it->view.dim[it->view.nd - 1], width = it->view.bytes / rows, step = it->turn ? 2 : 1;
+	size_t r;
+
+	if (!it->src || it->src->type != it->view.type || it->t->transposed || pm_dtype_plain(it->view.type))
+		return -1;
+	for (r = 0; r < rows; r++)
+		memcpy((unsigned char *)out + r * width, it->src->data + (r * step + (it->turn == 2)) * width, width);
 	return 0;
 }
 
@@ -235,11 +248,39 @@ static int put_as_it_lies(const struct convert_item *it, size_t rows, size_t col
 	return r;
 }
 
+/* A stack, one expert at a time. */
+static int put_experts(const struct pm_convert *c, const struct convert_item *it, struct pm_gguf_writer *w, struct pm_err *e)
+{
+	const size_t n = it->count / it->view.dim[0], cols = (size_t)it->view.dim[it->view.nd - 1];
+	float *v = pm_alloc(n, sizeof *v, e);
+	size_t x;
+	int r = v ? 0 : -1;
+
+	for (x = 0; r == 0 && x < it->view.dim[0]; x++) {
+		r = expert_values(c, it, x, v, e);
+		if (r == 0)
+			r = put_rows(it, v, n / cols, cols, w, e);
+	}
+	free(v);
+	return r;
+}
+
+/* A tensor whose bytes are the file's, or become so by exchanging rows; 1: it is none of these. */
+static int put_bytes(const struct pm_convert *c, size_t i, struct pm_gguf_writer *w, struct pm_err *e)
+{
+	void *raw = pm_alloc(1, c->item[i].view.bytes, e);
+	int r = raw ? pm_convert_bytes(c, i, raw) : -1;
+
+	r = !raw ? -1 : r < 0 ? 1 : pm_gguf_put(w, raw, c->item[i].view.bytes, e);
+	free(raw);
+	return r;
+}
+
 static int put(const struct pm_convert *c, size_t i, struct pm_gguf_writer *w, struct pm_err *e)
 {
 	const struct convert_item *it = &c->item[i];
 	const size_t cols = (size_t)it->view.dim[it->view.nd - 1], rows = it->count / cols;
-	bool turned = !it->src || it->t->permute || it->t->plus || it->t->hf_transposed;
+	bool turned = !it->src || it->turn || it->t->permute || it->t->plus || it->t->hf_transposed;
 	float *v;
 	int r;
 
@@ -247,6 +288,10 @@ static int put(const struct pm_convert *c, size_t i, struct pm_gguf_writer *w, s
 		return pm_gguf_put(w, it->src->data, it->view.bytes, e);
 	if (!turned)
 		return put_as_it_lies(it, rows, cols, w, e);
+	if (it->view.type == PM_MXFP4 && (r = put_bytes(c, i, w, e)) <= 0)
+		return r;
+	if (it->t && it->t->experts)
+		return put_experts(c, it, w, e);
 	v = pm_alloc(it->count, sizeof *v, e);
 	r = v ? pm_convert_values(c, i, v, e) : -1;
 	if (r == 0)

@@ -30,6 +30,8 @@ size_t pm_convert_count(const struct pm_convert *c);
 const struct pm_view *pm_convert_at(const struct pm_convert *c, size_t i);      /* name, type, shape and size as in the file; data is NULL */
 /* The values of tensor i in float32, as the file means them before they are rounded to its type. */
 int pm_convert_values(const struct pm_convert *c, size_t i, float *out, struct pm_err *e);
+/* Its bytes, where the directory has blocks of the same type (gpt-oss's MXFP4); −1 where it has not: the values are all there is. */
+int pm_convert_bytes(const struct pm_convert *c, size_t i, void *out);
 
 /* All of it as one file. */
 int pm_convert_write(const struct pm_convert *c, const char *path, struct pm_err *e);

@@ -9,9 +9,29 @@
 /* ---- the program ---- */
 
 /* general.file_type. */
-static int file_type(enum pm_dtype t)
+static int file_type(enum pm_dtype t, bool coded)
 {
-	return t == PM_F32 ? 0 : t == PM_F16 ? 1 : t == PM_BF16 ? 32 : 7;
+	return coded ? 38 : t == PM_F32 ? 0 : t == PM_F16 ? 1 : t == PM_BF16 ? 32 : 7;
+}
+
+/* Numbers of the model, and of those in stacks of matrices one expert's; how many experts there are. */
+static json_int_t parameters(const struct pm_spec *s, json_int_t *experts)
+{
+	json_int_t n = 0;
+	size_t i;
+
+	*experts = 0;
+	for (i = 0; i < s->ntensors; i++) {
+		const struct pm_tensor_spec *t = &s->tensor[i];
+		json_int_t m = t->optional ? 0 : 1;
+		int d;
+
+		for (d = t->experts && t->nd > 2 ? 1 : 0; d < t->nd; d++)
+			m *= t->dim[d];
+		n += m;
+		*experts = t->experts > *experts ? t->experts : *experts;
+	}
+	return n;
 }
 
 char *pm_title_of(const char *dir, struct pm_err *e)
@@ -56,6 +76,7 @@ static int optional_file(json_t **out, const char *dir, const char *name, struct
 int convert_program(struct pm_convert *c, const char *dir, const struct pm_convert_opts *o, struct pm_err *e)
 {
 	json_t *generation = NULL, *metadata = NULL, *in = NULL;
+	json_int_t experts, count = parameters(c->spec, &experts);
 	char *name = o->name ? pm_strdup(o->name, e) : pm_title_of(dir, e);
 	int r = name ? optional_file(&generation, dir, "generation_config.json", e) : -1;
 
@@ -66,8 +87,8 @@ int convert_program(struct pm_convert *c, const char *dir, const struct pm_conve
 	if (r == 0 && metadata && !json_is_object(metadata))
 		r = pm_fail(e, PM_DATA, "%s: an object was wanted", o->metadata);
 	if (r == 0) {
-		in = json_pack("{s:O,s:O?,s:O?,s:s,s:I,s:I,s:i}", "config", c->spec->config, "generation", generation, "metadata", metadata, "name", name,
-			"parameters", (json_int_t)pm_spec_parameters(c->spec), "tokens", (json_int_t)c->vocab->n, "file_type", file_type(c->type));
+		in = json_pack("{s:O,s:O?,s:O?,s:s,s:I,s:I,s:I,s:i}", "config", c->spec->config, "generation", generation, "metadata", metadata, "name", name,
+			"parameters", count, "experts", experts, "tokens", (json_int_t)c->vocab->n, "file_type", file_type(c->type, c->coded));
 		r = in ? pm_gguf_program(&c->program, c->spec->arch, o->share, in, e) : pm_fail(e, PM_DATA, "'%s' is not UTF-8", name);
 	}
 	json_decref(in);

@@ -289,7 +289,9 @@ static int put_tensor(struct writing *x, const struct pm_quant_item *t, struct p
 
 	if (!data && n) {
 		whole = pm_alloc(n, sizeof *whole, e);
-		if (!whole || s->values(s->self, t->index, whole, e) < 0)
+		if (whole && s->bytes && t->to == t->from->type && s->bytes(s->self, t->index, whole) == 0)
+			from = t->to;
+		else if (!whole || s->values(s->self, t->index, whole, e) < 0)
 			r = -1;
 		data = (const uint8_t *)whole;
 	}

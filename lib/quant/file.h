@@ -9,12 +9,14 @@
 #include "quant/mix.h"
 #include "quant/rows.h"
 
-/* Where the model comes from: keys, and tensors by number. `values` (or NULL) gives those whose view has no data, in float32. */
+/* Where the model comes from: keys, and tensors by number. `values` (or NULL) gives those whose view has no data, in float32; `bytes` (or NULL) their
+ * blocks, where they are of one of our types already, and −1 where they are not. */
 struct pm_quant_source {
 	const struct pm_gguf *keys;
 	size_t n;
 	const struct pm_view *(*at)(const void *self, size_t i);
 	int (*values)(const void *self, size_t i, float *out, struct pm_err *e);
+	int (*bytes)(const void *self, size_t i, void *out);
 	const void *self;
 };
 

@@ -1,6 +1,6 @@
 # gguf.jq: what the programs of this directory share; `include "gguf";` brings it in. A program is named after a
 # general.architecture and goes both ways (pm-family.5): {keys, tensors, values} -> {config, generation}, and
-# {config, generation, metadata, name, parameters, tokens, file_type} -> {keys, tensors, cut}.
+# {config, generation, metadata, name, parameters, experts, tokens, file_type} -> {keys, tensors, cut}; of stacks of experts `parameters` counts one.
 #
 # A row of a table: [key below the architecture's name, its type, its name in config.json].
 include "pm" {search: "./"};
@@ -10,6 +10,7 @@ def sizes: [
   ["embedding_length", "u32", "hidden_size"], ["feed_forward_length", "u32", "intermediate_size"],
   ["attention.head_count", "u32", "num_attention_heads"], ["attention.head_count_kv", "u32", "num_key_value_heads"]];
 def rms: [["attention.layer_norm_rms_epsilon", "f32", "rms_norm_eps"]];
+def experts: [["expert_count", "u32", "num_local_experts"], ["expert_used_count", "u32", "num_experts_per_tok"]];
 def head_sizes: [["attention.key_length", "u32", "head_dim"], ["attention.value_length", "u32", "head_dim"]];
 
 # ---- keys to config ----
@@ -29,7 +30,8 @@ def known_keys($rows):
   | (reduce ([$rows[][0]] + other_keys)[] as $k ({}; .[$k] = true)) as $known
   | ([.keys | keys_unsorted[] | select(startswith($p)) | ltrimstr($p) | select($known[.] | not)] | first // null) as $more
   | if $more == null then . else error("'\($p)\($more)' is \($in | of($more) | shown), which is not known here") end
-  | if (of("expert_count") // 0) != 0 then error("'\($p)expert_count' is \(of("expert_count") | shown): experts are not computed here") else . end
+  | if (of("expert_count") // 0) != 0 and ($rows | index([experts[0]]) | not)
+    then error("'\($p)expert_count' is \(of("expert_count") | shown), this architecture is known without experts") else . end
   | if of("attention.causal") == false then error("'\($p)attention.causal' is false, only true is computed here") else . end;
 
 # What the rows say, and what every text model has.
@@ -157,7 +159,7 @@ def general_keys($in; $arch):
   key("general.architecture"; "str"; $arch), key("general.type"; "str"; "model"),
   (sampling[] | key("general.sampling." + .[0]; .[1]; $in.metadata["general.sampling." + .[0]] // (.[2] as $n | $in.generation[$n]))),
   key("general.name"; "str"; $in.metadata["general.name"] // $in.name),
-  own($in; words; "str"), key("general.size_label"; "str"; $in.metadata["general.size_label"] // ($in.parameters | size_label)), own($in; more_words; "str"),
+  own($in; words; "str"), key("general.size_label"; "str"; $in.metadata["general.size_label"] // (if $in.experts > 0 then "\($in.experts)x" else "" end) + ($in.parameters | size_label)), own($in; more_words; "str"),
   own($in; ["tags", "languages"]; "strs");
 
 def file_type($in): key("general.file_type"; "u32"; $in.file_type);
@@ -171,7 +173,7 @@ def text_config:
 def text_keys($in; $arch; $theta; more):
   rope_for($theta) as $d
   | [general_keys($in; $arch), rows($arch; sizes), rope_keys_for($arch; $d), key("\($arch).rope.freq_base_swa"; "f32"; .rope_local_base_freq),
-     rows($arch; rms), rows($arch; head_sizes), file_type($in), more, key("general.quantization_version"; "u32"; 2)];
+     rows($arch; rms), rows($arch; experts), rows($arch; head_sizes), file_type($in), more, key("general.quantization_version"; "u32"; 2)];
 
 # An activation that the architecture implies.
 def implied($key; $default; $wanted):
