@@ -239,8 +239,10 @@ int train_write_gradients(struct pm_trainer *t, const char *path, const json_t *
 	struct pm_st_writer *w = NULL;
 	struct pm_step s;
 	struct pm_str text = {0};
+	struct pm_param_part part;
 	json_t *meta;
 	size_t i;
+	int64_t k;
 	int r = pm_trainer_alloc(t, e);
 
 	if (r == 0)
@@ -251,15 +253,20 @@ int train_write_gradients(struct pm_trainer *t, const char *path, const json_t *
 	if (r == 0)
 		r = pm_st_begin(&w, path, meta, e);
 	for (i = 0; r == 0 && i < t->params->n; i++)
-		r = pm_st_declare(w, t->params->param[i].name, PM_F32, t->params->param[i].nd, t->params->param[i].dim, e);
+		for (k = 0; r == 0 && k < pm_param_parts(&t->params->param[i]); k++) {
+			pm_param_part(&part, &t->params->param[i], k);
+			r = pm_st_declare(w, part.name, PM_F32, part.nd, part.dim, e);
+		}
 	for (i = 0; r == 0 && i < t->params->n; i++) {
 		const struct pm_param *p = &t->params->param[i];
 		size_t bytes = (size_t)p->count * sizeof (float);
 		float *f = pm_alloc((size_t)p->count, sizeof *f, e);
 
 		r = f ? pm_mem_read(p->grad, 0, f, bytes, e) : -1;
-		if (r == 0)
-			r = pm_st_put(w, f, bytes, e);
+		for (k = 0; r == 0 && k < pm_param_parts(p); k++) {
+			pm_param_part(&part, p, k);
+			r = pm_st_put(w, f + part.at, (size_t)part.count * sizeof *f, e);
+		}
 		free(f);
 	}
 	if (r == 0)

@@ -20,7 +20,7 @@ tensor() {
 
 @test "pm-eval: loss and logits are the golden ones, through the pipe" {
 	needs_device
-	for c in llama/base gemma3/base gpt2/base qwen3/base; do
+	for c in llama/base gemma3/base gpt2/base qwen3/base mixtral/window qwen3_moe/norm; do
 		b=$(golden_path fixtures/$c)
 		pm-tokenize -q "$b/tokens.jsonl" | pm-eval -q -m "$b" --logits l.safetensors >out
 		[ "$(wc -l <out)" -eq 1 ]

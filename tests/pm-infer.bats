@@ -7,7 +7,7 @@ base() {
 
 @test "pm-infer: greedy tokens are the golden ones, one by one and batched, by plain kernels, too" {
 	needs_device
-	for c in llama/base gemma3/base gpt2/base qwen3/base; do
+	for c in llama/base gemma3/base gpt2/base qwen3/base mixtral/window qwen3_moe/norm; do
 		b=$(golden_path fixtures/$c)
 		jq -c '{ids}' "$b/tokens.jsonl" >prompts.jsonl
 		n=$(jq '.greedy[0] | length' "$b/golden.json")

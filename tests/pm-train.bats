@@ -252,6 +252,37 @@ lines_or_end() {
 	done
 }
 
+@test "pm-train: models with experts: in full, saved under the files' own names, resumed, as plan; from blocks as floats" {
+	needs_device
+	for c in qwen3_moe/norm gpt_oss/bf16; do
+		b=$(golden_path fixtures/$c)
+		steps=$(jq '.full.steps | length' "$b/golden.json")
+		pm-train -q -m "$b" --full --dtype f32 --precision f32 $full_run --batch 2 --no-shuffle --epochs 100 --steps "$steps" -o out "$b/full/train.jsonl"
+		jq -s -e --slurpfile g "$b/golden.json" '$g[0].full.steps as $s | length == ($s | length) and
+			all(range(length) as $i | [.[$i], $s[$i]]; ((.[0].loss - .[1].loss | fabs) <= 2e-5 * .[1].loss))' out/metrics.jsonl
+		pm-inspect --tensors "$b" | cut -f1,3 | sort >want
+		pm-inspect --tensors out | cut -f1,3 | sort | diff want -
+		pm-train -q -m "$b" --full --dtype f32 --precision f32 $full_run --batch 2 --no-shuffle --epochs 100 --steps "$steps" --save-every 2 -o two "$b/full/train.jsonl"
+		cmp out/model.safetensors two/model.safetensors
+		rm -r two/model.safetensors two/checkpoint-"$steps" two/provenance.json
+		pm-train -q -m "$b" --full --dtype f32 --precision f32 $full_run --batch 2 --no-shuffle --epochs 100 --steps "$steps" --save-every 2 --resume -o two "$b/full/train.jsonl"
+		cmp out/model.safetensors two/model.safetensors
+		pm-train -q -m "$b" --full --precision f32 --grads g.safetensors --batch 100 --accum 1 "$b/tokens.jsonl"
+		pm-inspect --tensors g.safetensors | cut -f1,3 | sort | diff want -
+		rm -r out two
+	done
+	b=$(golden_path fixtures/gpt_oss/mxfp4)
+	pm-eval -q --precision f32 -m "$b" "$b/tokens.jsonl" >before
+	pm-train -q -m "$b" --full --dtype f32 --precision f32 --lr 0 --weight-decay 0 --steps 1 --save-every 1 -o out "$b/tokens.jsonl"
+	jq -e 'has("quantization_config") | not' out/config.json
+	pm-inspect --tensors out | grep -qxF $'model.layers.1.mlp.experts.gate_up_proj\tf32\t[5,64,64]'
+	pm-inspect --tensors out | grep -qxF $'model.layers.1.mlp.experts.down_proj\tf32\t[5,32,64]'
+	pm-eval -q --precision f32 -m out "$b/tokens.jsonl" | jq -e --slurpfile b before '(.loss - $b[0].loss | fabs) < 1e-6 * .loss'
+	pm-train -q -m "$b" --full --dtype f32 --precision f32 --lr 0 --weight-decay 0 --steps 1 --save-every 1 --resume -o out "$b/tokens.jsonl"
+	pm-train -m "$(golden_path fixtures/mixtral/base)" --full --plan "$b/tokens.jsonl" >plan
+	[ -s plan ]
+}
+
 @test "pm-train: --init: from scratch, reproducible by the seed, tokenizer files go along" {
 	needs_device
 	cp "$(tiny)"/*.json . && rm -f model.safetensors

@@ -22,6 +22,7 @@ struct pm_store {
 	size_t n;
 	void *keep;                     /* of views that were put in the place of others */
 	void (*free_keep)(void *keep);
+	bool floats;                    /* some of them are floats */
 };
 
 static bool is_gguf(const char *path)
@@ -185,8 +186,10 @@ int pm_store_substitute(struct pm_store *s, const struct pm_view **gone, size_t 
 	for (i = 0; i < s->n; i++)
 		if (!ngone || !bsearch(&s->view[i], gone, ngone, sizeof *gone, by_address))
 			view[n++] = s->view[i];
-	for (i = 0; i < nmore; i++)
+	for (i = 0; i < nmore; i++) {
 		view[n++] = &more[i];
+		s->floats = s->floats || pm_dtype_plain(more[i].type);
+	}
 	free(s->view);
 	free(s->sorted);
 	s->view = view;
@@ -198,6 +201,11 @@ int pm_store_substitute(struct pm_store *s, const struct pm_view **gone, size_t 
 bool pm_store_substituted(const struct pm_store *s)
 {
 	return s->keep != NULL;
+}
+
+bool pm_store_widened(const struct pm_store *s)
+{
+	return s->floats;
 }
 
 /* transformers' order of preference: the single file, then the index. */

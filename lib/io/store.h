@@ -27,6 +27,7 @@ const struct pm_gguf *pm_store_gguf(const struct pm_store *s);
 int pm_store_substitute(struct pm_store *s, const struct pm_view **gone, size_t ngone, const struct pm_view *more, size_t nmore, void *keep,
 	void (*free_keep)(void *keep), struct pm_err *e);
 bool pm_store_substituted(const struct pm_store *s);
+bool pm_store_widened(const struct pm_store *s);                /* … and some of what was put there is floats, not blocks */
 /* Puts into a hash what tells one model's tensors from another's without reading all of them: names, shapes and the ends of each. */
 void pm_store_fingerprint(struct pm_sha256 *h, const struct pm_store *s);
 void pm_store_close(struct pm_store *s);

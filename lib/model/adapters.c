@@ -238,6 +238,42 @@ int pm_adapters_save_gguf(const struct pm_adapters *a, const struct pm_spec *s, 
 	return pm_peft_write_gguf(a->peft, s, path, name, get_values, (void *)(size_t)a, e);
 }
 
+static int reload(struct pm_adapters *a, const struct pm_peft *p, struct pm_err *e)
+{
+	size_t i;
+	int which, r = p->nmodules == a->peft->nmodules ? 0 : pm_fail(e, PM_DATA, "%zu modules were wanted, %zu are there", a->peft->nmodules, p->nmodules);
+
+	for (i = 0; r == 0 && i < a->nweights; i++) {
+		const struct pm_adapter_weight *w = &a->weight[i];
+		const struct pm_lora_module *mod = &p->module[w->module];
+
+		if (mod->target != w->target || mod->r != w->r || mod->kind != a->peft->module[w->module].kind)
+			return pm_fail(e, PM_DATA, "'%s' was wanted, with rank %lld", a->peft->module[w->module].name_a, (long long)w->r);
+		for (which = 0; r == 0 && which < (w->saved ? 1 : 2); which++) {
+			struct pm_mem *mem = which ? w->b : w->a;
+			float *f = pm_alloc(1, pm_mem_size(mem), e);
+
+			r = f ? pm_lora_values(p, w->module, which, f, e) : -1;
+			if (r == 0)
+				r = pm_mem_write(mem, 0, f, pm_mem_size(mem), e);
+			free(f);
+		}
+	}
+	return r;
+}
+
+int pm_adapters_reload(struct pm_adapters *a, const struct pm_spec *s, const char *dir, struct pm_err *e)
+{
+	struct pm_peft *p;
+	int r = pm_peft_open(&p, dir, s, e);
+
+	if (r < 0)
+		return -1;
+	r = reload(a, p, e);
+	pm_peft_free(p);
+	return r < 0 ? pm_ctx(e, "%s", dir) : 0;
+}
+
 void pm_adapters_free(struct pm_adapters *a)
 {
 	size_t i;

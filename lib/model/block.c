@@ -1,10 +1,10 @@
-/* block.c: the transformer block: norm, attention, norm, feed-forward, each added to the residual stream. Which norms, biases
+/* block.c: the transformer block: norm, attention, norm, feed-forward (or experts: experts.c), each added to the residual stream. Which norms, biases
  * and fused projections there are follows from the tensors that the layer has. */
 #include <string.h>
 
 #include "model/build.h"
 
-static struct pm_tensor *named(struct build *b, struct pm_tensor *x, const char *what, int64_t layer, struct pm_tensor *add, double scale)
+struct pm_tensor *build_named(struct build *b, struct pm_tensor *x, const char *what, int64_t layer, struct pm_tensor *add, double scale)
 {
 	const struct pm_weight *w = build_weight(b, "text.%d.%s", (int)layer, what);
 
@@ -26,12 +26,12 @@ static void projections(struct build *b, struct pm_tensor *x, int64_t i, struct 
 	struct pm_tensor *all;
 
 	if (!build_weight(b, "text.%d.attn.qkv", (int)i)) {
-		qkv[0] = named(b, x, "attn.q", i, NULL, 1);
-		qkv[1] = named(b, x, "attn.k", i, NULL, 1);
-		qkv[2] = named(b, x, "attn.v", i, NULL, 1);
+		qkv[0] = build_named(b, x, "attn.q", i, NULL, 1);
+		qkv[1] = build_named(b, x, "attn.k", i, NULL, 1);
+		qkv[2] = build_named(b, x, "attn.v", i, NULL, 1);
 		return;
 	}
-	all = named(b, x, "attn.qkv", i, NULL, 1);
+	all = build_named(b, x, "attn.qkv", i, NULL, 1);
 	qkv[0] = pm_view_cols(b->g, all, 0, nq);
 	qkv[1] = pm_view_cols(b->g, all, nq, nk);
 	qkv[2] = pm_view_cols(b->g, all, nq + nk, nk);
@@ -74,38 +74,46 @@ static struct pm_tensor *attention(struct build *b, struct pm_tensor *x, int64_t
 		o.kv_period = kv->context;
 		o.decode = f->opts.mode == PM_DECODE;
 	}
+	o.sinks = build_tensor(b, build_weight(b, "text.%d.attn.sinks", (int)i));
 	for (k = 0; f->window[k] != l->window; k++)
 		;
 	return pm_attention(b->g, qkv[0], qkv[1], qkv[2], f->span[k], f->kspan[k], &o);
 }
 
-static struct pm_tensor *feed_forward(struct build *b, struct pm_tensor *x, int64_t i)
+struct pm_tensor *build_act(struct build *b, struct pm_tensor *gate, struct pm_tensor *up, int64_t i)
 {
 	static const struct { const char *name; enum pm_act act; } acts[] = {
 		{"silu", PM_ACT_SILU}, {"gelu", PM_ACT_GELU}, {"gelu_tanh", PM_ACT_GELU_TANH}, {"gelu_quick", PM_ACT_GELU_QUICK},
 		{"relu", PM_ACT_RELU}, {"relu2", PM_ACT_RELU2},
 	};
 	const struct pm_layer_spec *l = &b->f->model->spec->layer[i];
-	struct pm_tensor *both, *gate, *up;
 	size_t k;
 
 	for (k = 0; k < sizeof acts / sizeof *acts && strcmp(acts[k].name, l->act); k++)
 		;
 	if (k == sizeof acts / sizeof *acts)
 		return pm_graph_fail(b->g, "layer %d: activation '%s' is not known", (int)i, l->act);
+	return gate ? pm_act(b->g, acts[k].act, gate, up) : NULL;
+}
+
+static struct pm_tensor *feed_forward(struct build *b, struct pm_tensor *x, int64_t i)
+{
+	const struct pm_layer_spec *l = &b->f->model->spec->layer[i];
+	struct pm_tensor *both, *gate, *up;
+
 	if (!strcmp(l->ff, "plain"))
-		return pm_act(b->g, acts[k].act, named(b, x, "ff.up", i, NULL, 1), NULL);
+		return build_act(b, build_named(b, x, "ff.up", i, NULL, 1), NULL, i);
 	if (strcmp(l->ff, "gated"))
 		return pm_graph_fail(b->g, "layer %d: feed-forward '%s' is not known", (int)i, l->ff);
 	if (build_weight(b, "text.%d.ff.gate_up", (int)i)) {
-		both = named(b, x, "ff.gate_up", i, NULL, 1);
+		both = build_named(b, x, "ff.gate_up", i, NULL, 1);
 		gate = pm_view_cols(b->g, both, 0, l->inner);
 		up = pm_view_cols(b->g, both, l->inner, l->inner);
 	} else {
-		gate = named(b, x, "ff.gate", i, NULL, 1);
-		up = named(b, x, "ff.up", i, NULL, 1);
+		gate = build_named(b, x, "ff.gate", i, NULL, 1);
+		up = build_named(b, x, "ff.up", i, NULL, 1);
 	}
-	return gate && up ? pm_act(b->g, acts[k].act, gate, up) : NULL;
+	return up ? build_act(b, gate, up, i) : NULL;
 }
 
 /* The last product of a branch and its way into the stream: with a norm of its own in between, or added as it is made. */
@@ -114,8 +122,8 @@ static struct pm_tensor *join(struct build *b, struct pm_tensor *x, struct pm_te
 	double scale = b->f->model->spec->layer[i].residual;
 
 	if (!build_weight(b, "text.%d.%s", (int)i, post))
-		return named(b, y, out, i, x, scale);
-	y = named(b, y, out, i, NULL, 1);
+		return build_named(b, y, out, i, x, scale);
+	y = build_named(b, y, out, i, NULL, 1);
 	return pm_add(b->g, x, norm(b, y, post, i, 0), 1, (float)scale);
 }
 
@@ -126,5 +134,9 @@ struct pm_tensor *build_block(struct build *b, struct pm_tensor *x, int64_t i)
 	if (strcmp(l->block, "transformer"))
 		return pm_graph_fail(b->g, "layer %d: block '%s' is not known", (int)i, l->block);
 	x = join(b, x, attention(b, norm(b, x, "attn_norm", i, 0), i), "attn.o", "attn_post_norm", i);
-	return join(b, x, feed_forward(b, norm(b, x, "ff_norm", i, 0), i), "ff.down", "ff_post_norm", i);
+	if (strcmp(l->ff, "experts"))
+		return join(b, x, feed_forward(b, norm(b, x, "ff_norm", i, 0), i), "ff.down", "ff_post_norm", i);
+	if (!build_weight(b, "text.%d.ff_post_norm", (int)i))
+		return build_experts(b, norm(b, x, "ff_norm", i, 0), i, x, l->residual);
+	return pm_add(b->g, x, norm(b, build_experts(b, norm(b, x, "ff_norm", i, 0), i, NULL, 1), "ff_post_norm", i, 0), 1, (float)l->residual);
 }

@@ -41,6 +41,7 @@ const struct pm_weight *build_weight(const struct build *b, const char *fmt, ...
 struct pm_tensor *build_tensor(struct build *b, const struct pm_weight *w)
 {
 	const struct pm_adapter_weight *s;
+	struct pm_tensor *t;
 
 	if (!w)
 		return NULL;
@@ -48,8 +49,12 @@ struct pm_tensor *build_tensor(struct build *b, const struct pm_weight *w)
 	if (s)
 		return state_grad(b, pm_tensor_of(b->g, PM_T_WEIGHT, PM_F32, w->rows, w->cols, s->a, w->spec->role),
 		    b->training ? s->grad_a : NULL);
-	return state_grad(b, pm_tensor_of(b->g, PM_T_WEIGHT, w->type, w->rows, w->cols, w->mem, w->spec->role),
-	    b->f->opts.train_weights ? w->grad : NULL);
+	t = pm_tensor_of(b->g, PM_T_WEIGHT, w->type, w->rows, w->cols, w->mem, w->spec->role);
+	if (t) {
+		t->parts = w->spec->experts;
+		t->part = w->part;
+	}
+	return state_grad(b, t, b->f->opts.train_weights ? w->grad : NULL);
 }
 
 void build_lora(struct build *b, const struct pm_weight *w, struct pm_lora *l)
@@ -71,14 +76,15 @@ void build_lora(struct build *b, const struct pm_weight *w, struct pm_lora *l)
 	}
 }
 
-void build_observe(struct build *b, struct pm_tensor *x, const struct pm_weight *w)
+void build_observe(struct build *b, struct pm_tensor *x, const struct pm_weight *w, const struct pm_route *route, bool pairs)
 {
 	struct pm_forward *f = b->f;
 	struct pm_tensor *y;
 
 	if (!f->opts.observe || !x)
 		return;
-	y = b->observed == x ? f->observed[f->nobserved - 1].squares : pm_squares(b->g, x);
+	y = b->observed == x && b->routed == (route != NULL) ? f->observed[f->nobserved - 1].squares :
+		route ? pm_squares_experts(b->g, x, route, pairs) : pm_squares(b->g, x);
 	if (!y)
 		return;
 	if (pm_grow(&f->observed, &f->cap_observed, f->nobserved + 1, sizeof *f->observed, &b->g->err) < 0) {
@@ -86,8 +92,11 @@ void build_observe(struct build *b, struct pm_tensor *x, const struct pm_weight 
 		return;
 	}
 	y->keep = true;
+	if (route)
+		route->count->keep = true;
 	b->observed = x;
-	f->observed[f->nobserved++] = (struct pm_observed){w, y};
+	b->routed = route != NULL;
+	f->observed[f->nobserved++] = (struct pm_observed){w, y, route ? route->count : NULL};
 }
 
 struct pm_tensor *build_linear(struct build *b, struct pm_tensor *x, const struct pm_weight *w, const struct pm_weight *bias,
@@ -96,7 +105,7 @@ struct pm_tensor *build_linear(struct build *b, struct pm_tensor *x, const struc
 	struct pm_linear_opts o = {.transposed = w->spec->transposed, .add = add, .scale = (float)scale};
 
 	build_lora(b, w, &o.lora);
-	build_observe(b, x, w);
+	build_observe(b, x, w, NULL, false);
 	return pm_linear(b->g, x, build_tensor(b, w), build_tensor(b, bias), &o);
 }
 
@@ -194,7 +203,7 @@ static void results(struct build *b)
 
 	head(b, &h);
 	if (!f->model->spec->tied)
-		build_observe(b, x, h.weight);
+		build_observe(b, x, h.weight, NULL, false);
 	if (h.matrix && h.matrix->grad && h.weight->grad_head)
 		h.matrix->grad = pm_tensor_of(b->g, PM_T_STATE, PM_F32, h.matrix->rows, h.matrix->cols, h.weight->grad_head, "head's gradient");
 	if (f->opts.loss) {
@@ -243,6 +252,9 @@ int pm_build(struct pm_forward **out, const struct pm_model *m, const struct pm_
 	f->opts = *o;
 	if (pm_graph_new(&f->graph, m->dev, e) < 0)
 		goto fail;
+	f->route = o->routes ? pm_alloc((size_t)m->spec->layers, sizeof *f->route, e) : NULL;
+	if (o->routes && !f->route)
+		goto fail;
 	b.g = f->graph;
 	b.g->period = o->period;
 	b.g->bf16 = m->bf16;
@@ -275,5 +287,6 @@ void pm_forward_free(struct pm_forward *f)
 		return;
 	pm_graph_free(f->graph);
 	free(f->observed);
+	free(f->route);
 	free(f);
 }

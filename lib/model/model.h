@@ -19,10 +19,11 @@ enum pm_precision { PM_PREC_AUTO, PM_PREC_F32, PM_PREC_BF16 };
 
 struct pm_weight {
 	const struct pm_tensor_spec *spec;
-	const char *name;                       /* in the model's own files (spec->file, or the alias that is used there) */
+	const char *name;                       /* in the model's own files (spec->file, or the alias that is used there); "{}" in it where they lie apart */
 	enum pm_dtype type;
 	int64_t rows, cols;                     /* (out, in) as stored: a vector is (1, n) */
 	struct pm_mem *mem;
+	struct pm_mem **part;                   /* a stack whose matrices lie apart in the files and are used there: spec->experts of them; mem is NULL then */
 	struct pm_mem *grad;                    /* where it trains: f32, borrowed from the trainer (see pm_params) */
 	struct pm_mem *grad_head;               /* a tied embedding: what comes through the head is summed apart, so that its order does
 	                                         * not depend on how a step is cut into batches */
@@ -59,6 +60,8 @@ void pm_model_close(struct pm_model *m);
 /* Writes a model directory that others load: model.safetensors in the dtype given (shards of 5 GB with an index beyond that),
  * config.json with that dtype, and the tokenizer, template and generation files of the directory it came from. DIR exists. */
 int pm_model_save(const struct pm_model *m, const char *dir, enum pm_dtype type, const json_t *provenance, struct pm_err *e);
+/* Sets the weights of a model opened to train to those that pm_model_save wrote in float32. */
+int pm_model_reload(struct pm_model *m, const char *dir, struct pm_err *e);
 
 /* ---- adapters ---- */
 
@@ -89,6 +92,8 @@ int pm_adapters_train(struct pm_adapters **out, const struct pm_model *m, const 
 int pm_adapters_save(const struct pm_adapters *a, const char *dir, const char *base, const json_t *provenance, struct pm_err *e);
 /* The same as one GGUF file; name: general.name. */
 int pm_adapters_save_gguf(const struct pm_adapters *a, const struct pm_spec *s, const char *path, const char *name, struct pm_err *e);
+/* Sets an adapter that trains to what pm_adapters_save wrote of it. */
+int pm_adapters_reload(struct pm_adapters *a, const struct pm_spec *s, const char *dir, struct pm_err *e);
 void pm_adapters_free(struct pm_adapters *a);
 
 /* ---- what trains ---- */
@@ -97,7 +102,8 @@ void pm_adapters_free(struct pm_adapters *a);
 struct pm_param {
 	const char *name;                       /* in the files of the model or the adapter */
 	int nd;
-	uint64_t dim[4];                        /* as in the file */
+	uint64_t dim[4];                        /* as in the file; of a stack (experts, …) */
+	int64_t apart;                          /* a stack of so many that lie apart in the files, "{}" in the name is which; else 0 */
 	int64_t count;
 	struct pm_mem *p;                       /* borrowed */
 	struct pm_mem *grad, *m, *v;            /* m and v NULL where only gradients were asked for */
@@ -112,6 +118,15 @@ struct pm_params {
 /* Lists what trains (the weights of a model opened to train, or the adapter's) in the order of the files, makes the memory and
  * tells model and adapters where the gradients go. */
 int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters *a, bool moments, struct pm_err *e);
+/* A tensor as files have it: the whole of a parameter, or one part of a stack that lies apart. */
+struct pm_param_part {
+	char name[PM_SPEC_NAME];
+	int nd;
+	const uint64_t *dim;
+	int64_t at, count;                      /* of the parameter's values */
+};
+int64_t pm_param_parts(const struct pm_param *p);                               /* how many: 1 or more */
+void pm_param_part(struct pm_param_part *out, const struct pm_param *p, int64_t i);
 int pm_params_zero(struct pm_params *p, bool moments, struct pm_err *e);        /* gradients; and moments */
 int pm_params_join(struct pm_params *p, struct pm_dev *d, struct pm_err *e);    /* once all batches of a step ran: grad += grad_head */
 uint64_t pm_params_bytes(const struct pm_params *p);                            /* of gradients and moments */
@@ -158,12 +173,15 @@ struct pm_build_opts {
 	bool loss;                              /* nll of every row against target */
 	bool hidden;                            /* `hidden`, what the head reads, is kept: rows for pm_build_head */
 	bool observe;                           /* the squares of what goes into each product (EVAL): see pm_observed */
+	bool routes;                            /* `route`: which experts each row went to, kept */
 };
 
-/* A product's input, as one run saw it: sums over the rows of each period of its squares, by column. Products of one input share the tensor. */
+/* A product's input, as one run saw it: sums over the rows of each period of its squares, by column. Products of one input share the tensor.
+ * Of a stack of E experts row p·E + e has the sums over the rows of period p that went to expert e, and there is how many those were. */
 struct pm_observed {
 	const struct pm_weight *weight;         /* of the product */
-	struct pm_tensor *squares;              /* (periods, in), f32; kept */
+	struct pm_tensor *squares;              /* (periods, in), of a stack (periods·E, in), f32; kept */
+	struct pm_tensor *count;                /* of a stack (E, periods), i32; kept; else NULL */
 };
 
 #define PM_MAX_ROPES 4
@@ -180,6 +198,7 @@ struct pm_forward {
 	int nwindows;
 	struct pm_observed *observed;           /* in the order of the products; the head is the last, where it is a matrix of its own */
 	size_t nobserved, cap_observed;
+	struct pm_route *route;                 /* [layers], if asked for; zeros where a layer has no experts */
 	const struct pm_model *model;
 	struct pm_build_opts opts;
 };

@@ -4,6 +4,22 @@
 
 #include "model/model.h"
 
+int64_t pm_param_parts(const struct pm_param *p)
+{
+	return p->apart ? p->apart : 1;
+}
+
+void pm_param_part(struct pm_param_part *out, const struct pm_param *p, int64_t i)
+{
+	const int64_t n = pm_param_parts(p);
+
+	pm_spec_name(out->name, p->name, p->apart ? i : -1);
+	out->nd = p->apart ? p->nd - 1 : p->nd;
+	out->dim = p->apart ? p->dim + 1 : p->dim;
+	out->count = p->count / n;
+	out->at = i * out->count;
+}
+
 static int add(struct pm_params *l, struct pm_dev *d, const char *name, int nd, const int64_t *dim, struct pm_mem *p, struct pm_mem **grad,
 	bool moments, struct pm_err *e)
 {
@@ -120,6 +136,7 @@ int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters
 		struct pm_weight *w = &m->weight[i];
 
 		r = add(l, m->dev, w->name, w->spec->nd, w->spec->dim, w->mem, &w->grad, moments, e);
+		l->param[l->n - 1].apart = w->spec->apart ? w->spec->experts : 0;
 		if (r == 0)
 			r = add_head(l, m, w, e);
 	}

@@ -11,9 +11,10 @@ static const char *const beside[] = {"tokenizer.json", "tokenizer_config.json", 
 	"vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json", "preprocessor_config.json",
 	"processor_config.json", NULL};
 
-/* What a tensor of the output is: a weight of ours, or a tensor of the store that is no part of what was built (another tower). */
+/* What a tensor of the output is: a weight of ours (or a part of a stack), or a tensor of the store that is no part of what was built (another tower). */
 struct item {
 	const struct pm_weight *w;
+	int64_t part, parts;
 	const struct pm_view *v;
 };
 
@@ -21,38 +22,72 @@ struct items {
 	struct pm_shard_tensor *t;
 	struct item *it;
 	size_t n;
+	struct pm_arena names;
 };
+
+static int64_t parts_of(const struct pm_weight *w)
+{
+	return w->spec->apart ? w->spec->experts : 1;
+}
+
+/* A stack that came in blocks lies the other way round from one of floats, which is what is written. */
+static bool turned(const struct pm_weight *w)
+{
+	return w->spec->hf_transposed && !w->spec->transposed;
+}
+
+static int list_weight(struct items *l, const struct pm_weight *w, enum pm_dtype type, struct pm_err *e)
+{
+	const int skip = w->spec->apart;
+	char name[PM_SPEC_NAME];
+	int64_t dim[4], i;
+	int d;
+
+	pm_hf_shape(dim, w->spec);
+	for (i = 0; i < parts_of(w); i++) {
+		struct pm_shard_tensor *t = &l->t[l->n];
+
+		*t = (struct pm_shard_tensor){.name = turned(w) ? w->spec->hf : w->name, .type = type, .nd = w->spec->nd - skip};
+		if (skip && !(t->name = pm_arena_printf(&l->names, e, "%s", pm_spec_name(name, w->name, i))))
+			return -1;
+		for (d = 0; d < t->nd; d++)
+			t->dim[d] = (uint64_t)dim[d + skip];
+		l->it[l->n++] = (struct item){.w = w, .part = i, .parts = parts_of(w)};
+	}
+	return 0;
+}
 
 static int list_items(struct items *l, const struct pm_model *m, enum pm_dtype type, struct pm_err *e)
 {
-	size_t i, j, count = m->store ? pm_store_count(m->store) : 0;
-	int d;
+	size_t i, count = m->store ? pm_store_count(m->store) : 0, n = count;
+	struct pm_owner *owner = NULL;
+	int r = 0;
 
-	l->it = pm_alloc(m->nweights + count, sizeof *l->it, e);
-	l->t = l->it ? pm_alloc(m->nweights + count, sizeof *l->t, e) : NULL;
-	if (!l->t)
+	for (i = 0; i < m->nweights; i++)
+		n += (size_t)parts_of(&m->weight[i]);
+	l->it = pm_alloc(n, sizeof *l->it, e);
+	l->t = l->it ? pm_alloc(n, sizeof *l->t, e) : NULL;
+	if (!l->t || (count && pm_spec_owners(&owner, m->spec, m->store, e) < 0))
 		return -1;
-	for (i = 0; i < m->nweights; i++) {
-		const struct pm_weight *w = &m->weight[i];
-		struct pm_shard_tensor *t = &l->t[l->n];
-
-		*t = (struct pm_shard_tensor){.name = w->name, .type = type, .nd = w->spec->nd};
-		for (d = 0; d < t->nd; d++)
-			t->dim[d] = (uint64_t)w->spec->dim[d];
-		l->it[l->n++] = (struct item){.w = w};
-	}
-	for (i = 0; i < count; i++) {
+	for (i = 0; r == 0 && i < m->nweights; i++)
+		r = list_weight(l, &m->weight[i], type, e);
+	for (i = 0; r == 0 && i < count; i++) {
 		const struct pm_view *v = pm_store_at(m->store, i);
 
-		for (j = 0; j < m->spec->ntensors && pm_spec_view(m->spec, &m->spec->tensor[j], m->store) != v; j++)
-			;
-		if (j < m->spec->ntensors)
+		if (owner[i].tensor)
 			continue;
 		l->t[l->n] = (struct pm_shard_tensor){.name = v->name, .type = v->type, .nd = v->nd};
 		memcpy(l->t[l->n].dim, v->dim, sizeof v->dim);
 		l->it[l->n++] = (struct item){.v = v};
 	}
-	return 0;
+	free(owner);
+	return r;
+}
+
+/* A part's values to or from the way that transformers' files have them, where that is another than the model's. */
+static int turn(const struct pm_weight *w, float *f, bool to_file, struct pm_err *e)
+{
+	return turned(w) ? pm_gguf_turn(w->spec, f, !to_file, e) : 0;
 }
 
 static int put(void *arg, size_t i, struct pm_st_writer *w, struct pm_err *e)
@@ -66,15 +101,15 @@ static int put(void *arg, size_t i, struct pm_st_writer *w, struct pm_err *e)
 
 	if (it->v)
 		return pm_st_put(w, it->v->data, it->v->bytes, e);
-	n = (size_t)(it->w->rows * it->w->cols);
+	n = (size_t)(it->w->rows * it->w->cols / it->parts);
 	width = pm_dtype_bytes(it->w->type, n);
 	bytes = pm_dtype_bytes(l->t[i].type, n);
 	raw = pm_alloc(1, width, e);
 	f = raw ? pm_alloc(n, sizeof *f, e) : NULL;
-	if (f && pm_mem_read(it->w->mem, 0, raw, width, e) == 0) {
+	if (f && pm_mem_read(it->w->mem, (size_t)it->part * width, raw, width, e) == 0) {
 		pm_to_f32(f, raw, it->w->type, n);
 		free(raw);
-		raw = pm_alloc(1, bytes, e);
+		raw = turn(it->w, f, true, e) == 0 ? pm_alloc(1, bytes, e) : NULL;
 		if (raw) {
 			pm_from_f32(raw, l->t[i].type, f, n);
 			r = pm_st_put(w, raw, bytes, e);
@@ -93,6 +128,7 @@ static int write_config(const struct pm_model *m, const char *dir, enum pm_dtype
 	int r = -1;
 
 	if (c && path) {
+		json_object_del(c, "quantization_config");      /* what is written is floats */
 		json_object_set_new(c, json_object_get(c, "dtype") ? "dtype" : "torch_dtype", json_string(word));
 		r = pm_json_save(path, c, e);
 	} else if (path) {
@@ -151,5 +187,46 @@ int pm_model_save(const struct pm_model *m, const char *dir, enum pm_dtype type,
 	pm_str_free(&text);
 	free(l.it);
 	free(l.t);
+	pm_arena_free(&l.names);
+	return r;
+}
+
+/* One tensor of a checkpoint. */
+static int reload(const struct item *it, const struct pm_shard_tensor *t, const struct pm_store *s, struct pm_err *e)
+{
+	const size_t n = (size_t)(it->w->rows * it->w->cols / it->parts);
+	const struct pm_view *v = pm_store_find(s, t->name);
+	float *f;
+	int r = -1;
+
+	if (!v || v->type != PM_F32 || v->bytes != n * sizeof *f)
+		return pm_fail(e, PM_DATA, "tensor '%s': %zu float32 values were wanted", t->name, n);
+	f = pm_alloc(n, sizeof *f, e);
+	if (f) {
+		memcpy(f, v->data, v->bytes);
+		r = turn(it->w, f, false, e);
+	}
+	if (r == 0)
+		r = pm_mem_write(it->w->mem, (size_t)it->part * v->bytes, f, v->bytes, e);
+	free(f);
+	return r;
+}
+
+int pm_model_reload(struct pm_model *m, const char *dir, struct pm_err *e)
+{
+	struct items l = {0};
+	struct pm_store *s = NULL;
+	size_t i;
+	int r = list_items(&l, m, PM_F32, e);
+
+	if (r == 0)
+		r = pm_store_open(&s, dir, e);
+	for (i = 0; r == 0 && i < l.n; i++)
+		if (l.it[i].w && (r = reload(&l.it[i], &l.t[i], s, e)) < 0)
+			pm_ctx(e, "%s", dir);
+	pm_store_close(s);
+	free(l.it);
+	free(l.t);
+	pm_arena_free(&l.names);
 	return r;
 }

@@ -35,27 +35,52 @@ static void shape_of(struct pm_weight *w, const struct pm_tensor_spec *t)
 		w->rows *= t->dim[i];
 }
 
-/* A copy of its own, of another type. */
-static int copy_weight(struct pm_weight *w, const struct pm_view *v, enum pm_dtype type, struct pm_dev *dev, bool plan, struct pm_err *e)
+/* n values into a weight's memory from value `at` on. */
+static int copy_values(struct pm_weight *w, size_t at, const struct pm_view *v, size_t n, struct pm_err *e)
 {
-	const size_t n = (size_t)(w->rows * w->cols), block = (size_t)pm_dtype(v->type)->block, bytes = pm_dtype_bytes(type, 1);
-	const size_t step = (n < AT_ONCE ? n : AT_ONCE) / block * block;
-	float *f = plan ? NULL : pm_alloc(step, sizeof *f, e);
+	const size_t block = (size_t)pm_dtype(v->type)->block, bytes = pm_dtype_bytes(w->type, 1), step = (n < AT_ONCE ? n : AT_ONCE) / block * block;
+	float *f = pm_alloc(step, sizeof *f, e);
 	void *raw = f ? pm_alloc(step, bytes, e) : NULL;
 	size_t i, k;
-	int r;
+	int r = raw ? 0 : -1;
 
-	w->type = type;
-	r = !plan && !raw ? -1 : pm_mem_new(&w->mem, dev, n * bytes, e);
-	for (i = 0; r == 0 && !plan && i < n; i += k) {
+	for (i = 0; r == 0 && i < n; i += k) {
 		k = n - i < step ? n - i : step;
 		pm_quant_to_f32(f, v->data + pm_dtype_bytes(v->type, i), v->type, k);
-		pm_from_f32(raw, type, f, k);
-		r = pm_mem_write(w->mem, i * bytes, raw, k * bytes, e);
+		pm_from_f32(raw, w->type, f, k);
+		r = pm_mem_write(w->mem, (at + i) * bytes, raw, k * bytes, e);
 	}
 	free(f);
 	free(raw);
 	return r;
+}
+
+/* A copy of its own, of another type; of a stack, its n parts one after the other. */
+static int copy_weight(struct pm_weight *w, const struct pm_view *const *v, size_t n, enum pm_dtype type, struct pm_dev *dev, bool plan, struct pm_err *e)
+{
+	const size_t count = (size_t)(w->rows * w->cols) / n;
+	size_t i;
+	int r;
+
+	w->type = type;
+	r = pm_mem_new(&w->mem, dev, n * count * pm_dtype_bytes(type, 1), e);
+	for (i = 0; r == 0 && !plan && i < n; i++)
+		r = copy_values(w, i * count, v[i], count, e);
+	return r;
+}
+
+/* As they lie in the file. */
+static int map_weight(struct pm_weight *w, const struct pm_view *const *v, size_t n, struct pm_dev *dev, struct pm_err *e)
+{
+	size_t i;
+	int r = 0;
+
+	if (!w->spec->apart)
+		return pm_mem_map(&w->mem, dev, v[0]->data, v[0]->bytes, e);
+	w->part = pm_alloc(n, sizeof *w->part, e);
+	for (i = 0; w->part && r == 0 && i < n; i++)
+		r = pm_mem_map(&w->part[i], dev, v[i]->data, v[i]->bytes, e);
+	return w->part ? r : -1;
 }
 
 /* The type that a tensor is held in where nothing trains it. Sums and vectors want plain floats; of values in blocks that no kernel reads
@@ -92,19 +117,40 @@ static int must_fit(const struct pm_model *m, struct pm_err *e)
 	    "a smaller model or --lora would help", 1e-9 * bytes, 1e-9 * (double)info->memory);
 }
 
-static int place_weight(struct pm_model *m, const struct pm_tensor_spec *t, const struct pm_view *v, enum pm_weights_use use, struct pm_err *e)
+static int place_views(struct pm_model *m, const struct pm_tensor_spec *t, const struct pm_view *const *v, size_t n, enum pm_weights_use use, struct pm_err *e)
 {
-	struct pm_weight *w = &m->weight[m->nweights];
+	struct pm_weight *w = &m->weight[m->nweights++];
+	bool same = true;
+	size_t i;
 
 	shape_of(w, t);
-	w->name = v->name;
-	m->nweights++;
+	w->name = t->apart ? t->file : v[0]->name;
 	if (use != PM_WEIGHTS_FROZEN)
-		return copy_weight(w, v, PM_F32, m->dev, use == PM_WEIGHTS_PLAN, e);
-	w->type = held_as(m, t, v->type);
-	if (w->type != v->type)
-		return copy_weight(w, v, w->type, m->dev, false, e);
-	return pm_mem_map(&w->mem, m->dev, v->data, v->bytes, e);
+		return copy_weight(w, v, n, PM_F32, m->dev, use == PM_WEIGHTS_PLAN, e);
+	w->type = held_as(m, t, v[0]->type);
+	for (i = 0; i < n; i++)
+		same = same && v[i]->type == w->type;
+	if (same)
+		return map_weight(w, v, n, m->dev, e);
+	if (!pm_dtype_plain(w->type))           /* experts of different types */
+		w->type = m->exact ? PM_F32 : PM_F16;
+	return copy_weight(w, v, n, w->type, m->dev, false, e);
+}
+
+/* A tensor, if it is there. */
+static int place_weight(struct pm_model *m, const struct pm_tensor_spec *t, enum pm_weights_use use, struct pm_err *e)
+{
+	const size_t n = t->apart ? (size_t)t->experts : 1;
+	const struct pm_view **v = pm_alloc(n, sizeof *v, e);
+	size_t i;
+	int r = v ? 0 : -1;
+
+	for (i = 0; v && i < n; i++)
+		v[i] = pm_spec_part(m->spec, t, t->apart ? (int64_t)i : -1, m->store);
+	if (v && v[0] && (r = place_views(m, t, v, n, use, e)) < 0)
+		pm_ctx(e, "tensor '%s'", v[0]->name);
+	free(v);
+	return r;
 }
 
 /* Says what became of tensors that are not used as they are stored, in one line. */
@@ -118,7 +164,7 @@ static int notice_copies(struct pm_model *m, struct pm_err *e)
 	bool seen[PM_DTYPES] = {false};
 
 	for (i = 0; i < m->nweights; i++) {
-		v = pm_spec_view(m->spec, m->weight[i].spec, m->store);
+		v = pm_spec_part(m->spec, m->weight[i].spec, 0, m->store);
 		if (!v || pm_dtype_plain(v->type) || v->type == m->weight[i].type)
 			continue;
 		seen[v->type] = true;
@@ -130,7 +176,7 @@ static int notice_copies(struct pm_model *m, struct pm_err *e)
 			r = pm_str_printf(&s, e, "%s%s", s.len ? ", " : "", pm_dtype((enum pm_dtype)t)->name);
 	if (r == 0 && n)
 		r = pm_str_printf(&s, e, ": blocks that no kernel reads; %zu tensor%s took %.1f MB as floats", n, n > 1 ? "s" : "", 1e-6 * bytes);
-	if (r == 0 && pm_store_substituted(m->store))
+	if (r == 0 && pm_store_widened(m->store))
 		r = pm_str_puts(&s, "weights quantised in safetensors files are held as floats", e);
 	m->notice = r == 0 ? s.data : NULL;
 	if (r < 0)
@@ -178,15 +224,12 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 	m->exact = prec == PM_PREC_F32 || pm_dev_reference(m->dev);
 	for (i = 0; i < m->spec->ntensors; i++) {
 		const struct pm_tensor_spec *t = &m->spec->tensor[i];
-		const struct pm_view *v = pm_spec_view(m->spec, t, m->store);
 
 		/* A tied model may hold a copy of the embedding as its head: one parameter, the embedding's. */
 		if (m->spec->tied && !strcmp(t->role, "text.head"))
 			continue;
-		if (v && place_weight(m, t, v, use, e) < 0) {
-			pm_ctx(e, "tensor '%s'", v->name);
+		if (place_weight(m, t, use, e) < 0)
 			goto named;
-		}
 	}
 	if (use == PM_WEIGHTS_FROZEN && notice_copies(m, e) < 0)
 		goto named;
@@ -204,7 +247,7 @@ static int draw_weight(struct pm_model *m, size_t i, double range, uint64_t seed
 {
 	const struct pm_tensor_spec *t = &m->spec->tensor[i];
 	struct pm_weight *w = &m->weight[m->nweights++];
-	bool matrix = !strcmp(t->use, "linear") || !strcmp(t->use, "embed");
+	bool matrix = !strcmp(t->use, "linear") || !strcmp(t->use, "embed") || !strcmp(t->use, "router") || !strcmp(t->use, "other");
 	float fill = !strcmp(t->use, "norm") && m->spec->norm != PM_NORM_RMS1 ? 1.0f : 0.0f;
 	size_t n, k;
 	float *f;
@@ -271,11 +314,16 @@ struct pm_weight *pm_model_weight(const struct pm_model *m, const char *role)
 void pm_model_close(struct pm_model *m)
 {
 	size_t i;
+	int64_t k;
 
 	if (!m)
 		return;
-	for (i = 0; i < m->nweights; i++)
+	for (i = 0; i < m->nweights; i++) {
 		pm_mem_free(m->weight[i].mem);
+		for (k = 0; m->weight[i].part && k < m->weight[i].spec->experts; k++)
+			pm_mem_free(m->weight[i].part[k]);
+		free(m->weight[i].part);
+	}
 	free(m->weight);
 	pm_spec_free(m->spec);
 	pm_store_close(m->store);

@@ -162,6 +162,8 @@ int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t co
 
 /* squares.c: y (periods, cols): sums of x² over the rows of each period of the graph, column by column; x (T, cols) may be a view. No gradient. */
 struct pm_tensor *pm_squares(struct pm_graph *g, struct pm_tensor *x);
+/* y (periods·E, cols): row p·E + e over the rows of period p that go to expert e; x has a row a pair, or else a row a token. No gradient. */
+struct pm_tensor *pm_squares_experts(struct pm_graph *g, struct pm_tensor *x, const struct pm_route *route, bool pairs);
 
 /* divergence.c: p and q (T, V): logits, may be views. KL(P‖Q) (T, 1); *logs (T, 2): log P and log Q of target (T, 1) i32 (< 0: 0); *same (T, 1): 1 where
  * both have the same likeliest token (of equals the first), else 0. V below 2^24. No gradient. */

@@ -49,6 +49,11 @@ int pm_collector_new(struct pm_collector **out, const struct pm_model *m, struct
 		goto fail;
 	}
 	for (i = 0; i < c->f->nobserved; i++)
+		if (c->f->observed[i].count) {
+			pm_fail(e, PM_DATA, "the inputs of '%s' are not counted expert by expert here", c->f->observed[i].weight->name);
+			goto fail;
+		}
+	for (i = 0; i < c->f->nobserved; i++)
 		widest = c->f->observed[i].squares->cols > widest ? c->f->observed[i].squares->cols : widest;
 	c->sums = pm_alloc((size_t)(room * widest), sizeof *c->sums, e);
 	if (!c->sums)

@@ -22,7 +22,7 @@ static int write_moments(const struct pm_trainer *t, const char *dir, struct pm_
 			const struct pm_param *p = &t->params->param[i];
 
 			pm_str_clear(&name);
-			r = pm_str_printf(&name, e, "%c.%s", "mv"[k], p->name);
+			r = pm_str_printf(&name, e, "%c.%s", "mv"[k], p->name);        /* a stack is one, whatever it is in the model's files */
 			if (r == 0)
 				r = pm_st_declare(w, name.data, PM_F32, p->nd, p->dim, e);
 		}
@@ -285,20 +285,19 @@ static int load_one(struct pm_mem *to, const struct pm_store *s, const char *dir
 
 int pm_state_load(struct pm_trainer *t, const char *dir, struct pm_err *e)
 {
-	char *values = t->adapters ? pm_path(dir, "adapter_model.safetensors", e) : pm_strdup(dir, e);
 	char *moments = pm_path(dir, "optimizer.safetensors", e);
-	struct pm_store *sv = NULL, *sm = NULL;
+	struct pm_store *sm = NULL;
 	struct pm_str name = {0};
 	size_t i;
-	int r = values && moments && pm_store_open(&sv, values, e) == 0 && pm_store_open(&sm, moments, e) == 0 ? 0 : -1;
+	int r = moments ? pm_store_open(&sm, moments, e) : -1;
 
+	if (r == 0)
+		r = t->adapters ? pm_adapters_reload(t->adapters, t->model->spec, dir, e) : pm_model_reload(t->model, dir, e);
 	for (i = 0; r == 0 && i < t->params->n; i++) {
 		const struct pm_param *p = &t->params->param[i];
 
-		r = load_one(p->p, sv, dir, p->name, p->count, e);
 		pm_str_clear(&name);
-		if (r == 0)
-			r = pm_str_printf(&name, e, "m.%s", p->name);
+		r = pm_str_printf(&name, e, "m.%s", p->name);
 		if (r == 0)
 			r = load_one(p->m, sm, dir, name.data, p->count, e);
 		if (r == 0) {
@@ -306,10 +305,8 @@ int pm_state_load(struct pm_trainer *t, const char *dir, struct pm_err *e)
 			r = load_one(p->v, sm, dir, name.data, p->count, e);
 		}
 	}
-	pm_store_close(sv);
 	pm_store_close(sm);
 	pm_str_free(&name);
-	free(values);
 	free(moments);
 	return r;
 }

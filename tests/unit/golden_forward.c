@@ -117,6 +117,75 @@ out:
 	pm_model_close(m);
 }
 
+/* Which experts each token of the first document goes to, and with what weights. */
+static void routes(struct fixture *f)
+{
+	struct pm_model *m = open_model(f, false);
+	struct pm_rows *rows = m ? open_rows(f->dir, "tokens.jsonl", m) : NULL;
+	char *gold = join_path(f->dir, "golden.safetensors"), name[64];
+	struct pm_build_opts o = {.mode = PM_EVAL, .routes = true, .logits = true};
+	struct pm_safetensors *g = NULL;
+	struct pm_forward *fw = NULL;
+	struct pm_plan *p = NULL;
+	struct pm_record rec = {0};
+	struct pm_batch b = {0};
+	int64_t i, k, found = 0, wrong = 0;
+	double worst = 0;
+
+	if (!rows || pm_safetensors_open(&g, gold, &err) < 0 || pm_rows_get(rows, 0, &rec, &err) < 0)
+		goto out;
+	o.T = o.period = (int64_t)rec.n;
+	pm_batch_new(&b, o.T, &err);
+	pm_batch_document(&b, 0, rec.ids, o.T);
+	if (!check(pm_build(&fw, m, &o, &err) == 0 && pm_plan_new(&p, fw->graph, &err) == 0 && pm_plan_alloc(p, NULL, &err) == 0 &&
+	    pm_batch_fill(fw, p, &b, &err) == 0 && pm_plan_run(p, &err) == 0, "%s: a document%s%s", f->name, err.text[0] ? ": " : "", err.text))
+		goto out;
+	for (i = 0; i < m->spec->layers; i++) {
+		const struct pm_view *index, *weight;
+		const struct pm_route *r = &fw->route[i];
+		int32_t *have;
+		float *w, want;
+
+		snprintf(name, sizeof name, "router.%lld.indices", (long long)i);
+		index = pm_safetensors_find(g, name);
+		snprintf(name, sizeof name, "router.%lld.weights", (long long)i);
+		weight = pm_safetensors_find(g, name);
+		if (!index != !r->expert || !weight != !index)
+			check(0, "%s: layer %lld has experts in one only", f->name, (long long)i);
+		if (!index || !r->expert)
+			continue;
+		found++;
+		have = pm_alloc(index->bytes / 4, sizeof *have, &err);
+		w = pm_alloc(index->bytes / 4, sizeof *w, &err);
+		if (o.T * r->chosen != (int64_t)(index->bytes / 4) || pm_plan_read(p, r->expert, have, &err) < 0 || pm_plan_read(p, r->weight, w, &err) < 0)
+			check(0, "%s: the route is read: %s", f->name, err.text);
+		wrong += memcmp(have, index->data, index->bytes) != 0;
+		for (k = 0; k < o.T * r->chosen; k++) {
+			memcpy(&want, weight->data + 4 * k, sizeof want);
+			worst = fmax(worst, fabs((double)w[k] - want));
+		}
+		free(have);
+		free(w);
+	}
+	check(found > 0 && wrong == 0 && worst <= 1e-5, "%s: routes of %lld layers, %lld wrong, weights within %.1e", f->name, (long long)found, (long long)wrong, worst);
+out:
+	pm_record_free(&rec);
+	pm_batch_free(&b);
+	pm_plan_free(p);
+	pm_forward_free(fw);
+	free(gold);
+	pm_safetensors_close(g);
+	pm_rows_close(rows);
+	pm_model_close(m);
+}
+
+static void experts(struct fixture *f)
+{
+	logits_and_loss(f);
+	routes(f);
+	gradients(f);
+}
+
 static void one_case(struct fixture *f)
 {
 	logits_and_loss(f);
@@ -127,7 +196,8 @@ int main(int argc, char **argv)
 {
 	static const struct cases list[] = {
 		{"llama", one_case}, {"mistral", one_case}, {"qwen2", one_case}, {"qwen3", one_case}, {"gemma", one_case},
-		{"gemma2", one_case}, {"gemma3", one_case}, {"gpt2", one_case}, {NULL, NULL},
+		{"gemma2", one_case}, {"gemma3", one_case}, {"gpt2", one_case}, {"mixtral", experts}, {"qwen3_moe", experts},
+		{"gpt_oss", experts}, {NULL, NULL},
 	};
 
 	return run_cases(list, argc, argv);

@@ -162,7 +162,7 @@ int main(int argc, char **argv)
 {
 	static const struct cases list[] = {
 		{"llama", one_case}, {"mistral", one_case}, {"qwen2", one_case}, {"qwen3", one_case}, {"gemma", one_case},
-		{"gemma2", one_case}, {"gemma3", one_case}, {"gpt2", one_case}, {"medium", one_case}, {"stories260k", one_case},
+		{"gemma2", one_case}, {"gemma3", one_case}, {"gpt2", one_case}, {"mixtral", one_case}, {"qwen3_moe", one_case}, {"gpt_oss", one_case}, {"medium", one_case}, {"stories260k", one_case},
 		{NULL, NULL},
 	};
 

@@ -128,6 +128,7 @@ int main(int argc, char **argv)
 {
 	static const struct cases list[] = {
 		{"packing", one_case}, {"mistral", leaks}, {"qwen2", leaks}, {"qwen3", leaks}, {"gemma2", leaks}, {"gpt2", leaks},
+		{"mixtral", leaks}, {"qwen3_moe", leaks}, {"gpt_oss", leaks},
 		{NULL, NULL},
 	};
 

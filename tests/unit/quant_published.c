@@ -49,7 +49,7 @@ static void logits(const char *name, const char *model, const struct pm_view *wa
 
 	write_ids(tokens, ids);
 	rows = m ? open_rows(dir, "tokens.jsonl", m) : NULL;
-	if (rows && check(m->notice && strstr(m->notice, "held as floats"), "%s: a word: %s", name, m->notice ? m->notice : "") &&
+	if (rows && check(pm_store_widened(m->store) == (m->notice && strstr(m->notice, "held as floats")), "%s: a word: %s", name, m->notice ? m->notice : "none") &&
 		check(pm_evaluate(&v, m, NULL, rows, &o, &err) == 0 && pm_safetensors_open(&s, out, &err) == 0, "%s: evaluation %s", name, err.text))
 		check(worst(pm_safetensors_find(s, "logits"), want) < 1e-4, "%s: logits differ by %.2g", name, worst(pm_safetensors_find(s, "logits"), want));
 	pm_safetensors_close(s);

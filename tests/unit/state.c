@@ -157,13 +157,24 @@ static void names(void)
 int main(void)
 {
 	const char *tmp = getenv("TMPDIR");
+	static const char *const full[] = {"mixtral/base", "gpt_oss/bf16"};
 	struct fixture f;
+	size_t i;
 
 	snprintf(dir, sizeof dir, "%s/pm-state-%ld", tmp ? tmp : "/tmp", (long)getpid());
 	names();
 	if (open_dev(false) && check(fixture_open(&f, "llama/base") == 0, "llama/base is there")) {
 		round_trip(&f, false);
 		round_trip(&f, true);
+		fixture_close(&f);
+	}
+	for (i = 0; dev && i < 2; i++) {
+		if (!golden_dir()) {
+			skip("golden data is not there");
+			continue;
+		}
+		if (check(fixture_open(&f, full[i]) == 0, "%s is there", full[i]))
+			round_trip(&f, true);
 		fixture_close(&f);
 	}
 	pm_dev_close(dev);
