@@ -183,6 +183,74 @@ __kernel WG1 void head_slice_cpu(SLICE_ARGS)
 		state[2] = capped_f(logits[t - v0], cap);
 }
 
+/* As head_slice_cpu, and turns the slice into P: exp(logit - m) times the slope of the cap, 0 for the target, m the largest logit up to the end of the
+ * slice; unit, the sum of P * W over the slices before, is rescaled to that m. Work-item (row). */
+__kernel WG1 void head_unit_cpu(__global float *state, long state_off, __global float *logits, long off, long ld, __global const int *target,
+	long target_off, long target_ld, int cols, int v0, float cap, __global float *unit, long unit_off, long unit_ld, int dim)
+{
+	const int r = (int)get_global_id(0), t = target[target_off + r * target_ld];
+	float m, s;
+
+	logits += off + r * ld;
+	if (t < 0) {                            /* among rows that have one: it adds nothing */
+		for (int c = 0; c < cols; c += 16)
+			put_some(logits + c, 0, cols - c);
+		return;
+	}
+	state += state_off + r * STATE;
+	unit += unit_off + r * unit_ld;
+	const float before = v0 ? state[0] : -INFINITY;
+	m = before;
+	s = v0 ? state[1] : 0;
+	if (t >= v0 && t < v0 + cols)
+		state[2] = capped_f(logits[t - v0], cap);
+	for (int c0 = 0; c0 < cols; c0 += CHUNK) {
+		const int end = min(cols, c0 + CHUNK);
+		float16 v[CHUNK / 16], top = -INFINITY, sum = 0;
+		for (int i = 0; i < CHUNK / 16; i++) {
+			v[i] = some_logits(logits + c0 + i * 16, end - c0 - i * 16, cap);
+			top = fmax(top, v[i]);
+		}
+		const float now = fmax(m, max16(top));
+		for (int i = 0; i < CHUNK / 16 && c0 + i * 16 < end; i++) {
+			const float16 p = exp_16(v[i] - now);
+			sum += p;
+			put_some(logits + c0 + i * 16, slope_16(v[i], 1, cap) * p, end - c0 - i * 16);
+		}
+		s = s * exp_f(m - now) + sum16(sum);
+		if (now > m && c0) {
+			const float f = exp_f(m - now);
+			for (int c = 0; c < c0; c += 16)        /* c0 is a multiple of 16 */
+				vstore16(vload16(0, logits + c) * f, 0, logits + c);
+		}
+		m = now;
+	}
+	if (t >= v0 && t < v0 + cols)
+		logits[t - v0] = 0;
+	if (v0 && m > before) {
+		const float f = exp_f(before - m);
+		for (int c = 0; c < dim; c += 16)
+			put_some(unit + c, some(unit + c, dim - c) * f, dim - c);
+	}
+	state[0] = m;
+	state[1] = s;
+}
+
+/* dx (rows, cols) = (with acc +=) dnll * unit; 0 where dnll is. Work-item (row). */
+__kernel WG1 void head_unit_grad_cpu(__global float *dx, long dx_off, long dx_ld, __global const float *unit, long unit_off, long unit_ld,
+	__global const float *dnll, long dnll_off, long dnll_ld, int cols, int acc)
+{
+	const long r = get_global_id(0);
+	const float g = dnll[dnll_off + r * dnll_ld];
+
+	dx += dx_off + r * dx_ld;
+	unit += unit_off + r * unit_ld;
+	for (int c = 0; c < cols; c += 16) {
+		const float16 v = some(unit + c, cols - c) * g;
+		put_some(dx + c, acc ? some(dx + c, cols - c) + v : v, cols - c);
+	}
+}
+
 /* Work-item (row). */
 __kernel WG1 void head_slice_grad_cpu(GRAD_ARGS)
 {

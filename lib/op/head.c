@@ -1,5 +1,12 @@
 /* head.c: logits, and the negative log-likelihood of targets over slices of the vocabulary, of which only one is stored at a time.
- * kernels/head.cl, gemm*.cl, tests/op/head.c */
+ * kernels/head*.cl, gemm*.cl, tests/op/head.c
+ *
+ * The backward pass computes the slices' logits again. Where nothing but x wants a gradient, the forward pass of CPUs makes it at once instead, for
+ * dnll = 1, as attention would whose keys and values are the rows of W: sums of exp(logit - m) * W, m the largest logit so far, which are
+ * rescaled when it grows; then the backward pass has only to multiply. The target's row is left out of the sums and added at the end times (its
+ * probability - 1), so that no rounding of a probability near 1 is seen. */
+#include <stdio.h>
+
 #include "op/elem.h"
 #include "op/gemm.h"
 #include "op/op.h"
@@ -9,11 +16,13 @@
  * the chunks of the log-sum-exp; of the columns of tiles as well, where there is room. */
 #define SLICE_STEP 1024
 #define SLICE_TILES (3 * SLICE_STEP)
+/* With that gradient, the width of slices shows in its bits, and may not follow from the number of rows. */
+#define SLICE_UNIT SLICE_TILES
 #define STATE 3                 /* as in head.cl */
 #define LANES 64
 
 enum { X, W, BIAS, A, B, TARGET, INPUTS, LSE = INPUTS, H, DNLL, GRAD_INPUTS };
-enum { NLL, OUT_LSE, OUT_H };
+enum { NLL, OUT_LSE, OUT_H, OUT_UNIT, OUTPUTS };   /* OUT_UNIT: dnll/dx (T, D), where the backward pass asked for it */
 enum { DX, DW, DB, DA, DLORA_B, GRADS };
 
 struct attr {
@@ -28,6 +37,8 @@ struct layout {
 	size_t logits, state, live, dh, products;
 };
 
+static const struct pm_op op_nll;
+
 static size_t room(int64_t n)
 {
 	return (size_t)((n * 4 + 63) / 64 * 64);
@@ -37,7 +48,7 @@ static struct layout layout(const struct pm_node *n)
 {
 	const struct attr *at = n->attr;
 	struct layout l = {.rows = n->in[X]->rows, .vocab = at->transposed ? n->in[W]->cols : n->in[W]->rows};
-	int64_t most = at->slice > 0 ? at->slice : SLICE_BYTES / 4 / (l.rows > 0 ? l.rows : 1), step = most >= SLICE_TILES ? SLICE_TILES : SLICE_STEP;
+	int64_t most = at->slice > 0 ? at->slice : n->op == &op_nll && n->out[OUT_UNIT] ? SLICE_UNIT : SLICE_BYTES / 4 / (l.rows > 0 ? l.rows : 1), step = most >= SLICE_TILES ? SLICE_TILES : SLICE_STEP;
 
 	l.slice = most > step ? most / step * step : step;
 	if (l.slice > l.vocab)
@@ -173,6 +184,15 @@ static struct pm_gemm product_from_dh(const struct pm_node *n, const struct layo
 		.acc = n->acc[DA], .bf16 = n->g->bf16, .period = n->g->period};
 }
 
+/* unit (+)= P · W of a slice, P what unit_slice made of its logits. */
+static struct pm_gemm product_unit(const struct pm_node *n, const struct layout *l, int64_t v0, int64_t cols)
+{
+	const struct attr *at = n->attr;
+
+	return (struct pm_gemm){.m = l->rows, .n = n->in[X]->cols, .k = cols, .a = slice_mat(n, cols), .b = weight_slice(n->in[W], at->transposed, v0),
+		.c = pm_mat(n->out[OUT_UNIT]), .b_trans = at->transposed, .acc = v0 > 0, .bf16 = n->g->bf16, .live = live_mat(n, l)};
+}
+
 static void take_larger(size_t *room_, const struct pm_node *n, struct pm_gemm p)
 {
 	size_t r = pm_gemm_scratch(n->g->dev, &p);
@@ -193,6 +213,8 @@ static size_t scratch(const struct pm_node *n)
 		take_larger(&products, n, product_h(n, &l));
 		take_larger(&products, n, product_lora(n, &l, n->out[OUT_H], 0, l.slice));
 	}
+	if (n->out[OUT_UNIT])
+		take_larger(&products, n, product_unit(n, &l, 0, l.slice));
 	return l.products + products;
 }
 
@@ -230,6 +252,38 @@ static int end_nll(const struct pm_node *n, const struct layout *l, struct pm_er
 		PM_I64(lse->ld), PM_MEM(n->scratch), PM_I64(l->state / 4), PM_MEM(t->mem), PM_I64(t->off), PM_I64(t->ld)) : -1;
 }
 
+/* Takes a slice as take_slice does, turns its logits into P and rescales what is in unit already; then adds the product with W. */
+static int unit_slice(const struct pm_node *n, const struct layout *l, int64_t v0, int64_t cols, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *t = n->in[TARGET], *unit = n->out[OUT_UNIT];
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "head", "head_unit_cpu", NULL, e);
+	struct pm_launch where = {.global = {(size_t)l->rows}, .local = {1}, .flops = 20.0 * (double)(l->rows * cols), .bytes = 8.0 * (double)(l->rows * cols)};
+	struct pm_gemm p = product_unit(n, l, v0, cols);
+
+	if (!k || PM_LAUNCH(k, where, e, PM_MEM(n->scratch), PM_I64(l->state / 4), PM_MEM(n->scratch), PM_I64(0), PM_I64(cols),
+		PM_MEM(t->mem), PM_I64(t->off), PM_I64(t->ld), PM_I32(cols), PM_I32(v0), PM_F32(at->cap), PM_MEM(unit->mem), PM_I64(unit->off),
+		PM_I64(unit->ld), PM_I32(unit->cols)) < 0)
+		return -1;
+	return pm_gemm(n->g->dev, &p, n->scratch, l->products, e);
+}
+
+/* unit = scale · (unit / the sum of exponentials + (the target's probability − 1) · its row of W). */
+static int end_unit(const struct pm_node *n, const struct layout *l, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *t = n->in[TARGET], *unit = n->out[OUT_UNIT], *w = n->in[W];
+	struct pm_launch where = {.global = {(size_t)l->rows}, .local = {1}, .bytes = 8.0 * (double)(l->rows * unit->cols)};
+	const struct pm_kernel *k;
+	char defines[60];
+
+	snprintf(defines, sizeof defines, "-DTYPE_W=%s", pm_dtype(w->type)->name);
+	k = pm_kernel(n->g->dev, "head_unit", "head_unit_end_cpu", defines, e);
+	return k ? PM_LAUNCH(k, where, e, PM_MEM(unit->mem), PM_I64(unit->off), PM_I64(unit->ld), PM_MEM(n->scratch), PM_I64(l->state / 4),
+		PM_MEM(w->mem), PM_I64(w->off), PM_I64(w->ld), PM_MEM(t->mem), PM_I64(t->off), PM_I64(t->ld), PM_I32(unit->cols), PM_F32(at->scale),
+		PM_F32(at->cap)) : -1;
+}
+
 static int run(const struct pm_node *n, struct pm_err *e)
 {
 	struct layout l = layout(n);
@@ -246,9 +300,11 @@ static int run(const struct pm_node *n, struct pm_err *e)
 	}
 	for (v0 = 0; v0 < l.vocab; v0 += cols) {
 		cols = l.slice < l.vocab - v0 ? l.slice : l.vocab - v0;
-		if (logits_slice(n, &l, h, v0, cols, e) < 0 || take_slice(n, &l, v0, cols, e) < 0)
+		if (logits_slice(n, &l, h, v0, cols, e) < 0 || (n->out[OUT_UNIT] ? unit_slice : take_slice)(n, &l, v0, cols, e) < 0)
 			return -1;
 	}
+	if (n->out[OUT_UNIT] && end_unit(n, &l, e) < 0)
+		return -1;
 	return end_nll(n, &l, e);
 }
 
@@ -351,6 +407,34 @@ static int run_grad(const struct pm_node *n, struct pm_err *e)
 
 static const struct pm_op op_nll_grad = {"head gradient", scratch_grad, run_grad, NULL};
 
+/* dx (=, +=) dnll · unit: in unit, dnll. */
+static int run_unit_grad(const struct pm_node *n, struct pm_err *e)
+{
+	const struct pm_tensor *unit = n->in[0], *dnll = n->in[1], *dx = n->out[0];
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "head", "head_unit_grad_cpu", NULL, e);
+	struct pm_launch where = {.global = {(size_t)dx->rows}, .local = {1}, .bytes = (n->acc[0] ? 12.0 : 8.0) * (double)(dx->rows * dx->cols)};
+
+	return k ? PM_LAUNCH(k, where, e, PM_MEM(dx->mem), PM_I64(dx->off), PM_I64(dx->ld), PM_MEM(unit->mem), PM_I64(unit->off), PM_I64(unit->ld),
+		PM_MEM(dnll->mem), PM_I64(dnll->off), PM_I64(dnll->ld), PM_I32(dx->cols), PM_I32(n->acc[0])) : -1;
+}
+
+static const struct pm_op op_unit_grad = {"head dx", NULL, run_unit_grad, NULL};
+
+/* The forward node n makes the gradient of x for dnll = 1, too, and a new one multiplies it. */
+static void grad_of_unit(struct pm_graph *g, struct pm_node *n, struct pm_tensor *dnll, struct pm_tensor *dx, bool acc)
+{
+	struct pm_tensor *unit = pm_tensor(g, PM_T_TEMP, PM_F32, n->in[X]->rows, n->in[X]->cols, "dnll/dx"), *in[2] = {unit, dnll};
+	struct pm_node *b;
+
+	if (!unit)
+		return;
+	n->out[OUT_UNIT] = unit;
+	n->nout = OUTPUTS;
+	b = pm_node(g, &op_unit_grad, 2, in, 1, &dx, NULL, 0);
+	if (b)
+		b->acc[0] = acc;
+}
+
 static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 {
 	static const int from[GRADS] = {X, W, BIAS, A, B};
@@ -371,6 +455,10 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	for (i = 0; i < GRADS; i++) {
 		out[i] = pm_grad_want(g, n->in[from[i]], &acc[i]);
 		any = any || out[i];
+	}
+	if (out[DX] && !out[DW] && !out[DB] && !n->in[A] && pm_elem_cpu(g->dev) && !((const struct attr *)n->attr)->transposed) {
+		grad_of_unit(g, n, dnll, out[DX], acc[DX]);
+		return 0;
 	}
 	b = any ? pm_node(g, &op_nll_grad, GRAD_INPUTS, in, GRADS, out, n->attr, sizeof(struct attr)) : NULL;
 	for (i = 0; b && i < GRADS; i++)

@@ -89,7 +89,7 @@ struct pm_tensor *pm_combine(struct pm_graph *g, struct pm_tensor *y, const stru
 struct pm_head_opts {
 	bool transposed;
 	float scale, softcap;                   /* logits = cap·tanh(scale·x·Wᵀ / cap); 0: none (scale 0 means 1) */
-	int64_t slice;                          /* most tokens of a slice (pm_nll), to the next 1024; 0: as 64 MB of logits hold */
+	int64_t slice;                          /* most tokens of a slice (pm_nll), to the next 1024; 0: as 64 MB of logits hold, or 3072 */
 	struct pm_lora lora;                    /* dropout must be 0 */
 };
 
@@ -98,7 +98,7 @@ struct pm_tensor *pm_logits(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 
 /* nll (T, 1) = lse − logit[target]; target (T, 1) i32, < 0: the row is skipped (nll 0, no gradient). lse (T, 1) may be
  * asked for (out-pointer or NULL). No more than a slice of the logits is ever stored; the backward pass takes dnll (T, 1)
- * and computes the slices again. Gradients: x, W, b, A, B. */
+ * and computes the slices again, or, where only x wants a gradient, finds it made by the forward pass for dnll 1 (CPUs). Gradients: x, W, b, A, B. */
 struct pm_tensor *pm_nll(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b, struct pm_tensor *target,
 	const struct pm_head_opts *opts, struct pm_tensor **lse);
 

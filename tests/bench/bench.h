@@ -11,6 +11,8 @@
 #ifndef PM_TESTS_BENCH_H
 #define PM_TESTS_BENCH_H
 
+#include <stddef.h>
+
 #include "dev/dev.h"
 
 struct bench {
@@ -54,6 +56,9 @@ void bench_row_ms(struct bench *b, const char *what, struct bench_time t, const 
 /* 10⁹ a second, best and median, as measured by ceiling.c: "f32", "bf16", "dram"; 0 where there is none. */
 void bench_set_ceiling(const char *name, struct bench_time t, double amount);
 double bench_ceiling(const char *name);
+
+/* make.c: a model directory of random bfloat16 values, as the `size` bytes of `config` (a config.json) describe it: the same values whenever it is made. */
+void bench_make_model(struct bench *b, const char *dir, const char *config, size_t size);
 
 void bench_must(struct bench *b, int r);        /* −1: prints b->e and exits */
 

@@ -1,11 +1,13 @@
 /* main.c: bench: runs the rows of this directory. Usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [NAME …]
  * --cpu-time: seconds are those of the process, divided by the device's units: for a CPU that others use, too.
+ * Or it makes a random model for others to measure with: bench --make CONFIG.json DIR
  * Environment: PM_KERNELS, PM_SHARE (directories; default those of the checkout), PM_CACHE. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "bench.h"
 
 static struct bench_entry *entries;
@@ -144,6 +146,14 @@ int main(int argc, char **argv)
 	bool cpu_time = false;
 	int a;
 
+	if (argc == 4 && !strcmp(argv[1], "--make")) {
+		struct pm_str config = {0};
+
+		bench_must(&b, pm_read_file(&config, argv[2], &b.e));
+		bench_make_model(&b, argv[3], config.data, config.len);
+		pm_str_free(&config);
+		return 0;
+	}
 	for (a = 1; a < argc && argv[a][0] == '-'; a++) {
 		if (a + 1 < argc && !strcmp(argv[a], "-d")) {
 			o.select = argv[++a];
@@ -154,7 +164,7 @@ int main(int argc, char **argv)
 		} else if (!strcmp(argv[a], "--cpu-time")) {
 			cpu_time = true;
 		} else {
-			fprintf(stderr, "usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [NAME ...]\n");
+			fprintf(stderr, "usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [NAME ...]\n       bench --make CONFIG.json DIR\n");
 			return PM_USAGE;
 		}
 	}
