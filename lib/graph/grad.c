@@ -359,6 +359,105 @@ static void prune(struct pm_graph *g)
 	g->nnodes = kept;
 }
 
+/* ---- cheap nodes, run again rather than kept ---- */
+
+static bool reads(const struct pm_node *n, const struct pm_tensor *root)
+{
+	int j;
+
+	for (j = 0; j < n->nin; j++)
+		if (n->in[j] && root_of(n->in[j]) == root)
+			return true;
+	return false;
+}
+
+/* The first of the nodes from .. that reads t, or nnodes. */
+static size_t first_reader(const struct pm_graph *g, const struct pm_tensor *t, size_t from)
+{
+	while (from < g->nnodes && !reads(g->nodes[from], t))
+		from++;
+	return from;
+}
+
+/* Whether forward node i may be run again: it makes temps that its own segment alone reads. */
+static bool repeatable(const struct pm_graph *g, size_t i)
+{
+	const struct pm_node *n = g->nodes[i];
+	size_t k;
+	int j;
+
+	if (!n->cheap || !n->segment)
+		return false;
+	for (j = 0; j < n->nout; j++) {
+		const struct pm_tensor *y = n->out[j];
+
+		if (!y)
+			continue;
+		if (y->kind != PM_T_TEMP || y->base || y->keep)
+			return false;
+		for (k = i + 1; k < g->forward_nodes; k++)
+			if (g->nodes[k]->segment != n->segment && reads(g->nodes[k], y))
+				return false;
+	}
+	return true;
+}
+
+/* Whether what node i reads is there in the backward pass: read by it, or made again for it. */
+static bool kept(const struct pm_graph *g, size_t i)
+{
+	const struct pm_node *n = g->nodes[i];
+	size_t k;
+	int j, o;
+
+	for (j = 0; j < n->nin; j++) {
+		const struct pm_tensor *x = n->in[j] ? root_of(n->in[j]) : NULL;
+		bool made = false;
+
+		if (x && x->kind == PM_T_STATE)
+			return false;
+		if (!x || x->kind == PM_T_WEIGHT || x->kind == PM_T_INPUT || first_reader(g, x, g->forward_nodes) < g->nnodes)
+			continue;
+		for (k = i; x->kind == PM_T_TEMP && k-- > 0 && g->nodes[k]->segment == n->segment && !made;)
+			for (o = 0; o < g->nodes[k]->nout; o++)
+				made = made || (g->nodes[k]->out[o] == x && repeatable(g, k) && kept(g, k));
+		if (!made)
+			return false;
+	}
+	return true;
+}
+
+/* Puts the last node in front of node `at`. */
+static void put_before(struct pm_graph *g, size_t at)
+{
+	struct pm_node *n = g->nodes[g->nnodes - 1];
+
+	memmove(g->nodes + at + 1, g->nodes + at, (g->nnodes - 1 - at) * sizeof *g->nodes);
+	g->nodes[at] = n;
+}
+
+/* Runs node i once more where the backward pass first reads what it made, which it then reads from there. */
+static void repeat(struct pm_graph *g, size_t i)
+{
+	struct pm_node *n = g->nodes[i];
+	size_t first = g->nnodes, k;
+	int j;
+
+	for (j = 0; j < n->nout; j++)
+		if (n->out[j]) {
+			k = first_reader(g, n->out[j], g->forward_nodes);
+			first = k < first ? k : first;
+		}
+	if (first == g->nnodes || again(g, n) == n)
+		return;
+	put_before(g, first);
+	for (k = first + 1; k < g->nnodes; k++)
+		for (j = 0; j < g->nodes[k]->nin; j++)
+			g->nodes[k]->in[j] = cloned(g, g->nodes[k]->in[j]);
+	for (j = 0; j < n->nout; j++)
+		if (n->out[j])
+			n->out[j]->clone = NULL;
+}
+
 int pm_grad(struct pm_graph *g, bool checkpoint, struct pm_err *e)
 {
 	size_t i, lo;
@@ -393,5 +492,9 @@ int pm_grad(struct pm_graph *g, bool checkpoint, struct pm_err *e)
 	if (r < 0)
 		return -1;
 	prune(g);
+	/* from the last, so that what is read by a node run again is seen to be wanted */
+	for (i = g->forward_nodes; !checkpoint && i-- > 0;)
+		if (repeatable(g, i) && kept(g, i))
+			repeat(g, i);
 	return pm_graph_ok(g, e);
 }

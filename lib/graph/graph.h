@@ -94,6 +94,8 @@ struct pm_node {
 	const void *attr;                       /* the operation's own constants, in the arena; never pointers to tensors: a node run
 	                                         * again has other ones (in and out have them) */
 	int segment;
+	bool cheap;                             /* a pass over memory: run again in the backward pass where that saves keeping what it made
+	                                         * (pm_grad). Set by pm_cheap */
 	bool again;                             /* private: a forward node repeated in the backward pass */
 	struct pm_mem *scratch;                 /* set by the plan while it runs */
 };
@@ -117,6 +119,14 @@ struct pm_tensor *pm_view_rows(struct pm_graph *g, struct pm_tensor *t, int64_t 
 struct pm_node *pm_node(struct pm_graph *g, const struct pm_op *op, int nin, struct pm_tensor *const *in,
 	int nout, struct pm_tensor *const *out, const void *attr, size_t size);
 
+/* Marks a node (NULL: none was made) as cheap, and returns it. */
+static inline struct pm_node *pm_cheap(struct pm_node *n)
+{
+	if (n)
+		n->cheap = true;
+	return n;
+}
+
 static inline bool pm_is_view(const struct pm_tensor *t) { return t->base != NULL; }
 static inline bool pm_is_dense(const struct pm_tensor *t) { return t->ld == t->cols; }
 
@@ -125,7 +135,8 @@ static inline bool pm_is_dense(const struct pm_tensor *t) { return t->ld == t->c
 /* Adds the backward nodes for everything that leads to tensors with `trains` set. Before: give the gradients of the results
  * with pm_grad_seed, and set w->grad (a STATE tensor, float32, same shape; added to, never overwritten) on every weight that trains.
  * checkpoint: nodes of a segment (g->segment > 0 while they were added) are run again in the backward pass instead of
- * keeping what they made; the gradients are the same bits. */
+ * keeping what they made; the gradients are the same bits. Without it that is done to cheap nodes of a segment whose outputs
+ * no other segment reads, and whose inputs are kept anyway. */
 void pm_grad_seed(struct pm_tensor *y, struct pm_tensor *dy);
 int pm_grad(struct pm_graph *g, bool checkpoint, struct pm_err *e);
 

@@ -80,7 +80,7 @@ struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *
 		return pm_graph_fail(g, "act: '%s' (%lld, %lld) and '%s' are no f32 of one shape", x->name, (long long)x->rows, (long long)x->cols,
 			up ? up->name : "");
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "act");
-	return pm_node(g, &op_act, 2, in, 1, &y, &(struct attr){act}, sizeof(struct attr)) ? y : NULL;
+	return pm_cheap(pm_node(g, &op_act, 2, in, 1, &y, &(struct attr){act}, sizeof(struct attr))) ? y : NULL;
 }
 
 /* ---- (up + 1) · gate · sigmoid(alpha · gate) within limits ---- */

@@ -57,7 +57,7 @@ struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tens
 		return pm_graph_fail(g, "add: '%s' (%lld, %lld) and '%s' are no f32 of one shape", x->name, (long long)x->rows, (long long)x->cols,
 			z ? z->name : "");
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "sum");
-	return pm_node(g, &op_add, 2, in, 1, &y, &(struct attr){a, b}, sizeof(struct attr)) ? y : NULL;
+	return pm_cheap(pm_node(g, &op_add, 2, in, 1, &y, &(struct attr){a, b}, sizeof(struct attr))) ? y : NULL;
 }
 
 int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t count, struct pm_err *e)

@@ -113,5 +113,5 @@ struct pm_tensor *pm_rms_norm(struct pm_graph *g, struct pm_tensor *x, struct pm
 	if (w && (w->rows != 1 || w->cols != a.group))
 		return pm_graph_fail(g, "rms_norm: weight (1, %lld) wanted, (%lld, %lld) found", (long long)a.group, (long long)w->rows, (long long)w->cols);
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "rms_norm");
-	return y && pm_node(g, &op, 2, in, 1, &y, &a, sizeof a) ? y : NULL;
+	return y && pm_cheap(pm_node(g, &op, 2, in, 1, &y, &a, sizeof a)) ? y : NULL;
 }

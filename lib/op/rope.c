@@ -66,5 +66,5 @@ struct pm_tensor *pm_rope(struct pm_graph *g, struct pm_tensor *x, struct pm_ten
 		return pm_graph_fail(g, "rope: table (%lld, %lld) wanted, (%lld, %lld) found", (long long)x->rows, (long long)dims,
 			(long long)cs->rows, (long long)cs->cols);
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "rope");
-	return y && pm_node(g, &op, 2, in, 1, &y, &a, sizeof a) ? y : NULL;
+	return y && pm_cheap(pm_node(g, &op, 2, in, 1, &y, &a, sizeof a)) ? y : NULL;
 }

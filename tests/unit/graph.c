@@ -23,6 +23,7 @@ struct step { int x, z, op, part, segment; float a, b; };
 struct program {
 	struct step step[STEPS];
 	uint64_t seed;
+	bool cheap;             /* some of its nodes */
 };
 
 static uint32_t draw(uint64_t seed, int i, uint32_t below) { return pm_rng_u32(seed, 1, (uint64_t)i) % below; }
@@ -183,6 +184,9 @@ static int build(struct built *b, const struct program *p, bool checkpoint, stru
 		v[LEAVES + k] = build_step(b->g, &p->step[k], v[p->step[k].x], v[p->step[k].z]);
 	}
 	b->g->segment = 0;
+	for (k = 0; p->cheap && k < (int)b->g->nnodes; k++)
+		if (draw(p->seed, 8000 + k, 3))
+			pm_cheap(b->g->nodes[k]);
 	for (k = 0; k < 2; k++) {
 		b->dy[k] = filled(p, seed_value, k);
 		b->result[k] = v[LEAVES + STEPS - 1 - 7 * k];
@@ -316,12 +320,12 @@ static bool one_way(const struct program *p, bool checkpoint, bool keep, struct 
 
 static void random_graphs(void)
 {
-	int i, ran = 0, right = 0, same = 0, again = 0, small = 0, chunked = 0, distinct = 0;
+	int i, ran = 0, right = 0, same = 0, again = 0, small = 0, chunked = 0, cheap = 0, distinct = 0;
 	double last = 0;
 
 	for (i = 0; i < 60; i++) {
 		struct program p;
-		struct outcome a, b, c, d;
+		struct outcome a, b, c, d, f;
 		struct pm_plan_sizes sa = {0}, sb = {0}, other;
 		uint64_t largest = info.largest;
 		double want, have;
@@ -331,6 +335,8 @@ static void random_graphs(void)
 		info.largest = 1024;
 		chunked += one_way(&p, false, false, &d, &other) && !memcmp(&a, &d, sizeof a);
 		info.largest = largest;
+		p.cheap = true;
+		cheap += one_way(&p, false, false, &f, &other) && !memcmp(&a, &f, sizeof a);
 		want = interpret(&p);
 		have = along(&p, &a);
 		right += fabs(want - have) < 2e-5 * (size_of(&p, &a) * 5 + fabs(want));
@@ -344,6 +350,7 @@ static void random_graphs(void)
 	check(right == i && distinct == i, "their gradients are the interpreter's (%d of %d)", right, i);
 	check(same == i, "reused memory gives the same bits (%d of %d)", same, i);
 	check(again == i, "checkpointing gives the same bits (%d of %d)", again, i);
+	check(cheap == i, "cheap nodes run again give the same bits (%d of %d)", cheap, i);
 	check(chunked == i, "an arena of many small buffers gives the same bits (%d of %d)", chunked, i);
 	check(small == i, "memory is reused, and not where it is kept (%d of %d)", small, i);
 	check(held == 0 && parts == 0, "all memory was given back");
@@ -352,7 +359,7 @@ static void random_graphs(void)
 /* ---- single facts ---- */
 
 /* A chain of layers, each of several products: what checkpointing is for. */
-static uint64_t chain(bool checkpoint, float *result)
+static uint64_t chain(bool checkpoint, bool cheap, float *result)
 {
 	struct program p = {.seed = 5};
 	struct pm_mem *mem = filled(&p, leaf_value, 1), *grad = filled(&p, NULL, 0), *dy = filled(&p, seed_value, 0);
@@ -375,6 +382,8 @@ static uint64_t chain(bool checkpoint, float *result)
 			h = apply(g, &op_sum, apply(g, &op_product, h, w, 0, 0, "h"), NULL, 0.9f, 0, "s");
 		x = apply(g, &op_sum, x, h, 1, 0.1f, "x");
 	}
+	for (i = 0; cheap && i < (int)g->nnodes; i++)
+		pm_cheap(g->nodes[i]);
 	pm_grad_seed(x, pm_tensor_of(g, PM_T_STATE, PM_F32, ROWS, COLS, dy, "dy"));
 	if (pm_grad(g, checkpoint, &e) == 0 && pm_plan_new(&plan, g, &e) == 0) {
 		pm_plan_sizes(plan, &s);
@@ -391,10 +400,11 @@ static uint64_t chain(bool checkpoint, float *result)
 
 static void checkpointing(void)
 {
-	float a[ROWS * COLS] = {0}, b[ROWS * COLS] = {1};
-	uint64_t plain = chain(false, a), less = chain(true, b);
+	float a[ROWS * COLS] = {0}, b[ROWS * COLS] = {1}, c[ROWS * COLS] = {2};
+	uint64_t plain = chain(false, false, a), less = chain(true, false, b), cheap = chain(false, true, c);
 
 	check(!memcmp(a, b, sizeof a) && isfinite(a[0]), "a checkpointed chain has the same gradients");
+	check(!memcmp(a, c, sizeof a) && cheap * 3 < plain, "and so has one of cheap nodes, in less than a third, too (%llu bytes)", (unsigned long long)cheap);
 	check(less * 3 < plain, "and needs less than a third of the memory (%llu, %llu bytes)", (unsigned long long)less, (unsigned long long)plain);
 }
 
