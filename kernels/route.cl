@@ -59,28 +59,42 @@ __kernel void route_count(__global int *count, __global const int *expert, int p
 	count[x * periods + p] = n;
 }
 
-/* Work-item (expert): finds its pairs and says where they lie. */
-__kernel void route_sort(__global int *pair, __global int *place, __global const int *count, __global const int *expert, int pairs, int periods)
+/* Runs: the experts that have pairs, one after the other: number, first pair, how many; none in those that are left over. */
+inline void put_run(__global int *runs, int slots, int slot, int expert, int first, int n)
 {
-	const int x = get_global_id(0);
-	int at = 0;
+	if (slot < slots)
+		vstore3((int3)(expert, first, n), slot, runs);
+}
 
-	for (int i = 0; i < x * periods; i++)
-		at += count[i];
+/* Work-item (expert): finds its pairs and says where they lie. */
+__kernel void route_sort(__global int *pair, __global int *place, __global int *runs, __global const int *count, __global const int *expert, int pairs,
+	int periods, int slots)
+{
+	const int x = get_global_id(0), n = get_global_size(0);
+	int at = 0, first, idle = 0;
+
+	for (int i = 0; i < x; i++) {
+		const int before = at;
+		for (int p = 0; p < periods; p++)
+			at += count[i * periods + p];
+		idle += at == before;
+	}
+	first = at;
 	for (int i = 0; i < pairs; i++)
 		if (expert[i] == x) {
 			pair[at] = i;
 			place[i] = at++;
 		}
+	put_run(runs, slots, at > first ? x - idle : n - 1 - idle, x, first, at - first);
 }
 
 #if PM_CPU
-/* All of it by one work-item: a pass to count, a pass to place. at: room for n numbers. choose: the experts are to be chosen, too (few rows). */
-__kernel WG1 void route_cpu(__global int *expert, __global float *weight, __global int *pair, __global int *place, __global int *count, __global int *at,
-	__global const float *logits, long off, long ld, int n, int k, int all, float scale, int rows, int period, int first)
+/* All of it by one work-item: a pass to count, a pass to place. at: room for n numbers. first: the experts are to be chosen, too (few rows). */
+__kernel WG1 void route_cpu(__global int *expert, __global float *weight, __global int *pair, __global int *place, __global int *count, __global int *runs,
+	__global int *at, __global const float *logits, long off, long ld, int n, int k, int all, float scale, int rows, int period, int slots, int first)
 {
 	const int periods = (rows + period - 1) / period;
-	int sum = 0;
+	int sum = 0, idle = 0;
 
 	for (int t = 0; first && t < rows; t++)
 		choose(expert + t * k, weight + t * k, logits + off + t * ld, n, k, all, scale);
@@ -94,6 +108,8 @@ __kernel WG1 void route_cpu(__global int *expert, __global float *weight, __glob
 		at[x] = sum;
 		for (int p = 0; p < periods; p++)
 			sum += count[x * periods + p];
+		put_run(runs, slots, sum > at[x] ? x - idle : n - 1 - idle, x, at[x], sum - at[x]);
+		idle += sum == at[x];
 	}
 	for (int i = 0; i < rows * k; i++) {
 		const int to = at[expert[i]]++;

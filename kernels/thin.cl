@@ -1,4 +1,4 @@
-//! use quant gemm_bias
+//! use quant gemm_bias thin_runs
 /* thin.cl: the products of few rows of lib/op/gemm.h, portable. */
 #ifndef TYPE_B
 #define TYPE_B f32
@@ -27,12 +27,15 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1)))
 void thin(__global float *c, long c_off, long ldc, __global const float *a, long a_off, long lda,
 	__global const STORAGE(TYPE_B) *b, long b_off, long ldb, int m, int n, int k, int cols, __global const uchar *bias, long bias_off,
 	int bias_type, __global const float *add, long add_off, long ld_add, __global const float *h, long h_off, long ldh,
-	__global const float *l, long l_off, long ldl, int rank, float s, float scale)
+	__global const float *l, long l_off, long ldl, int rank, float s, float scale, RUN_ARGS)
 {
 	const int lane = (int)get_local_id(0), col = (int)get_group_id(0), m0 = (int)get_global_id(1) * ROWS;
 	__local float room[LANES];
 	float sum[ROWS];
 
+	TO_RUN(get_global_id(2));
+	if (m0 >= m)
+		return;
 	a += a_off + m0 * lda;
 	for (int r = 0; r < ROWS; r++)
 		sum[r] = 0;
@@ -55,12 +58,13 @@ __kernel __attribute__((reqd_work_group_size(LANES, 1, 1)))
 void thin_stored(__global float *c, long c_off, long ldc, __global const float *a, long a_off, long lda,
 	__global const STORAGE(TYPE_B) *b, long b_off, long ldb, int m, int n, int k, int cols, __global const uchar *bias, long bias_off,
 	int bias_type, __global const float *add, long add_off, long ld_add, __global const float *h, long h_off, long ldh,
-	__global const float *l, long l_off, long ldl, int rank, float s, float scale)
+	__global const float *l, long l_off, long ldl, int rank, float s, float scale, RUN_ARGS)
 {
 	const int col = (int)get_global_id(0), m0 = (int)get_global_id(1) * ROWS;
 	float sum[ROWS];
 
-	if (col >= n)
+	TO_RUN(get_global_id(2));
+	if (col >= n || m0 >= m)
 		return;
 	a += a_off + m0 * lda;
 	for (int r = 0; r < ROWS; r++)

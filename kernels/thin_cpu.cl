@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk
+//! use quant gemm_bias thin_walk thin_runs
 /* thin_cpu.cl: the products of few rows of lib/op/gemm.h for CPUs: the rate of memory is what counts. A work-item takes some
  * columns of the result. Rows of A go in groups of 4, 2 and 1, each with 6 or 8 rows of B side by side, since memory
  * gives more to several streams than to one; the rows that go together lie far apart, so that each stream is a long walk (rows
@@ -71,8 +71,10 @@ DOTS(1, 8)
 __kernel WG1 void thin(__global float *c, long c_off, long ldc, __global const float *a, long a_off, long lda,
 	__global const tb *b, long b_off, long ldb, int m, int n, int k, int cols, __global const uchar *bias, long bias_off, int bias_type,
 	__global const float *add, long add_off, long ld_add, __global const float *h, long h_off, long ldh,
-	__global const float *l, long l_off, long ldl, int r, float s, float scale)
+	__global const float *l, long l_off, long ldl, int r, float s, float scale, RUN_ARGS)
 {
+	TO_RUN(get_global_id(1));
+
 	const struct rest f = {bias, add ? add + add_off : 0, h ? h + h_off : 0, l ? l + l_off : 0, bias_off, ld_add, ldh, ldl,
 		bias_type, r, s, scale};
 	const int from = (int)get_global_id(0) * cols, end = min(n, from + cols);
@@ -138,8 +140,10 @@ SUMS(1)
 __kernel WG1 void thin_stored(__global float *c, long c_off, long ldc, __global const float *a, long a_off, long lda,
 	__global const tb *b, long b_off, long ldb, int m, int n, int k, int cols, __global const uchar *bias, long bias_off, int bias_type,
 	__global const float *add, long add_off, long ld_add, __global const float *h, long h_off, long ldh,
-	__global const float *l, long l_off, long ldl, int r, float s, float scale)
+	__global const float *l, long l_off, long ldl, int r, float s, float scale, RUN_ARGS)
 {
+	TO_RUN(get_global_id(1));
+
 	const struct rest f = {bias, add ? add + add_off : 0, h ? h + h_off : 0, l ? l + l_off : 0, bias_off, ld_add, ldh, ldl,
 		bias_type, r, s, scale};
 	const int from = (int)get_global_id(0) * cols, end = min(n, from + cols);

@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_int8
+//! use quant gemm_bias thin_walk thin_int8 thin_runs
 /* thin_int8_cpu.cl: the products of few rows of lib/op/gemm.h with B in blocks (thin_int8.cl): each work-item rounds its rows of A by itself. */
 #ifndef TYPE_B
 #define TYPE_B q8_0
@@ -12,8 +12,10 @@ FOR(TYPE_B)
 __kernel WG1 void thin(__global float *c, long c_off, long ldc, __global const float *a, long a_off, long lda,
 	block_t b, long b_off, long ldb, int m, int n, int k, int cols, __global const uchar *bias, long bias_off, int bias_type,
 	__global const float *add, long add_off, long ld_add, __global const float *h, long h_off, long ldh,
-	__global const float *l, long l_off, long ldl, int r, float s, float scale)
+	__global const float *l, long l_off, long ldl, int r, float s, float scale, RUN_ARGS)
 {
+	TO_RUN(get_global_id(1));
+
 	const struct rest f = {bias, add ? add + add_off : 0, h ? h + h_off : 0, l ? l + l_off : 0, bias_off, ld_add, ldh, ldl,
 		bias_type, r, s, scale};
 	const int from = (int)get_global_id(0) * cols, end = min(n, from + cols);

@@ -6,7 +6,7 @@
 #include "op/linear.h"
 #include "op/pairs.h"
 
-/* Inputs are those of linear.c's operation, then the counts. */
+/* Inputs are those of linear.c's operation, going forward the runs, and the counts. */
 struct attr {
 	const struct pm_op *op;         /* what is done for each expert, and its attr */
 	const void *each;
@@ -17,7 +17,7 @@ struct attr {
 };
 
 #define STACK(i) (1u << (i))
-enum { X, W, BIAS, A, B, ADD, RNG, COUNT, INPUTS };
+enum { X, W, BIAS, A, B, ADD, RNG, RUNS, COUNT, INPUTS };
 
 /* Expert x's matrix of a stack. */
 static struct pm_tensor matrix(const struct pm_tensor *stack, int64_t experts, int64_t x)
@@ -107,6 +107,19 @@ static int run(const struct pm_node *n, struct pm_err *e)
 	return 0;
 }
 
+/* Few rows: all experts in one launch, which finds out itself who they are; one after the other where matrices have memory of their own. */
+static int run_forward(const struct pm_node *n, struct pm_err *e)
+{
+	struct one o;
+	int i;
+
+	for (i = W; i <= B; i++)
+		if (!n->g->thin || (n->in[i] && n->in[i]->part))
+			return run(n, e);
+	one_of(&o, n, 0, 0, pairs_of(n));
+	return pm_linear_runs(&o.node, n->in[RUNS], e);
+}
+
 /* ---- gradients ---- */
 
 static const struct pm_op op_back = {"experts gradient", scratch, run, NULL};
@@ -155,7 +168,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	return 0;
 }
 
-static const struct pm_op op_experts = {"experts", scratch, run, grad};
+static const struct pm_op op_experts = {"experts", scratch, run_forward, grad};
 
 /* ---- the constructor ---- */
 
@@ -210,6 +223,7 @@ struct pm_tensor *pm_experts(struct pm_graph *g, struct pm_tensor *x, const stru
 			o->transposed ? " transposed" : "", why);
 	if (drops)
 		in[RNG] = pm_spread_rng(g, o->lora.rng, route);
+	in[RUNS] = route->runs;
 	in[COUNT] = route->count;
 	at.host = route->host;
 	at.each = pm_linear_attr(g, &(struct pm_linear_opts){.transposed = o->transposed, .lora = o->lora});

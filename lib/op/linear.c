@@ -126,17 +126,25 @@ static int drop(const struct pm_node *n, struct pm_mat y, struct pm_mat x, const
 		PM_I32(at->stream), PM_I32(acc)) : -1;
 }
 
-static int run_thin(const struct pm_node *n, struct pm_mat x, struct pm_err *e)
+/* runs: NULL, or those of rows that have matrices of their own (linear.h). */
+static int run_thin(const struct pm_node *n, struct pm_mat x, const struct pm_tensor *runs, struct pm_err *e)
 {
 	const struct attr *at = n->attr;
 	struct pm_gemm y = product_y(n);
 	struct pm_thin p = {.m = y.m, .n = y.n, .k = y.k, .a = y.a, .b = y.b, .c = y.c, .b_trans = y.b_trans, .bias = y.bias, .add = y.add,
 		.s = at->s, .scale = at->scale, .int8 = n->g->int8};
 
+	if (runs) {
+		p.runs = runs->mem;
+		p.slots = runs->rows;
+		p.b_step = n->in[W]->rows * n->in[W]->ld;
+	}
 	if (n->in[A]) {
 		struct pm_gemm h = product_h(n);
-		struct pm_thin q = {.m = h.m, .n = h.n, .k = h.k, .a = x, .b = h.b, .c = h.c, .b_trans = true};
+		struct pm_thin q = {.m = h.m, .n = h.n, .k = h.k, .a = x, .b = h.b, .c = h.c, .b_trans = true, .runs = p.runs, .slots = p.slots,
+			.b_step = h.n * h.b.ld};
 
+		p.l_step = n->in[B]->rows * n->in[B]->ld;
 		if (pm_thin(n->g->dev, &q, e) < 0)
 			return -1;
 		p.h = h.c;
@@ -146,20 +154,36 @@ static int run_thin(const struct pm_node *n, struct pm_mat x, struct pm_err *e)
 	return pm_thin(n->g->dev, &p, e);
 }
 
+/* x as the adapter reads it: dropped, to the scratch memory, or as it is. */
+static int dropped_x(const struct pm_node *n, struct pm_mat *x, struct pm_err *e)
+{
+	const struct pm_mat from = pm_mat(n->in[X]);
+
+	*x = from;
+	if (!dropped(n))
+		return 0;
+	*x = (struct pm_mat){n->scratch, PM_F32, 0, n->in[X]->cols};
+	return drop(n, *x, from, n->in[RNG], n->in[X]->rows, n->in[X]->cols, false, e);
+}
+
+int pm_linear_runs(const struct pm_node *n, const struct pm_tensor *runs, struct pm_err *e)
+{
+	struct pm_mat x;
+
+	return dropped_x(n, &x, e) < 0 ? -1 : run_thin(n, x, runs, e);
+}
+
 static int run(const struct pm_node *n, struct pm_err *e)
 {
 	struct pm_dev *d = n->g->dev;
 	struct pm_gemm y = product_y(n), h, l;
-	struct pm_mat x = y.a;
-	size_t at = dropped(n);
+	const size_t at = dropped(n);
+	struct pm_mat x;
 
-	if (at) {
-		x = (struct pm_mat){n->scratch, PM_F32, 0, n->in[X]->cols};
-		if (drop(n, x, y.a, n->in[RNG], y.m, y.k, false, e) < 0)
-			return -1;
-	}
+	if (dropped_x(n, &x, e) < 0)
+		return -1;
 	if (n->g->thin)
-		return run_thin(n, x, e);
+		return run_thin(n, x, NULL, e);
 	if (pm_gemm(d, &y, n->scratch, at, e) < 0)
 		return -1;
 	if (!n->in[A])

@@ -11,6 +11,10 @@ extern const struct pm_op pm_linear_op;
  * dy → db; dh, x, rng → dA. dB += s · scale · dyᵀ·h is a dW with another attr. */
 extern const struct pm_op pm_linear_dadd, pm_linear_dh, pm_linear_dx, pm_linear_dw, pm_linear_db, pm_linear_da;
 
+/* pm_linear_op's run in a graph of few rows, of rows that go in runs to matrices of their own: W, bias, A and B are the first, the others lie behind
+ * them (pm_route.runs). It returns without waiting for what says where they go. */
+int pm_linear_runs(const struct pm_node *n, const struct pm_tensor *runs, struct pm_err *e);
+
 /* The attr of these nodes, in the graph's arena; NULL where there was no memory. */
 const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts);
 const void *pm_linear_attr_db(struct pm_graph *g, const void *attr);

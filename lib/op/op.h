@@ -57,6 +57,7 @@ struct pm_route {
 	struct pm_tensor *pair;                 /* (T·k, 1) i32: the pairs in that order */
 	struct pm_tensor *place;                /* (T, k) i32: where in it a pair lies */
 	struct pm_tensor *count;                /* (E, periods) i32: pairs of an expert from each period of the graph */
+	struct pm_tensor *runs;                 /* (min(T·k, E), 3) i32: an expert that has pairs, its first and how many; 0 where there are no more */
 	struct pm_route_host *host;             /* private to the op room */
 };
 

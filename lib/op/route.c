@@ -5,7 +5,7 @@
 
 #define FEW 16                          /* rows whose experts are chosen by the work-item that sorts */
 
-enum { EXPERT, WEIGHT, PAIR, PLACE, COUNT, OUTPUTS };
+enum { EXPERT, WEIGHT, PAIR, PLACE, COUNT, RUNS, OUTPUTS };
 
 struct attr {
 	int64_t chosen;
@@ -47,8 +47,9 @@ static int run_cpu(const struct pm_node *n, struct pm_err *e)
 	if (!k || (!few && choose(n, e) < 0))
 		return -1;
 	return PM_LAUNCH(k, ((struct pm_launch){.global = {1}, .flops = pairs, .bytes = 16 * pairs}), e, PM_MEM(n->out[EXPERT]->mem), PM_MEM(n->out[WEIGHT]->mem),
-		PM_MEM(n->out[PAIR]->mem), PM_MEM(n->out[PLACE]->mem), PM_MEM(n->out[COUNT]->mem), PM_MEM(n->scratch), PM_AT(x), PM_I32(x->cols),
-		PM_I32(at->chosen), PM_I32(at->all), PM_F32(at->scale), PM_I32(x->rows), PM_I32(period_of(n->g, x->rows)), PM_I32(few));
+		PM_MEM(n->out[PAIR]->mem), PM_MEM(n->out[PLACE]->mem), PM_MEM(n->out[COUNT]->mem), PM_MEM(n->out[RUNS]->mem), PM_MEM(n->scratch),
+		PM_AT(x), PM_I32(x->cols), PM_I32(at->chosen), PM_I32(at->all), PM_F32(at->scale), PM_I32(x->rows), PM_I32(period_of(n->g, x->rows)),
+		PM_I32(n->out[RUNS]->rows), PM_I32(few));
 }
 
 static int run(const struct pm_node *n, struct pm_err *e)
@@ -70,7 +71,8 @@ static int run(const struct pm_node *n, struct pm_err *e)
 	    PM_MEM(count->mem), PM_MEM(n->out[EXPERT]->mem), PM_I32(pairs), PM_I32(period_of(n->g, x->rows) * at->chosen)) < 0)
 		return -1;
 	return PM_LAUNCH(s, ((struct pm_launch){.global = {(size_t)x->cols}, .flops = passes, .bytes = 4 * passes}), e, PM_MEM(n->out[PAIR]->mem),
-		PM_MEM(n->out[PLACE]->mem), PM_MEM(count->mem), PM_MEM(n->out[EXPERT]->mem), PM_I32(pairs), PM_I32(count->cols));
+		PM_MEM(n->out[PLACE]->mem), PM_MEM(n->out[RUNS]->mem), PM_MEM(count->mem), PM_MEM(n->out[EXPERT]->mem), PM_I32(pairs), PM_I32(count->cols),
+		PM_I32(n->out[RUNS]->rows));
 }
 
 int pm_route_counts(struct pm_route_host *h, const struct pm_tensor *count, struct pm_err *e)
@@ -147,8 +149,9 @@ int pm_route(struct pm_graph *g, struct pm_tensor *logits, const struct pm_route
 	o[PAIR] = pm_tensor(g, PM_T_TEMP, PM_I32, T * at.chosen, 1, "pairs");
 	o[PLACE] = pm_tensor(g, PM_T_TEMP, PM_I32, T, at.chosen, "places");
 	o[COUNT] = pm_tensor(g, PM_T_TEMP, PM_I32, logits->cols, periods, "counts");
+	o[RUNS] = pm_tensor(g, PM_T_TEMP, PM_I32, T * at.chosen < logits->cols ? T * at.chosen : logits->cols, 3, "runs of pairs");
 	if (!pm_node(g, &op_route, 1, &logits, OUTPUTS, o, &at, sizeof at))
 		return -1;
-	*out = (struct pm_route){logits->cols, at.chosen, o[EXPERT], o[WEIGHT], o[PAIR], o[PLACE], o[COUNT], at.host};
+	*out = (struct pm_route){logits->cols, at.chosen, o[EXPERT], o[WEIGHT], o[PAIR], o[PLACE], o[COUNT], o[RUNS], at.host};
 	return 0;
 }

@@ -69,11 +69,13 @@ static struct pm_mem *floats(struct op_env *env, const float *x, size_t n)
 	return m;
 }
 
-static void check_pairs(struct op_env *env, int64_t n, int64_t period, const int32_t *expert, const int32_t *pair, const int32_t *place, const int32_t *count)
+static void check_pairs(struct op_env *env, int64_t n, int64_t period, const int32_t *expert, const int32_t *pair, const int32_t *place, const int32_t *count,
+	const int32_t *runs)
 {
-	int64_t periods = period ? (n + period - 1) / period : 1, at = 0, x, p, i;
+	int64_t periods = period ? (n + period - 1) / period : 1, at = 0, slot = 0, slots = n * K < E ? n * K : E, first, x, p, i;
 
-	for (x = 0; x < E; x++)
+	for (x = 0; x < E; x++) {
+		first = at;
 		for (p = 0; p < periods; p++) {
 			int32_t found = 0;
 
@@ -87,13 +89,21 @@ static void check_pairs(struct op_env *env, int64_t n, int64_t period, const int
 			op_check(env, count[x * periods + p] == found, "expert %lld has %d pairs of period %lld, counted as %d", (long long)x, found, (long long)p,
 				count[x * periods + p]);
 		}
+		if (at == first)
+			continue;
+		op_check(env, slot < slots && runs[3 * slot] == x && runs[3 * slot + 1] == first && runs[3 * slot + 2] == at - first,
+			"run %lld is not that of expert %lld", (long long)slot, (long long)x);
+		slot++;
+	}
+	for (; slot < slots; slot++)
+		op_check(env, runs[3 * slot + 2] == 0, "run %lld, behind the last, has %d pairs", (long long)slot, runs[3 * slot + 2]);
 	op_check(env, at == n * K, "%lld pairs have an expert", (long long)at);
 }
 
 static void order(struct op_env *env, int64_t n, int64_t period)
 {
 	static const float value[] = {1, -2, 3, 3, -INFINITY, 3, 0.5f};
-	int32_t expert[T * K], pair[T * K], place[T * K], count[E * T];
+	int32_t expert[T * K], pair[T * K], place[T * K], count[E * T], runs[3 * E];
 	struct pm_route_opts o = {.chosen = K, .late = true};
 	struct pm_graph *g = NULL;
 	struct pm_plan *p = NULL;
@@ -113,13 +123,14 @@ static void order(struct op_env *env, int64_t n, int64_t period)
 	g->period = period;
 	pm_route(g, pm_tensor_of(g, PM_T_WEIGHT, PM_F32, n, E, m, "logits"), &o, &r);
 	if (pm_graph_ok(g, &e) == 0)
-		r.expert->keep = r.weight->keep = r.pair->keep = r.place->keep = r.count->keep = true;
+		r.expert->keep = r.weight->keep = r.pair->keep = r.place->keep = r.count->keep = r.runs->keep = true;
 	if (pm_plan_new(&p, g, &e) < 0 || pm_plan_alloc(p, NULL, &e) < 0 || pm_plan_fill(p, 0xff, &e) < 0 || pm_plan_run(p, &e) < 0 ||
 	    pm_plan_read(p, r.expert, expert, &e) < 0 || pm_plan_read(p, r.weight, w, &e) < 0 || pm_plan_read(p, r.pair, pair, &e) < 0 ||
-	    pm_plan_read(p, r.place, place, &e) < 0 || pm_plan_read(p, r.count, count, &e) < 0) {
+	    pm_plan_read(p, r.place, place, &e) < 0 || pm_plan_read(p, r.count, count, &e) < 0 ||
+	    pm_plan_read(p, r.runs, runs, &e) < 0) {
 		op_check(env, false, "%s", e.text);
 	} else {
-		check_pairs(env, n, period, expert, pair, place, count);
+		check_pairs(env, n, period, expert, pair, place, count, runs);
 		op_check(env, isnan(w[0]) && expert[0] == 2, "a logit that is no number is lost");
 		for (i = 1; i < n * K; i++)
 			if (i % K && i > K)
