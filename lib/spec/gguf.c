@@ -68,7 +68,7 @@ bool pm_gguf_known(const struct pm_gguf *g, const char *share)
 	return path != NULL;
 }
 
-int pm_gguf_program(json_t **out, const char *arch, const char *share, const json_t *in, struct pm_err *e)
+static int run_program(json_t **out, struct pm_spec_programs *kept, const char *arch, const char *share, const json_t *in, struct pm_err *e)
 {
 	char *dir = pm_path(share, "gguf", e), *library = dir ? pm_path(share, "family", e) : NULL, *path = NULL;
 	struct pm_str name = {0};
@@ -79,12 +79,17 @@ int pm_gguf_program(json_t **out, const char *arch, const char *share, const jso
 	if (library && !path)
 		unknown_arch(arch, dir, e);
 	else if (path && pm_str_printf(&name, e, "architecture %s", arch) == 0)
-		r = spec_run_jq(out, path, name.data, library, in, e);
+		r = spec_run_jq(out, kept, path, name.data, library, in, e);
 	pm_str_free(&name);
 	free(path);
 	free(library);
 	free(dir);
 	return r;
+}
+
+int pm_gguf_program(json_t **out, const char *arch, const char *share, const json_t *in, struct pm_err *e)
+{
+	return run_program(out, NULL, arch, share, in, e);
 }
 
 /* ---- keys to a configuration ---- */
@@ -166,21 +171,32 @@ static json_t *shapes(const struct pm_store *store)
 	return o;
 }
 
-int spec_gguf_config(struct pm_spec *s, const struct pm_store *store, const char *share, struct pm_err *e)
+int pm_gguf_describe(json_t **out, const struct pm_store *store, struct pm_err *e)
 {
-	json_t *keys = json_object(), *values = json_object(), *in = NULL, *out = NULL;
-	const struct pm_gguf *g = pm_store_gguf(store);
-	const char *arch = NULL;
-	int r = add_keys(keys, g, e);
+	json_t *keys = json_object(), *values = json_object();
+	int r = add_keys(keys, pm_store_gguf(store), e);
 
 	if (r == 0)
 		r = add_values(values, store, e);
+	if (r == 0 && !(*out = json_pack("{s:O,s:o,s:O}", "keys", keys, "tensors", shapes(store), "values", values)))
+		r = pm_fail(e, PM_SOFTWARE, "out of memory");
+	json_decref(keys);
+	json_decref(values);
+	return r;
+}
+
+int spec_gguf_config(struct pm_spec *s, const struct pm_store *store, const char *share, struct pm_err *e)
+{
+	json_t *in = NULL, *out = NULL;
+	const char *arch = NULL;
+	int r = pm_gguf_describe(&in, store, e);
+
 	if (r == 0) {
-		arch = json_string_value(json_object_get(keys, "general.architecture"));
+		arch = json_string_value(json_object_get(json_object_get(in, "keys"), "general.architecture"));
 		r = arch ? 0 : pm_fail(e, PM_DATA, "no key 'general.architecture' says what it is");
 	}
-	if (r == 0 && (in = json_pack("{s:O,s:o,s:O}", "keys", keys, "tensors", shapes(store), "values", values)))
-		r = pm_gguf_program(&out, arch, share, in, e);
+	if (r == 0)
+		r = run_program(&out, s->programs, arch, share, in, e);
 	if (r == 0) {
 		s->from_gguf = true;
 		s->config = json_incref(json_object_get(out, "config"));
@@ -190,8 +206,6 @@ int spec_gguf_config(struct pm_spec *s, const struct pm_store *store, const char
 	}
 	json_decref(out);
 	json_decref(in);
-	json_decref(keys);
-	json_decref(values);
 	return r;
 }
 

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/jq.h"
 
 /* ---- running the program ---- */
 
@@ -34,31 +33,10 @@ static json_t *make_input(const struct pm_spec *s, const struct pm_store *store,
 	return NULL;
 }
 
-int spec_run_jq(json_t **out, const char *path, const char *name, const char *library, const json_t *in, struct pm_err *e)
-{
-	struct pm_str text = {0};
-	struct pm_jq *q = NULL;
-	json_t *all = NULL;
-	int r = pm_read_file(&text, path, e);
-
-	if (r == 0)
-		r = pm_jq_new_in(&q, text.data ? text.data : "", name, library, NULL, e);
-	if (r == 0)
-		r = pm_jq_run(q, in, &all, e);
-	if (r == 0 && json_array_size(all) != 1)
-		r = pm_fail(e, PM_DATA, "%s: one object was wanted, %zu values were given", name, json_array_size(all));
-	if (r == 0)
-		*out = json_incref(json_array_get(all, 0));
-	json_decref(all);
-	pm_jq_free(q);
-	pm_str_free(&text);
-	return r;
-}
-
 static int run_program(struct pm_spec *s, const char *path, const char *name, const char *library, const struct pm_store *store, struct pm_err *e)
 {
 	json_t *in = make_input(s, store, e);
-	int r = in ? spec_run_jq(&s->json, path, name, library, in, e) : -1;
+	int r = in ? spec_run_jq(&s->json, s->programs, path, name, library, in, e) : -1;
 
 	if (r == 0 && (r = spec_read(s, e)) < 0)
 		pm_ctx(e, "%s: its output", name);
@@ -181,9 +159,17 @@ static int load(struct pm_spec *s, const char *dir, const char *share, const cha
 
 int pm_spec_load(struct pm_spec **out, const char *dir, const char *share, const char *family, const struct pm_store *store, struct pm_err *e)
 {
+	return pm_spec_load_by(out, NULL, dir, share, family, store, e);
+}
+
+int pm_spec_load_by(struct pm_spec **out, struct pm_spec_programs *programs, const char *dir, const char *share, const char *family,
+	const struct pm_store *store, struct pm_err *e)
+{
 	struct pm_spec *s = pm_alloc(1, sizeof *s, e);
 	size_t i;
 
+	if (s)
+		s->programs = programs;
 	if (!s || load(s, dir, share, family, store, e) < 0) {
 		pm_spec_free(s);
 		return -1;

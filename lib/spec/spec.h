@@ -103,6 +103,7 @@ struct pm_spec {
 	json_t *json;                           /* the program's output */
 	struct pm_arena arena;
 	const struct pm_tensor_spec **sorted;   /* private: by role */
+	struct pm_spec_programs *programs;           /* private, while it is loaded */
 };
 
 /* Of a GGUF file (a store that is one) the keys are read, and share/gguf/NAME.jq is picked by general.architecture. Else reads
@@ -112,6 +113,13 @@ struct pm_spec {
  * and value. */
 int pm_spec_load(struct pm_spec **out, const char *dir, const char *share, const char *family, const struct pm_store *store, struct pm_err *e);
 void pm_spec_free(struct pm_spec *s);
+
+/* The same for who loads many: programs are compiled once and kept, for one thread at a time; who changes their files makes a new list. */
+struct pm_spec_programs;
+int pm_spec_programs_new(struct pm_spec_programs **out, struct pm_err *e);
+void pm_spec_programs_free(struct pm_spec_programs *p);
+int pm_spec_load_by(struct pm_spec **out, struct pm_spec_programs *programs, const char *dir, const char *share, const char *family,
+	const struct pm_store *store, struct pm_err *e);
 
 const struct pm_tensor_spec *pm_spec_find(const struct pm_spec *s, const char *role);           /* NULL: the model has none */
 const struct pm_tensor_spec *pm_spec_role(const struct pm_spec *s, struct pm_err *e, const char *fmt, ...) PM_PRINTF(3, 4);
@@ -156,6 +164,8 @@ int pm_gguf_turn(const struct pm_tensor_spec *t, float *v, bool to_gguf, struct 
 /* Whether a file holds a model (no adapter, no matrix of importance) whose architecture has a program. */
 bool pm_gguf_known(const struct pm_gguf *g, const char *share);
 
+/* What the program of a GGUF file reads: its keys but long lists, the shapes of its tensors, the values of short vectors. The caller decrefs. */
+int pm_gguf_describe(json_t **out, const struct pm_store *store, struct pm_err *e);
 /* What an architecture's program makes of one of its two inputs (pm-family.5). The caller decrefs. */
 int pm_gguf_program(json_t **out, const char *arch, const char *share, const json_t *in, struct pm_err *e);
 

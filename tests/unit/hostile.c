@@ -9,6 +9,7 @@
 #include "tap.h"
 
 #define FUZZ(parse)     /* the targets' parsers without libFuzzer's entry */
+#define SELDOM 1        /* gguf_model.c: all of it */
 #include "tests/fuzz/archive.c"
 #include "tests/fuzz/chat.c"
 #include "tests/fuzz/generation.c"
