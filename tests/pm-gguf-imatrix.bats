@@ -69,6 +69,29 @@ lines() {
 	done
 }
 
+@test "pm-gguf imatrix: experts are counted apart, whichever way they lie; one that saw nothing weighs nothing" {
+	needs_golden fixtures/quant/models/gptoss/golden.json
+	needs_device
+	m=$(golden_path fixtures/quant/models)/gptoss
+	lines 20 >text.txt
+	for model in hf gptoss.bf16.gguf; do
+		pm-gguf imatrix -q --precision f32 -m "$m/$model" text.txt -o $model.m -l 16 --chunks 9
+		pm-gguf dump --tensors $model.m | cut -f 1-3 >$model.t
+	done
+	cmp hf.t gptoss.bf16.gguf.t
+	grep -q '^blk.1.ffn_up_exps.weight.in_sum2	f32	\[4,64\]$' hf.t && grep -q '^blk.0.ffn_down_exps.weight.counts	f32	\[4,1\]$' hf.t
+	pm-gguf imatrix -q --precision f32 -m "$m/hf" text.txt -o one.m -l 1 --chunks 1     # two experts of four
+	pm-gguf quantize -q "$m/hf" --to Q4_K_M --allow-requantize --imatrix one.m -o a.gguf
+	pm-gguf quantize -q "$m/hf" --to Q4_K_M --allow-requantize --imatrix hf.m -o b.gguf
+	pm-gguf quantize -q "$m/hf" --to Q4_K_M --allow-requantize -o c.gguf
+	for t in blk.0.ffn_up_exps.weight blk.0.attn_q.weight; do
+		[ "$(pm-gguf hash -q a.gguf b.gguf c.gguf | grep "$t" | sort -u | wc -l)" -eq 3 ]
+	done
+	pm-gguf imatrix -q --in-file one.m --in-file one.m -o two.m
+	pm-gguf quantize -q "$m/hf" --to Q4_K_M --allow-requantize --imatrix two.m -o d.gguf
+	[ "$(pm-gguf hash -q a.gguf d.gguf | grep exps.weight | sort | uniq -c | grep -c '^ *2 ')" -eq 6 ]
+}
+
 @test "pm-gguf imatrix: what cannot be done is said" {
 	needs_device
 	lines 2 >text.txt

@@ -1,5 +1,5 @@
 /* golden_gguf: models straight from GGUF files, plain and quantised, against the logits of llama.cpp with the file's numbers as floats (of
- * transformers where llama.cpp's GELU is a table); adapters of both kinds on models of both kinds. */
+ * transformers where llama.cpp's GELU is a table, or its YaRN rounds what the model does not); adapters of both kinds on models of both kinds. */
 #include "fixture.h"
 
 #define TOLERANCE 1e-3          /* the collection's */
@@ -34,7 +34,7 @@ static void compare(const struct kase *k, const char *file, const char *adapter,
 	pm_model_close(m);
 }
 
-static void one_model(const char *name, const char *plain, bool gelu)
+static void one_model(const char *name, const char *plain, bool transformers)
 {
 	struct kase k = {0};
 	json_t *quantised, *v;
@@ -52,10 +52,10 @@ static void one_model(const char *name, const char *plain, bool gelu)
 		exit(done());
 	}
 	free(p);
-	compare(&k, plain, NULL, 1, gelu ? "transformers_logits" : "logits");
+	compare(&k, plain, NULL, 1, transformers ? "transformers_logits" : "logits");
 	quantised = json_object_get(k.golden, "quantised");
 	json_object_foreach(quantised, q, v) {
-		snprintf(what, sizeof what, "%s.%slogits", q, gelu ? "transformers_" : "");
+		snprintf(what, sizeof what, "%s.%slogits", q, transformers ? "transformers_" : "");
 		snprintf(file, sizeof file, "quantised/%s.gguf", q);
 		compare(&k, file, NULL, 1, what);
 	}
@@ -86,6 +86,9 @@ int main(void)
 		one_model("qwen3", "qwen3.f16.gguf", false);
 		one_model("gemma3", "gemma3.bf16.gguf", true);
 		one_model("gpt2", "gpt2.f32.gguf", true);
+		one_model("mixtral", "mixtral.f16.gguf", false);
+		one_model("qwen3moe", "qwen3moe.bf16.gguf", false);
+		one_model("gptoss", "gptoss.bf16.gguf", true);
 	}
 	pm_dev_close(dev);
 	return done();

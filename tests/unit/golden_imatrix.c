@@ -118,6 +118,7 @@ int main(void)
 	if (open_dev(getenv("PM_TEST_REFERENCE") != NULL)) {
 		one_model("stories260K", "stories260K.f32.gguf");
 		one_model("llama", "llama.bf16.gguf");
+		one_model("qwen3moe", "qwen3moe.bf16.gguf");
 	}
 	pm_dev_close(dev);
 	return done();
