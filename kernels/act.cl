@@ -6,6 +6,9 @@
 #ifndef GATED
 #define GATED 1
 #endif
+#ifndef TYPE_X
+#define TYPE_X f32                      // of x and up
+#endif
 
 #define SQRT_HALF 0.70710678f           // 1/√2
 #define SQRT_2_PI 0.79788456f           // √(2/π)
@@ -50,22 +53,22 @@
 DEFINE_ACT(float, f)
 DEFINE_ACT(float16, 16)
 
-#define FWD_ARGS __global float *y, long yoff, long yld, __global const float *x, long xoff, long xld, \
-	__global const float *up, long uoff, long uld, long cols
+#define FWD_ARGS __global float *y, long yoff, long yld, __global const STORAGE(TYPE_X) *x, long xoff, long xld, \
+	__global const STORAGE(TYPE_X) *up, long uoff, long uld, long cols
 #define BWD_ARGS __global float *dx, long dxoff, long dxld, __global float *dup, long duoff, long duld, \
-	__global const float *dy, long dyoff, long dyld, __global const float *x, long xoff, long xld, \
-	__global const float *up, long uoff, long uld, long cols, int want_x, int want_up
+	__global const float *dy, long dyoff, long dyld, __global const STORAGE(TYPE_X) *x, long xoff, long xld, \
+	__global const STORAGE(TYPE_X) *up, long uoff, long uld, long cols, int want_x, int want_up
 
 // wanted: 0 no, 1 written, 2 added. dx is stored before dup is read: they may be the same memory (x times its own act).
 #define FORWARD(S, LD, ST) { \
-	CAT(vec_, S) v = CAT(act_value_, S)(LD(f32, x, xoff + c)); \
+	CAT(vec_, S) v = CAT(act_value_, S)(LD(TYPE_X, x, xoff + c)); \
 	if (GATED) \
-		v *= LD(f32, up, uoff + c); \
+		v *= LD(TYPE_X, up, uoff + c); \
 	ST(f32, y, yoff + c, v); }
 #define BACKWARD(S, LD, ST) { \
-	CAT(vec_, S) a = LD(f32, x, xoff + c), d = LD(f32, dy, dyoff + c), u = 1.0f, v = CAT(act_value_, S)(a); \
+	CAT(vec_, S) a = LD(TYPE_X, x, xoff + c), d = LD(f32, dy, dyoff + c), u = 1.0f, v = CAT(act_value_, S)(a); \
 	if (GATED) \
-		u = LD(f32, up, uoff + c); \
+		u = LD(TYPE_X, up, uoff + c); \
 	if (want_x) { \
 		CAT(vec_, S) g = d * u * CAT(act_slope_, S)(a); \
 		if (want_x > 1) \

@@ -191,6 +191,29 @@ struct pm_tensor *pm_grad_want(struct pm_graph *g, struct pm_tensor *x, bool *ac
 	return part(g, root, &r);
 }
 
+/* x's gradient (=, +=) dy. */
+static void contribute(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *dy)
+{
+	bool acc;
+	struct pm_tensor *d = pm_grad_want(g, x, &acc);
+	struct pm_node *n = d ? pm_node(g, &op_copy, 1, &dy, 1, &d, NULL, 0) : NULL;
+
+	if (n)
+		n->acc[0] = acc;
+}
+
+void pm_grad_pass(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *dy)
+{
+	struct pm_tensor *c = carrier(x);
+
+	if (x->base || !x->needs || c->grad) {
+		contribute(g, x, dy);
+		return;
+	}
+	c->grad = dy;
+	mark(g, x, &(struct pm_rect){0, x->rows, 0, x->cols, NULL});
+}
+
 void pm_grad_seed(struct pm_tensor *y, struct pm_tensor *dy)
 {
 	if (y)
@@ -210,9 +233,7 @@ static void take_seeds(struct pm_graph *g, size_t tensors)
 			if (g->nodes[i]->in[j])
 				root_of(g->nodes[i]->in[j])->slot = 1;
 	for (i = 0; i < tensors && !g->failed; i++) {
-		struct pm_tensor *t = g->tensors[i], *seed = t->grad, *d;
-		struct pm_node *n;
-		bool acc;
+		struct pm_tensor *t = g->tensors[i], *seed = t->grad;
 
 		if (!seed || t->trains || !root_of(t)->needs)
 			continue;
@@ -225,10 +246,7 @@ static void take_seeds(struct pm_graph *g, size_t tensors)
 			continue;
 		}
 		t->grad = NULL;
-		d = pm_grad_want(g, t, &acc);
-		n = d ? pm_node(g, &op_copy, 1, &seed, 1, &d, NULL, 0) : NULL;
-		if (n)
-			n->acc[0] = acc;
+		contribute(g, t, seed);
 	}
 }
 

@@ -145,6 +145,8 @@ struct pm_tensor *pm_grad_have(const struct pm_tensor *y);
 /* Where to put the gradient of an input: NULL if nobody wants it; *acc says whether to add (a weight; a tensor that had
  * another reader) or to write. Each call counts as one contribution, so ask only when the node will be added. */
 struct pm_tensor *pm_grad_want(struct pm_graph *g, struct pm_tensor *x, bool *acc);
+/* For a node whose output's gradient dy is that of its input x as it is: it becomes it, or is added. Nothing else may read dy. */
+void pm_grad_pass(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *dy);
 
 /* ---- plans ---- */
 

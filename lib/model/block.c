@@ -96,22 +96,28 @@ struct pm_tensor *build_act(struct build *b, struct pm_tensor *gate, struct pm_t
 	return gate ? pm_act(b->g, acts[k].act, gate, up) : NULL;
 }
 
+/* What the activation reads, its backward pass again. */
+static struct pm_tensor *saved(struct build *b, struct pm_tensor *x)
+{
+	return b->training && b->g->bf16 ? pm_round(b->g, x) : x;
+}
+
 static struct pm_tensor *feed_forward(struct build *b, struct pm_tensor *x, int64_t i)
 {
 	const struct pm_layer_spec *l = &b->f->model->spec->layer[i];
 	struct pm_tensor *both, *gate, *up;
 
 	if (!strcmp(l->ff, "plain"))
-		return build_act(b, build_named(b, x, "ff.up", i, NULL, 1), NULL, i);
+		return build_act(b, saved(b, build_named(b, x, "ff.up", i, NULL, 1)), NULL, i);
 	if (strcmp(l->ff, "gated"))
 		return pm_graph_fail(b->g, "layer %d: feed-forward '%s' is not known", (int)i, l->ff);
 	if (build_weight(b, "text.%d.ff.gate_up", (int)i)) {
-		both = build_named(b, x, "ff.gate_up", i, NULL, 1);
+		both = saved(b, build_named(b, x, "ff.gate_up", i, NULL, 1));
 		gate = pm_view_cols(b->g, both, 0, l->inner);
 		up = pm_view_cols(b->g, both, l->inner, l->inner);
 	} else {
-		gate = build_named(b, x, "ff.gate", i, NULL, 1);
-		up = build_named(b, x, "ff.up", i, NULL, 1);
+		gate = saved(b, build_named(b, x, "ff.gate", i, NULL, 1));
+		up = saved(b, build_named(b, x, "ff.up", i, NULL, 1));
 	}
 	return up ? build_act(b, gate, up, i) : NULL;
 }

@@ -8,11 +8,11 @@ struct attr {
 	enum pm_act act;
 };
 
-static const struct pm_kernel *kernel(const struct pm_node *n, const char *name, bool gated, struct pm_err *e)
+static const struct pm_kernel *kernel(const struct pm_node *n, const char *name, const struct pm_tensor *x, bool gated, struct pm_err *e)
 {
 	char defines[64];
 
-	snprintf(defines, sizeof defines, "-DACT=%d -DGATED=%d", (int)((const struct attr *)n->attr)->act, gated);
+	snprintf(defines, sizeof defines, "-DACT=%d -DGATED=%d -DTYPE_X=%s", (int)((const struct attr *)n->attr)->act, gated, pm_dtype(x->type)->name);
 	return pm_kernel(n->g->dev, "act", name, defines, e);
 }
 
@@ -20,9 +20,9 @@ static int run(const struct pm_node *n, struct pm_err *e)
 {
 	const struct pm_tensor *x = n->in[0], *up = n->in[1], *y = n->out[0], *u = up ? up : x;
 	bool cpu = pm_elem_cpu(n->g->dev);
-	const struct pm_kernel *k = kernel(n, cpu ? "act_fwd_cpu" : "act_fwd", up != NULL, e);
+	const struct pm_kernel *k = kernel(n, cpu ? "act_fwd_cpu" : "act_fwd", x, up != NULL, e);
 
-	return k ? PM_LAUNCH(k, pm_elementwise(cpu, y->rows, y->cols, up ? 6 : 5, up ? 12 : 8), e,
+	return k ? PM_LAUNCH(k, pm_elementwise(cpu, y->rows, y->cols, up ? 6 : 5, (up ? 2 : 1) * (double)pm_dtype(x->type)->bytes + 4), e,
 		PM_MEM(y->mem), PM_I64(y->off), PM_I64(y->ld), PM_MEM(x->mem), PM_I64(x->off), PM_I64(x->ld),
 		PM_MEM(u->mem), PM_I64(u->off), PM_I64(u->ld), PM_I64(y->cols)) : -1;
 }
@@ -32,9 +32,9 @@ static int run_back(const struct pm_node *n, struct pm_err *e)
 	const struct pm_tensor *dy = n->in[0], *x = n->in[1], *up = n->in[2], *dx = n->out[0], *dup = n->out[1];
 	const struct pm_tensor *u = up ? up : x, *a = dx ? dx : dup, *b = dup ? dup : dx;
 	bool cpu = pm_elem_cpu(n->g->dev);
-	const struct pm_kernel *k = kernel(n, cpu ? "act_bwd_cpu" : "act_bwd", up != NULL, e);
+	const struct pm_kernel *k = kernel(n, cpu ? "act_bwd_cpu" : "act_bwd", x, up != NULL, e);
 
-	return k ? PM_LAUNCH(k, pm_elementwise(cpu, x->rows, x->cols, 12, up ? 20 : 12), e,
+	return k ? PM_LAUNCH(k, pm_elementwise(cpu, x->rows, x->cols, 12, (up ? 2 : 1) * (double)(pm_dtype(x->type)->bytes + 4) + 4), e,
 		PM_MEM(a->mem), PM_I64(a->off), PM_I64(a->ld), PM_MEM(b->mem), PM_I64(b->off), PM_I64(b->ld),
 		PM_MEM(dy->mem), PM_I64(dy->off), PM_I64(dy->ld), PM_MEM(x->mem), PM_I64(x->off), PM_I64(x->ld),
 		PM_MEM(u->mem), PM_I64(u->off), PM_I64(u->ld), PM_I64(x->cols),
@@ -76,8 +76,8 @@ struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *
 
 	if (!x)
 		return NULL;
-	if (x->type != PM_F32 || (up && (up->type != PM_F32 || up->rows != x->rows || up->cols != x->cols)))
-		return pm_graph_fail(g, "act: '%s' (%lld, %lld) and '%s' are no f32 of one shape", x->name, (long long)x->rows, (long long)x->cols,
+	if ((x->type != PM_F32 && x->type != PM_BF16) || (up && (up->type != x->type || up->rows != x->rows || up->cols != x->cols)))
+		return pm_graph_fail(g, "act: '%s' (%lld, %lld) and '%s' are no f32 or bf16 of one shape", x->name, (long long)x->rows, (long long)x->cols,
 			up ? up->name : "");
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "act");
 	return pm_cheap(pm_node(g, &op_act, 2, in, 1, &y, &(struct attr){act}, sizeof(struct attr))) ? y : NULL;

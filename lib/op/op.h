@@ -1,5 +1,5 @@
 /* op.h: the operations. Each has a constructor here, and its host side, its kernels and its test in files of its name
- * (lib/op/X.c, kernels/X.cl, tests/op/X.c). All activations are float32; KV caches and vectors (norms, biases) may be f32, f16 or bf16,
+ * (lib/op/X.c, kernels/X.cl, tests/op/X.c). All activations are float32 (but for what pm_round makes); KV caches and vectors (norms, biases) may be f32, f16 or bf16,
  * matrices that are weights of any type that pm_op_takes, straight from a mapped file. Blocks have no gradient of their own.
  * T is the number of rows (tokens). Every operation has portable kernels, which are the reference (device opened with
  * `reference`), and may have variants for kinds of devices.
@@ -151,7 +151,9 @@ struct pm_tensor *pm_gather(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 
 enum pm_act { PM_ACT_SILU, PM_ACT_GELU, PM_ACT_GELU_TANH, PM_ACT_GELU_QUICK, PM_ACT_RELU, PM_ACT_RELU2, PM_ACT_SIGMOID };
 
-/* act.c: y = act(x), or act(x) · up where up is given. Both may be views. Gradients: x, up. */
+/* round.c: y = x rounded to bf16, and stored as such: half the memory of what the backward pass reads. x is a temp, no view. The gradient passes. */
+struct pm_tensor *pm_round(struct pm_graph *g, struct pm_tensor *x);
+/* act.c: y = act(x), or act(x) · up where up is given, of x's type. Both may be views, and bf16. Gradients: x, up. */
 struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *x, struct pm_tensor *up);
 /* act.c, too: y = (up + 1) · gate · sigmoid(alpha · gate), gate at most `limit`, up within ±limit. up NULL: columns 2i of gate are the gate's
  * and 2i + 1 up's. Both may be views. Gradients: gate, up. */
