@@ -28,6 +28,40 @@ static void put_random(struct bench *b, struct pm_st_writer *w, uint64_t n, uint
 	}
 }
 
+/* How many tensors of the file it is: a stack of experts may lie apart there. */
+static int64_t files_of(const struct pm_tensor_spec *t)
+{
+	return t->optional ? 0 : t->apart ? t->experts : 1;
+}
+
+static void declare(struct bench *b, struct pm_st_writer *w, const struct pm_tensor_spec *t)
+{
+	const int from = t->apart;
+	uint64_t dim[4];
+	char name[PM_SPEC_NAME];
+	int64_t x;
+	int k;
+
+	for (k = from; k < t->nd; k++)
+		dim[k - from] = (uint64_t)t->dim[k];
+	for (x = 0; x < files_of(t); x++) {
+		pm_spec_name(name, t->file, t->apart ? x : -1);
+		bench_must(b, pm_st_declare(w, name, PM_BF16, t->nd - from, dim, &b->e));
+	}
+}
+
+static void put_tensor(struct bench *b, struct pm_st_writer *w, const struct pm_tensor_spec *t, uint32_t stream)
+{
+	uint64_t n = 1;
+	int64_t x;
+	int k;
+
+	for (k = t->apart; k < t->nd; k++)
+		n *= (uint64_t)t->dim[k];
+	for (x = 0; x < files_of(t); x++)
+		put_random(b, w, n, stream + 1000 * (uint32_t)x, !strcmp(t->use, "norm"));
+}
+
 void bench_make_model(struct bench *b, const char *dir, const char *config, size_t size)
 {
 	json_t *metadata = json_pack("{s:s}", "format", "pt");  /* transformers wants it */
@@ -36,7 +70,6 @@ void bench_make_model(struct bench *b, const char *dir, const char *config, size
 	struct pm_out o;
 	char path[600];
 	size_t i;
-	int k;
 
 	bench_must(b, pm_mkdirs(dir, &b->e));
 	snprintf(path, sizeof path, "%s/config.json", dir);
@@ -47,22 +80,10 @@ void bench_make_model(struct bench *b, const char *dir, const char *config, size
 	snprintf(path, sizeof path, "%s/model.safetensors", dir);
 	bench_must(b, pm_st_begin(&w, path, metadata, &b->e));
 	json_decref(metadata);
-	for (i = 0; i < s->ntensors; i++) {
-		uint64_t dim[4];
-
-		for (k = 0; k < s->tensor[i].nd; k++)
-			dim[k] = (uint64_t)s->tensor[i].dim[k];
-		if (!s->tensor[i].optional)
-			bench_must(b, pm_st_declare(w, s->tensor[i].file, PM_BF16, s->tensor[i].nd, dim, &b->e));
-	}
-	for (i = 0; i < s->ntensors; i++) {
-		uint64_t n = 1;
-
-		for (k = 0; k < s->tensor[i].nd; k++)
-			n *= (uint64_t)s->tensor[i].dim[k];
-		if (!s->tensor[i].optional)
-			put_random(b, w, n, (uint32_t)i, !strcmp(s->tensor[i].use, "norm"));
-	}
+	for (i = 0; i < s->ntensors; i++)
+		declare(b, w, &s->tensor[i]);
+	for (i = 0; i < s->ntensors; i++)
+		put_tensor(b, w, &s->tensor[i], (uint32_t)i);
 	bench_must(b, pm_st_end(w, &b->e));
 	pm_spec_free(s);
 }
