@@ -11,58 +11,92 @@
 #define GROUPS 64
 #define BATCHES (GROUPS / PM_LANES)
 
-/* Costs of the halves of points, by the levels in them. */
+#define LOW 127         /* bits in which a cost bears the number of a half; more than there are */
+
+/* Costs of the halves of points, by the levels in them; and of the first halves the cheapest second. */
 struct halves {
-	pm_v low[81], high[81];
+	pm_v low[PM_LATTICE_HALVES], high[PM_LATTICE_HALVES], other[PM_LATTICE_HALVES];
 };
 
-/* Where the halves of every point are among those costs. */
-void pm_lattice_open(struct pm_lattice_book *k, const struct pm_lattice *how)
+/* Which half of a point this is, among all that there could be. */
+static int half_of(const struct pm_lattice *how, int point, int h)
 {
-	int i, j, h, half = how->dims / 2;
+	int half = how->dims / 2, j, at = 0;
+	unsigned p = (unsigned)how->grid[point] >> how->bits * half * h;
 
-	k->how = how;
-	for (i = 0; i < how->points; i++)
-		for (h = 0; h < 2; h++) {
-			unsigned at = 0, p = (unsigned)how->grid[i] >> how->bits * half * h;
-
-			for (j = half - 1; j >= 0; j--)
-				at = at * (unsigned)how->levels + (p >> how->bits * j & ((1u << how->bits) - 1));
-			k->half[h][i] = (uint8_t)at;
-		}
+	for (j = half - 1; j >= 0; j--)
+		at = at * how->levels + (int)(p >> how->bits * j & ((1u << how->bits) - 1));
+	return at;
 }
 
-/* The nearest point for each lane: the least sum of w·(x − t·level)². The number of points is a power of two. */
-PM_BODY nearest_point_body(const pm_v *x, const pm_v *w, const pm_v *t, const struct pm_lattice_book *book, int set, struct halves *h, pm_v *cost, pm_vi *index)
+void pm_lattice_open(struct pm_lattice_book *k, const struct pm_lattice *how)
 {
-	const struct pm_lattice *how = book->how;
-	int half = how->dims / 2, i, j, l, k, n, last = how->points - 1;
-	pm_v best = {0};
+	uint16_t next[PM_LATTICE_HALVES];
+	int i, j;
 
-	for (k = 0; k < 2; k++) {
-		pm_v *to = k ? h->high : h->low;
+	memset(k->first, 0, sizeof k->first);
+	k->how = how;
+	for (j = 0, k->halves = 1; j < how->dims / 2; j++)
+		k->halves *= how->levels;
+	for (i = 0; i < how->points; i++)
+		k->first[half_of(how, i, 0) + 1]++;
+	for (j = 0; j < k->halves; j++)
+		k->first[j + 1] = (uint16_t)(k->first[j + 1] + k->first[j]);
+	memcpy(next, k->first, sizeof next);
+	for (i = 0; i < how->points; i++) {
+		int a = half_of(how, i, 0), b = half_of(how, i, 1);
 
-		to[0] = best;
-		for (j = 0, n = 1; j < half; j++, n *= how->levels) {
-			for (l = how->levels - 1; l >= 0; l--) {
-				pm_v d = x[k * half + j] - *t * how->level[set][l], c = w[k * half + j] * d * d;
+		k->second[next[a]++] = (uint8_t)b;
+		k->point[a * k->halves + b] = (uint16_t)i;
+	}
+}
 
-				for (i = 0; i < n; i++)
-					to[l * n + i] = to[i] + c;
-			}
+/* The costs of all halves that there could be. */
+PM_BODY half_costs(pm_v *to, const pm_v *x, const pm_v *w, const pm_v *t, const struct pm_lattice *how, int set)
+{
+	int i, j, l, n;
+
+	to[0] = (pm_v){0};
+	for (j = 0, n = 1; j < how->dims / 2; j++, n *= how->levels) {
+		for (l = how->levels - 1; l >= 0; l--) {
+			pm_v d = x[j] - *t * how->level[set][l], c = w[j] * d * d;
+
+			for (i = 0; i < n; i++)
+				to[l * n + i] = to[i] + c;
 		}
 	}
-	/* A point's number stands in the lowest bits of its cost (which is not negative), so that one minimum finds both: costs are compared by their
-	 * upper twelve bits of mantissa at least. */
-	best += FLT_MAX;
-	for (i = 0; i < how->points; i++) {
-		pm_v c = h->low[book->half[0][i]] + h->high[book->half[1][i]];
+}
 
-		c = (pm_v)(((pm_vi)c & ~last) | i);
+/* The nearest point for each lane: the least sum of w·(x − t·level)². A number stands in the lowest bits of a cost (which is not negative), so that one
+ * minimum finds both; first of the second half that goes with a first one at least cost, then of the first. */
+PM_BODY nearest_point_body(const pm_v *x, const pm_v *w, const pm_v *t, const struct pm_lattice_book *book, int set, struct halves *h, pm_v *cost, pm_vi *index)
+{
+	const pm_v most = (pm_v){0} + FLT_MAX;
+	pm_v best = most, c;
+	int i, k, a, b;
+
+	half_costs(h->low, x, w, t, book->how, set);
+	half_costs(h->high, x + book->how->dims / 2, w + book->how->dims / 2, t, book->how, set);
+	for (i = 0; i < book->halves; i++)
+		h->high[i] = (pm_v)(((pm_vi)h->high[i] & ~LOW) | i);
+	for (i = book->halves - 1; i >= 0; i--) {
+		if (book->first[i] == book->first[i + 1])
+			continue;
+		if (best[0] == FLT_MAX)         /* whatever the costs are, these are halves of a point */
+			best = (pm_v)(((pm_vi)most & ~LOW) | i);
+		c = (pm_v)(((pm_vi)most & ~LOW) | book->second[book->first[i]]);
+		for (k = book->first[i]; k < book->first[i + 1]; k++)
+			pm_vmin(&c, &h->high[book->second[k]]);
+		h->other[i] = c;
+		c = (pm_v)(((pm_vi)(h->low[i] + c) & ~LOW) | i);
 		pm_vmin(&best, &c);
 	}
-	*index = (pm_vi)best & last;
-	*cost = (pm_v)((pm_vi)best & ~last);
+	for (i = 0; i < PM_LANES; i++) {
+		a = ((pm_vi)best)[i] & LOW;
+		b = ((pm_vi)h->other[a])[i] & LOW;
+		(*index)[i] = book->point[a * book->halves + b];
+	}
+	*cost = (pm_v)((pm_vi)best & ~LOW);
 }
 
 PM_WIDE(static, nearest_point,

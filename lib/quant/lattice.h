@@ -31,10 +31,15 @@ struct pm_lattice_block {
 	uint8_t signs[32];
 };
 
-/* A code book opened for searching. */
+#define PM_LATTICE_HALVES 81    /* different halves of points, at most */
+
+/* A code book opened for searching: its points by their first halves. */
 struct pm_lattice_book {
 	const struct pm_lattice *how;
-	uint8_t half[2][2048];
+	int halves;
+	uint16_t first[PM_LATTICE_HALVES + 1];  /* those with first half a: second[first[a]] … */
+	uint8_t second[2048];
+	uint16_t point[PM_LATTICE_HALVES * PM_LATTICE_HALVES];  /* the point of two halves */
 };
 
 void pm_lattice_open(struct pm_lattice_book *k, const struct pm_lattice *how);
