@@ -17,6 +17,11 @@ OPTEST := $(if $(OP_OBJ),$B/tests/optest)
 # One run of optest for each operation, so that they share the cores; a run for one that its list lacks is a failure.
 OPS := $(patsubst tests/op/%.c,%,$(shell grep -l "^const struct op_test " tests/op/*.c))
 OP_RUNS := $(OPS:%="$B/tests/optest %")
+# The same on lesser machines, and as on a GPU (PM_MASK in pm.7): what instruction sets change, and models.
+MASKS := amx,bf16,vnni asm avx512 avx2 cpu
+MASKED := $(foreach m,$(MASKS),"$B/tests/optest --mask $m -k q4_k linear head" "$B/tests/optest --mask $m -k bf16 linear head attention") \
+	"$B/tests/optest --mask cpu rms_norm layer_norm rope add act embed sample head" \
+	$(foreach m,avx512 cpu,"env PM_MASK=$m $B/tests/unit/golden_forward llama" "env PM_MASK=$m $B/tests/unit/golden_greedy gemma3")
 BENCH_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/*.c))
 FUZZ := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))
 BATS := $(wildcard tests/*.bats)
@@ -66,7 +71,7 @@ $B/tests/benchmark: $(BENCH_OBJ) $B/libpm.a $(wildcard tests/bench/.)
 
 ##: all tests
 check: all $(UNIT) $(OPTEST) $B/tests/server/hub
-	@$(TEST) $(UNIT) $(OP_RUNS) $(BATS)
+	@$(TEST) $(UNIT) $(OP_RUNS) $(MASKED) $(BATS)
 
 ##: the unit programs alone
 check-unit: $(UNIT)
@@ -75,6 +80,10 @@ check-unit: $(UNIT)
 ##: the operations alone, against their references; OP=NAME for one of them
 check-op: $(OPTEST)
 	@$(if $(OP),$(OPTEST) $(OP),$(TEST) $(OP_RUNS))
+
+##: the operations and some models as on machines without AVX-512 and the like, and as on a GPU
+check-masks: $(OPTEST) $B/tests/unit/golden_forward $B/tests/unit/golden_greedy
+	@$(TEST) $(MASKED)
 
 ##: the tools alone; T=NAME for one bats file
 check-tools: all $B/tests/server/hub
@@ -88,7 +97,7 @@ lint:
 		--suppress=missingIncludeSystem --suppress=preprocessorErrorDirective --include=tests/cppcheck.h \
 		lib $(if $(TOOLS),bin))
 	! mandoc -Tlint -Wstyle $(MAN) | grep -v "referenced manual not found"
-	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds tests/tokbench/run tests/bench/llamacpp tests/bench/gpt2 tests/bench/torch $(wildcard tests/*.bash tests/bench/run examples/*.sh))
+	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds tests/tokbench/run tests/bench/llamacpp tests/bench/start tests/bench/gpt2 tests/bench/torch $(wildcard tests/*.bash tests/bench/run examples/*.sh))
 
 lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark $B/tests/tokbench/tokbench $B/tests/server/hub
 
@@ -114,6 +123,10 @@ bench: all $B/tests/benchmark
 ##: pm beside llama.cpp on one GGUF: LLAMACPP=DIR of its programs, M=FILE.gguf
 bench-llamacpp: all
 	LLAMACPP='$(LLAMACPP)' PM_BUILD=$B bash tests/bench/llamacpp '$(M)'
+
+##: milliseconds to the first token, warm and the first time ever; M='MODEL ...' beside reading their bytes
+bench-start: all
+	PM_BUILD=$B bash tests/bench/start $(M)
 
 ##: a full step of GPT-2 124M beside PyTorch and llm.c: PYTHON=PYTHON, LLMC=DIR of its sources
 bench-gpt2: all
@@ -164,6 +177,6 @@ help:
 	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR BASHCOMPDIR ZSHCOMPDIR DESTDIR B"
 
 FORCE:
-.PHONY: all check check-unit check-op check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-llamacpp bench-gpt2 bench-torch bench-tokenize install install-files uninstall dist clean help FORCE
+.PHONY: all check check-unit check-op check-masks check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-llamacpp bench-start bench-gpt2 bench-torch bench-tokenize install install-files uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:

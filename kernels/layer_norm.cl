@@ -72,12 +72,13 @@ ROW_KERNEL void layer_norm_bwd_x(__global float *dx, long dx_off, long dx_ld, __
 
 		if (get_local_id(0) == 0)
 			vstore2((float2)(m.mean, m.r), row * groups + g, stats);
-		if (!dx)
-			continue;
+		/* Also where dx is not wanted: PoCL miscompiles barriers under a condition, even one that is the same for all. */
 		ROW_SUM(sum, n, room, lanes_load(f32, up + at, left) * WEIGHT);
 		ROW_SUM(along, n, room, lanes_load(f32, up + at, left) * WEIGHT * (CENTRED * m.r));
 		sum /= n;
 		along /= n;
+		if (!dx)
+			continue;
 		FOR_LANES(at, left, n)
 			lanes_store(m.r * (lanes_load(f32, up + at, left) * WEIGHT - sum - CENTRED * m.r * along), to + at, left, add);
 	}

@@ -1,19 +1,30 @@
-/* probe.cl: instruction sets beyond the compiler's target, each tried once in a child process by lib/dev/probe.c: a kernel
- * writes 1 where the answer is the known one. Inline assembly, since the compiler offers builtins only for its own target. */
+/* probe.cl: instruction sets beyond the compiler's target, tried once in a child process by lib/dev/probe.c, which defines PROBE_ and the
+ * name of each that it wants. Inline assembly, since the compiler offers builtins only for its own target. */
 
 /* Does the compiler itself produce AVX-512 (vectors of 64 bytes in one register)? */
-__kernel WG1 void probe_avx512(__global int *ok)
+static int probe_avx512(void)
 {
 #if defined __AVX512F__ && defined __AVX512BW__ && defined __AVX512DQ__ && defined __AVX512VL__
-	ok[0] = 1;
+	return 1;
 #else
-	ok[0] = 0;
+	return 0;
 #endif
 }
 
+#ifdef PROBE_ASM
+/* vpermps: lanes of a register by the numbers in another. The compiler takes registers of 64 bytes as operands. */
+static int probe_asm(void)
+{
+	int16 i = (int16)(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), v;
+
+	__asm__ volatile("vpermps %1, %2, %0" : "=v"(v) : "v"(i + 3), "v"(i));
+	return all(v == 18 - i);
+}
+#endif
+
 #ifdef PROBE_VNNI
 /* vpdpbusd: every 32-bit lane gains the sum of four products of an unsigned and a signed byte. */
-__kernel WG1 void probe_vnni(__global int *ok)
+static int probe_vnni(void)
 {
 	int16 sum = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), want = sum;
 	int16 a = sum * 0x01020304 + (int)0xF0000001, b = sum * 0x0703FF05 + (int)0x80FF017F;
@@ -22,13 +33,13 @@ __kernel WG1 void probe_vnni(__global int *ok)
 	for (i = 0; i < 4; i++)
 		want += (a >> (int16)(8 * i) & 255) * ((b << (int16)(24 - 8 * i)) >> 24);
 	__asm__ volatile("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
-	ok[0] = all(sum == want);
+	return all(sum == want);
 }
 #endif
 
 #ifdef PROBE_BF16
 /* vdpbf16ps: every float lane gains the sum of two products of bf16 numbers. Small whole numbers: no rounding to argue about. */
-__kernel WG1 void probe_bf16(__global int *ok)
+static int probe_bf16(void)
 {
 	float16 x = (float16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), sum = x;
 	uint16 a = as_uint16(x + 3.0f) >> 16 | (as_uint16(2.0f - x) & 0xffff0000u);
@@ -36,13 +47,13 @@ __kernel WG1 void probe_bf16(__global int *ok)
 	float16 want = x + (x + 3.0f) * (x - 7.0f) + (2.0f - x) * (x + 1.0f);
 
 	__asm__ volatile("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
-	ok[0] = all(sum == want);
+	return all(sum == want);
 }
 #endif
 
 #ifdef PROBE_AMX
 /* One tile product each of bf16 and of int8 numbers. Tiles live in registers of the thread: configured and released here. */
-__kernel WG1 void probe_amx(__global int *ok, __global uint *room)
+static int probe_amx(__global uint *room)
 {
 	__global uint *config = room, *a = room + 16, *b = room + 272, *c = room + 528;
 	int i, j, k, good = 1;
@@ -88,6 +99,26 @@ __kernel WG1 void probe_amx(__global int *ok, __global uint *room)
 	__asm__ volatile("tilerelease" : :);
 	for (i = 0; i < 256; i++)
 		good &= c[i] == 160;                            /* 16 × (4 + 4 + 1 + 1) */
-	ok[0] = good;
+	return good;
 }
 #endif
+
+/* What gives the known answer: a 1 in the place of the set. */
+__kernel WG1 void probe(__global int *ok, __global uint *room)
+{
+#ifdef PROBE_AVX512
+	ok[0] = probe_avx512();
+#endif
+#ifdef PROBE_ASM
+	ok[1] = probe_asm();
+#endif
+#ifdef PROBE_VNNI
+	ok[2] = probe_vnni();
+#endif
+#ifdef PROBE_BF16
+	ok[3] = probe_bf16();
+#endif
+#ifdef PROBE_AMX
+	ok[4] = probe_amx(room);
+#endif
+}

@@ -58,10 +58,11 @@ ROW_KERNEL void rms_norm_bwd_x(__global float *dx, long dx_off, long dx_ld, __gl
 
 		if (get_local_id(0) == 0)
 			rs[row * groups + g] = r;
-		if (!dx)
-			continue;
+		/* Also where dx is not wanted: PoCL miscompiles barriers under a condition, even one that is the same for all. */
 		ROW_SUM(along, n, room, lanes_load(f32, up + at, left) * WEIGHT * lanes_load(f32, in + at, left));
 		along *= r * r / n;
+		if (!dx)
+			continue;
 		FOR_LANES(at, left, n)
 			lanes_store(r * (lanes_load(f32, up + at, left) * WEIGHT - lanes_load(f32, in + at, left) * along), to + at, left, add);
 	}

@@ -68,10 +68,10 @@ int largest(__global const float *x, long v, __local float *room, __local int *i
 	if (!(sum16(bad) + rest == 0.0f))
 		top = INFINITY;
 	ids[i] = group_max(top, room) == top ? (isinf(top) ? -1 : id) : 0x7fffffff;
-	barrier(CLK_LOCAL_MEM_FENCE);
+	SYNC(CLK_LOCAL_MEM_FENCE);
 	for (k = 0, id = ids[0]; k < n; k++)
 		id = min(id, ids[k]);
-	barrier(CLK_LOCAL_MEM_FENCE);
+	SYNC(CLK_LOCAL_MEM_FENCE);
 	return id;
 }
 
@@ -108,7 +108,7 @@ int draw(__global const float *w, long v, float kept, float u, __local float *ro
 			rest += w[c] >= kept ? w[c] : 0.0f;
 		room[k] = sum16(part) + rest;
 	}
-	barrier(CLK_LOCAL_MEM_FENCE);
+	SYNC(CLK_LOCAL_MEM_FENCE);
 	if (get_local_id(0) != 0)
 		return id;
 	for (k = 0; k < SEGMENTS; k++)
@@ -139,23 +139,23 @@ __kernel void sample_row(__global int *ids, __global float *w, __global const fl
 	w += row * v;
 	for (c = i; c < v; c += n)
 		w[c] = logits[c];
-	barrier(CLK_GLOBAL_MEM_FENCE);
+	SYNC(CLK_GLOBAL_MEM_FENCE);
 	for (c = i; c < how[SEEN_COUNT]; c += n) {
 		float l = logits[seen[how[SEEN_FROM] + c]], penalty = as_float(how[PENALTY]);
 
 		w[seen[how[SEEN_FROM] + c]] = l < 0.0f ? l * penalty : l / penalty;
 	}
-	barrier(CLK_GLOBAL_MEM_FENCE);
+	SYNC(CLK_GLOBAL_MEM_FENCE);
 	best = largest(w, v, room, some);
 	top = w[max(best, 0)];
-	barrier(CLK_GLOBAL_MEM_FENCE);
+	SYNC(CLK_GLOBAL_MEM_FENCE);
 	for (c = i * 16; c + 16 <= v; c += n * 16)
 		vstore16(exp_16((vload16(0, w + c) - top) / t), 0, w + c);
 	for (; c < v && c < v / 16 * 16 + 16; c++)
 		w[c] = exp_f((w[c] - top) / t);
-	barrier(CLK_GLOBAL_MEM_FENCE);
+	SYNC(CLK_GLOBAL_MEM_FENCE);
 	// Top-k keeps the weights from `kept` on, the largest limit that top_k of them reach; top-p then does so by their sum. All work-items
-	// must come to every barrier together, so what is off is a loop without a turn.
+	// must come to every SYNC together, so what is off is a loop without a turn.
 	for (pass = 0; pass < 2; pass++) {
 		float limit = as_float(how[TOP_P]), want = (float)how[TOP_K];
 		int on = t > 0.0f && (pass ? limit < 1.0f : (int)how[TOP_K] > 0 && (int)how[TOP_K] < v);

@@ -1,11 +1,14 @@
 #include "base/jq.h"
 
 #include <jq.h>
+#include <dirent.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hash.h"
+#include "base/kept.h"
 #include "base/mem.h"
 
 struct pm_jq {
@@ -149,4 +152,95 @@ void pm_jq_free(struct pm_jq *q)
 	pm_str_free(&q->messages);
 	free(q->name);
 	free(q);
+}
+
+/* ---- once, and kept ---- */
+
+#define KIND "jq"
+#define VERSION 1
+
+static int is_program(const struct dirent *f)
+{
+	size_t n = strlen(f->d_name);
+
+	return n > 3 && !strcmp(f->d_name + n - 3, ".jq");
+}
+
+/* Every module goes in: which of them the program includes is known to its compiler only. */
+static int hash_modules(struct pm_sha256 *h, const char *dir, struct pm_err *e)
+{
+	struct dirent **files = NULL;
+	int i, n = scandir(dir, &files, is_program, alphasort), r = 0;
+
+	for (i = 0; i < n; i++) {
+		struct pm_str text = {0};
+		char *path = pm_path(dir, files[i]->d_name, e);
+
+		if (r == 0)
+			r = path ? pm_read_file(&text, path, e) : -1;
+		pm_sha256_put(h, files[i]->d_name, strlen(files[i]->d_name) + 1);
+		if (text.data)
+			pm_sha256_put(h, text.data, text.len + 1);
+		pm_str_free(&text);
+		free(path);
+		free(files[i]);
+	}
+	free(files);
+	return r;
+}
+
+static int key_of(char hex[PM_SHA256_HEX], const struct pm_str *program, const char *library, const json_t *in, struct pm_err *e)
+{
+	struct pm_sha256 h = {0};
+	struct pm_str text = {0};
+	int r = pm_json_text(&text, in, e);
+
+	if (r == 0)
+		r = pm_sha256_begin(&h, e);
+	if (r == 0 && program->data)
+		pm_sha256_put(&h, program->data, program->len + 1);
+	if (r == 0 && library)
+		r = hash_modules(&h, library, e);
+	if (r == 0) {
+		pm_sha256_put(&h, text.data, text.len);
+		pm_sha256_end(&h, hex);
+	} else {
+		pm_sha256_drop(&h);
+	}
+	pm_str_free(&text);
+	return r;
+}
+
+static int compile_and_run(json_t **out, const struct pm_str *program, const char *name, const char *library, const json_t *in, struct pm_err *e)
+{
+	struct pm_jq *q = NULL;
+	int r = pm_jq_new_in(&q, program->data ? program->data : "", name, library, NULL, e);
+
+	if (r == 0)
+		r = pm_jq_run(q, in, out, e);
+	pm_jq_free(q);
+	return r;
+}
+
+int pm_jq_once(json_t **out, const char *path, const char *name, const char *library, const json_t *in, const char *cache, struct pm_err *e)
+{
+	struct pm_str program = {0}, text = {0};
+	char hex[PM_SHA256_HEX];
+	struct pm_err ignored;
+	struct pm_kept k;
+	int r = pm_read_file(&program, path, e);
+
+	*out = NULL;
+	if (r == 0 && cache && (r = key_of(hex, &program, library, in, e)) == 0 && pm_kept_open(&k, cache, hex, KIND, VERSION) == 0) {
+		*out = pm_json_parse((const char *)k.data, k.n, name, &ignored);
+		pm_kept_close(&k);
+	}
+	if (r == 0 && !*out) {
+		r = compile_and_run(out, &program, name, library, in, e);
+		if (r == 0 && cache && pm_json_text(&text, *out, &ignored) == 0)
+			pm_kept_write(cache, hex, KIND, VERSION, text.data, text.len);
+	}
+	pm_str_free(&program);
+	pm_str_free(&text);
+	return r;
 }

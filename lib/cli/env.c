@@ -92,6 +92,26 @@ static char *hub_dir(struct pm_err *e)
 	return dir;
 }
 
+static bool has_word(const char *list, const char *word)
+{
+	const size_t n = strlen(word);
+	const char *p = list;
+
+	while (p && (p = strstr(p, word)) && ((p > list && p[-1] != ',') || (p[n] && p[n] != ',')))
+		p += n;
+	return p != NULL;
+}
+
+void pm_env_opencl(const char *mask)
+{
+	setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
+	/* Debian's PoCL has libraries of builtins for several processors, and compiles for the one whose library it takes */
+	if (has_word(mask, "avx2"))
+		setenv("POCL_KERNELLIB_NAME", "sse41", 0);
+	else if (has_word(mask, "avx512"))
+		setenv("POCL_KERNELLIB_NAME", "avx2", 0);
+}
+
 int pm_env_get(struct pm_env *env, struct pm_err *e)
 {
 	const char *share = getenv("PM_SHARE");
@@ -113,6 +133,8 @@ int pm_env_get(struct pm_env *env, struct pm_err *e)
 	env->hub = hub_dir(e);
 	env->urls = env->cache ? pm_path(env->cache, "fetched", e) : NULL;
 	env->endpoint = pm_env_word("HF_ENDPOINT");
+	env->mask = pm_env_word("PM_MASK");
+	env->target = pm_env_word("POCL_KERNELLIB_NAME");
 	if (env->share && env->kernels)
 		return 0;
 	pm_env_free(env);

@@ -47,7 +47,7 @@ int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_
 	struct pm_err e = {0};
 	int i, status = 0;
 
-	setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);       /* see dev/dev.h */
+	pm_env_opencl(pm_env_word("PM_MASK"));
 	if (pm_str_puts(&command, t->name, &e) < 0)
 		return print_failure(t, &e);
 	for (i = 1; i < argc; i++)

@@ -20,6 +20,7 @@
 struct pm_env {
 	char *kernels, *share, *cache, *hub, *urls;
 	const char *endpoint;           /* HF_ENDPOINT, or NULL; borrowed */
+	const char *mask, *target;      /* PM_MASK and POCL_KERNELLIB_NAME, or NULL; borrowed: of pm_dev_opts */
 	struct pm_arena names;          /* what lives as long as this: names that were looked up */
 };
 
@@ -35,6 +36,10 @@ char *pm_env_path(const char *name, struct pm_err *e);
 bool pm_env_is_true(const char *name);
 /* HF_HOME, else huggingface in XDG_CACHE_HOME or ~/.cache; NULL where no home is known. */
 char *pm_env_hf_home(struct pm_err *e);
+
+/* Sets the variables by which PoCL is told how to compile, before OpenCL is first used: no kernel in many versions (dev/dev.h), and a lesser
+ * processor than there is where the mask hides AVX-512 or AVX2. What the user has set stays. pm_tool_main calls it with PM_MASK. */
+void pm_env_opencl(const char *mask);
 
 /* The places above; the caller frees with pm_env_free. */
 int pm_env_get(struct pm_env *env, struct pm_err *e);

@@ -4,9 +4,11 @@
  * Kernels are files of kernels/, composed as
  *     the device's defines  +  the caller's defines  +  kernels/common.cl  +  the files named by `//! use A B` on the
  *     operation's first line (kernels/A.cl, kernels/B.cl)  +  kernels/OPERATION.cl
- * each behind its own #line, compiled at first use and cached on disk under the SHA-256 of all of that, the options, the
- * device, its driver and its platform. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (device
- * compiler's target), HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. A device may be used by one thread of the host at a time.
+ * each behind its own #line and without the other kernels in them (a kernel goes from a line that begins with __kernel, or with a macro called
+ * SOMETHING_KERNEL, to the next one that begins with "}"), compiled at first use and cached on disk under the SHA-256 of all of that, the options, the
+ * device, its driver and its platform. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (the device
+ * compiler's target, and it assembles such instructions), HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. A device may be used by one
+ * thread of the host at a time.
  *
  * PoCL (3.1) compiles a kernel at its first launch with each local size, for small and for large grids, and once more for a
  * binary, which holds only a version for any size. That version is as fast for our kernels, so programs set
@@ -34,7 +36,11 @@ struct pm_dev_opts {
 	int threads;                    /* of a CPU device; 0, or more than there are: all */
 	bool reference;                 /* portable kernels only; no instruction sets are probed */
 	bool profile;                   /* time every launch */
-	const char *mask;               /* instruction sets not to use: "amx,vnni,bf16,avx512"; NULL: none. avx512 masks vnni and bf16, too */
+	/* What not to use, as if it were not there: words of amx, bf16, vnni, asm (any inline assembly), avx512, avx2 (each of these three hides
+	 * what stands before it, too) and cpu (a CPU is taken for a GPU: its kernels, its memory), "vnni,amx"; NULL: nothing. It hides sets from our
+	 * kernels' choice and assembly; what the device's compiler produces is PoCL's: POCL_KERNELLIB_NAME in the environment (lib/cli does it). */
+	const char *mask;
+	const char *target;             /* what the environment says of the compiler's target; probes are kept for each. NULL: nothing */
 	void (*compiling)(void *arg, const char *operation);   /* called before a compilation, which takes a while; may be NULL */
 	void *arg;
 };
@@ -47,7 +53,8 @@ struct pm_dev_info {
 	uint64_t memory, largest;       /* bytes in all that may be used (of a CPU: that the host had left), and of one buffer */
 	size_t align;                   /* of a sub-buffer's start, bytes */
 	size_t work_group, local;       /* largest work-group; bytes of local memory */
-	bool avx512, vnni, bf16, amx;   /* usable by probe and not masked; of an open device only */
+	bool avx512;                    /* by probe and not masked, of an open device only: vectors of 64 bytes lie in a register; */
+	bool assembly, vnni, bf16, amx; /* instructions of AVX-512, and these, can be assembled and run */
 };
 
 /* Every device there is, in a fixed order (the numbers of `select`). *list is the caller's to free. */
@@ -59,6 +66,7 @@ int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_e
 void pm_dev_close(struct pm_dev *d);
 const struct pm_dev_info *pm_dev_info(const struct pm_dev *d);
 bool pm_dev_reference(const struct pm_dev *d);
+const char *pm_dev_cache(const struct pm_dev *d);        /* opts.cache; NULL: none */
 
 /* ---- memory ---- */
 

@@ -272,8 +272,17 @@ static int set_options(struct pm_dev *d, struct pm_err *e)
 	/* Nothing that changes results: no relaxed math, no flushed denormals. Contraction is off by a pragma in common.cl. */
 	return pm_str_printf(&d->options, e, "-cl-std=CL1.2%s -DPM_%s=1%s%s%s%s",
 		fp & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
-		i->cpu ? "CPU" : "GPU", i->avx512 ? " -DHAVE_AVX512=1" : "", i->vnni ? " -DHAVE_VNNI=1" : "",
+		i->cpu ? "CPU" : "GPU", i->avx512 && i->assembly ? " -DHAVE_AVX512=1" : "", i->vnni ? " -DHAVE_VNNI=1" : "",
 		i->bf16 ? " -DHAVE_BF16=1" : "", i->amx ? " -DHAVE_AMX=1" : "");
+}
+
+/* So that what GPUs get can be tested where there is none. */
+static void take_for_gpu(struct pm_dev *d)
+{
+	d->info.cpu = d->info.shared = d->raw = false;
+	d->info.gpu = true;
+	d->info.memory = ask_number(d->id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(cl_ulong));
+	d->info.largest = ask_number(d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(cl_ulong));
 }
 
 int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const struct pm_isa *isa, struct pm_err *e)
@@ -297,6 +306,7 @@ int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const
 	d->info = f->info;
 	if (d->pocl && d->info.cpu) {
 		d->info.avx512 = isa->avx512;
+		d->info.assembly = isa->assembly;
 		d->info.vnni = isa->vnni;
 		d->info.bf16 = isa->bf16;
 		d->info.amx = isa->amx;
@@ -308,7 +318,11 @@ int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const
 	d->kernels = pm_strdup(opts->kernels, e);
 	if (!d->kernels || (opts->cache && !(d->cache = pm_strdup(opts->cache, e))))
 		goto fail;
-	if (start(d, opts->threads, e) < 0 || set_options(d, e) < 0 || pm_tune_load(d, opts->share, e) < 0)
+	if (start(d, opts->threads, e) < 0)
+		goto fail;
+	if (isa->no_cpu && d->info.cpu)
+		take_for_gpu(d);
+	if (set_options(d, e) < 0 || pm_tune_load(d, opts->share, e) < 0)
 		goto fail;
 	if (d->profile)
 		pm_rates_load(d);
@@ -360,4 +374,9 @@ const struct pm_dev_info *pm_dev_info(const struct pm_dev *d)
 bool pm_dev_reference(const struct pm_dev *d)
 {
 	return d->reference;
+}
+
+const char *pm_dev_cache(const struct pm_dev *d)
+{
+	return d->cache;
 }

@@ -97,7 +97,7 @@ static char *rates_path(const struct pm_dev *d, struct pm_err *e)
 
 	if (!d->cache)
 		return NULL;
-	snprintf(text, sizeof text, "%s %s %s %s %u %d%d%d%d", i->name, i->vendor, i->driver, i->platform, i->units, i->avx512, i->vnni, i->bf16, i->amx);
+	snprintf(text, sizeof text, "%s %s %s %s %u %d%d%d%d%d", i->name, i->vendor, i->driver, i->platform, i->units, i->cpu, i->avx512, i->vnni, i->bf16, i->amx);
 	if (pm_sha256_bytes(hex, text, strlen(text), e) < 0)
 		return NULL;
 	snprintf(text, sizeof text, "%.32s.rates", hex);

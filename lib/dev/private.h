@@ -32,7 +32,7 @@ struct pm_kernel {
 
 struct pm_program {
 	struct pm_program *next;
-	char *operation, *defines;
+	char *operation, *name, *defines;       /* name: of its one kernel */
 	cl_program cl;
 	char key[65];
 };
@@ -102,8 +102,8 @@ int pm_cl_fail(struct pm_err *e, cl_int code, const char *fmt, ...) PM_PRINTF(3,
 /* program.c */
 void pm_programs_free(struct pm_dev *d);
 
-/* cache.c: program binaries on disk. Load gives 0, or 1 where there is no good file; failing to save is no error. */
-int pm_cache_load(struct pm_dev *d, struct pm_program *p, struct pm_err *e);
+/* cache.c: program binaries on disk (base/kept.h). Load gives 0, or 1 where there is no good file. */
+int pm_cache_load(struct pm_dev *d, struct pm_program *p);
 void pm_cache_save(struct pm_dev *d, const struct pm_program *p);
 
 /* profile.c */
@@ -121,7 +121,8 @@ void pm_tune_free(struct pm_dev *d);
 
 /* probe.c: the instruction sets that kernels of the device so chosen may use; before OpenCL is used for anything else. */
 struct pm_isa {
-	bool avx512, vnni, bf16, amx;
+	bool avx512, assembly, vnni, bf16, amx;
+	bool no_cpu;                            /* masked: a CPU is taken for a GPU */
 };
 int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_err *e);
 

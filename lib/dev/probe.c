@@ -1,6 +1,7 @@
 /* probe.c: which instruction sets kernels may use through inline assembly. The processor's word is not enough: the device's
  * compiler must assemble them and the operating system must allow them, and a wrong guess ends the process. So each that the
- * processor claims is tried once with a known answer in a child process, and the outcome is kept in the cache directory. */
+ * processor claims is tried once with a known answer in a child process, and the outcome is kept in the cache directory. They are
+ * tried all at once, which one compilation does, and one by one where that ends badly. */
 #define _DEFAULT_SOURCE                         /* syscall */
 #include "dev/private.h"
 
@@ -21,19 +22,22 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define MAGIC "pm-probe 1"
-#define SETS 4
+#define MAGIC "pm-probe 2"
+#define SETS 5
 #define PATIENCE 60                             /* seconds for a child; a cold compiler on a busy machine takes some */
 
+/* The order in which they are tried; bit i of a mask. */
+static const char *const sets[SETS] = {"AVX512", "ASM", "VNNI", "BF16", "AMX"};
+enum { AVX512 = 1, ASM = 2, VNNI = 4, BF16 = 8, AMX = 16, NO_CPU = 32 };
+
+/* The words of a mask, and what each hides. All that we assemble but AMX has operands of 64 bytes, and no processor has AMX alone. */
 static const struct {
-	const char *name, *kernel, *defines;
-} sets[SETS] = {                                /* the order in which they are tried; bit i of a mask */
-	{"avx512", "probe_avx512", NULL},
-	{"vnni", "probe_vnni", "-DPROBE_VNNI=1"},
-	{"bf16", "probe_bf16", "-DPROBE_BF16=1"},
-	{"amx", "probe_amx", "-DPROBE_AMX=1"},
+	const char *name;
+	unsigned hides;
+} words[] = {
+	{"amx", AMX}, {"bf16", BF16}, {"vnni", VNNI}, {"asm", ASM | VNNI | BF16 | AMX}, {"avx512", AVX512 | ASM | VNNI | BF16 | AMX},
+	{"avx2", AVX512 | ASM | VNNI | BF16 | AMX}, {"cpu", AVX512 | ASM | VNNI | BF16 | AMX | NO_CPU},
 };
-enum { AVX512 = 1, VNNI = 2, BF16 = 4, AMX = 8 };
 
 /* What the processor says, and its name into *who (at least 128 bytes). */
 static unsigned claimed(char *who)
@@ -51,7 +55,7 @@ static unsigned claimed(char *who)
 	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
 		return 0;
 	if ((b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1))
-		mask |= AVX512;
+		mask |= AVX512 | ASM;
 	if (c >> 11 & 1)
 		mask |= VNNI;
 	if ((d >> 22 & 1) && (d >> 24 & 1) && (d >> 25 & 1))
@@ -90,28 +94,37 @@ static bool has_threads(void)
 
 /* ---- the child ---- */
 
-static int try_set(struct pm_dev *d, int i, struct pm_err *e)
+/* Which of these work, tried together; 0 where they cannot even be compiled. */
+static unsigned try_sets(struct pm_dev *d, unsigned todo, struct pm_err *e)
 {
-	const struct pm_kernel *k = pm_kernel(d, "probe", sets[i].kernel, sets[i].defines, e);
 	const struct pm_launch once = {.global = {1}};
+	const struct pm_kernel *k;
 	struct pm_mem *ok = NULL, *room = NULL;
-	int32_t answer = 0;
-	int r = -1;
+	int32_t answer[SETS] = {0};
+	struct pm_str defines = {0};
+	unsigned works = 0;
+	int i, r = 0;
 
-	if (k && pm_mem_new(&ok, d, sizeof answer, e) == 0 && pm_mem_new(&room, d, 4096, e) == 0 &&
-	    (1 << i == AMX ? PM_LAUNCH(k, once, e, PM_MEM(ok), PM_MEM(room)) : PM_LAUNCH(k, once, e, PM_MEM(ok))) == 0 &&
-	    pm_mem_read(ok, 0, &answer, sizeof answer, e) == 0)
-		r = answer == 1;
+	for (i = 0; i < SETS; i++)
+		if (todo & 1u << i)
+			r |= pm_str_printf(&defines, e, "%s-DPROBE_%s=1", defines.len ? " " : "", sets[i]);
+	k = r == 0 ? pm_kernel(d, "probe", "probe", defines.data, e) : NULL;
+	pm_str_free(&defines);
+	if (k && pm_mem_new(&ok, d, sizeof answer, e) == 0 && pm_mem_new(&room, d, 4096, e) == 0 && pm_mem_zero(ok, 0, sizeof answer, e) == 0 &&
+	    PM_LAUNCH(k, once, e, PM_MEM(ok), PM_MEM(room)) == 0 && pm_mem_read(ok, 0, answer, sizeof answer, e) == 0)
+		for (i = 0; i < SETS; i++)
+			works |= (unsigned)(answer[i] == 1) << i;
 	pm_mem_free(room);
 	pm_mem_free(ok);
-	return r;
+	return works & todo;
 }
 
 /* Writes two bytes a set: its number, and 1 or 0. Never returns; a set that ends the process leaves no bytes. */
-static void child(const struct pm_dev_opts *opts, unsigned todo, int out)
+static void child(const struct pm_dev_opts *opts, unsigned todo, bool together, int out)
 {
 	struct pm_dev_opts plain = {.select = opts->select, .kernels = opts->kernels};
 	const struct rlimit no_core = {0, 0};
+	unsigned all = 0;
 	int i, null = open("/dev/null", O_RDWR);
 	struct pm_dev *d;
 	struct pm_err e;
@@ -127,12 +140,15 @@ static void child(const struct pm_dev_opts *opts, unsigned todo, int out)
 		ask_for_tiles();
 	if (pm_dev_open_plain(&d, &plain, &(struct pm_isa){0}, &e) < 0)
 		_exit(1);
+	if (together && d->pocl && !(all = try_sets(d, todo, &e)))
+		_exit(1);
 	for (i = 0; i < SETS; i++) {
+		const unsigned set = 1u << i;
 		unsigned char said[2] = {(unsigned char)i, 0};
 
-		if (!(todo & 1u << i))
+		if (!(todo & set))
 			continue;
-		said[1] = d->pocl && try_set(d, i, &e) == 1;
+		said[1] = ((together || !d->pocl ? all : try_sets(d, set, &e)) & set) != 0;
 		if (write(out, said, 2) != 2)
 			_exit(1);
 	}
@@ -142,7 +158,7 @@ static void child(const struct pm_dev_opts *opts, unsigned todo, int out)
 /* ---- the parent ---- */
 
 /* One child tries `todo`; what it said is added to *works and taken from the rest, which is returned. */
-static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, unsigned *works)
+static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, bool together, unsigned *works)
 {
 	unsigned char said[2];
 	int fd[2], status;
@@ -153,7 +169,7 @@ static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, unsigne
 	pid = fork();
 	if (pid == 0) {
 		close(fd[0]);
-		child(opts, todo, fd[1]);
+		child(opts, todo, together, fd[1]);
 	}
 	close(fd[1]);
 	while (pid > 0 && read(fd[0], said, 2) == 2) {
@@ -161,7 +177,11 @@ static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, unsigne
 		*works |= (unsigned)said[1] << said[0];
 	}
 	close(fd[0]);
-	if (pid < 0 || waitpid(pid, &status, 0) < 0 || (WIFEXITED(status) && WEXITSTATUS(status) != 0))
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return 0;
+	if (together)
+		return todo;
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
 		return 0;                       /* it did not come as far as trying */
 	return todo & (todo - 1);               /* the first one left is what ended it */
 }
@@ -188,7 +208,7 @@ static void hash_drivers(struct pm_sha256 *h)
 
 static char *result_path(const struct pm_dev_opts *opts, const char *who, unsigned claims, struct pm_err *e)
 {
-	char hex[PM_SHA256_HEX], text[160], *kernels;
+	char hex[PM_SHA256_HEX], text[256], *kernels;
 	struct pm_str source = {0};
 	struct pm_sha256 h;
 
@@ -199,7 +219,7 @@ static char *result_path(const struct pm_dev_opts *opts, const char *who, unsign
 		return NULL;
 	}
 	free(kernels);
-	snprintf(text, sizeof text, "%s %x %s", who, claims, opts->select ? opts->select : "");
+	snprintf(text, sizeof text, "%s %x %.32s %.32s", who, claims, opts->select ? opts->select : "", opts->target ? opts->target : "");
 	pm_sha256_put(&h, text, strlen(text) + 1);
 	pm_sha256_put(&h, source.data, source.len);
 	hash_drivers(&h);
@@ -238,22 +258,20 @@ static void write_result(const struct pm_dev_opts *opts, const char *path, unsig
 		pm_out_abort(&o);
 }
 
-/* "amx,vnni": a name that is none of ours is an error. AVX-512 carries VNNI and BF16. */
+/* "amx,vnni": a name that is none of ours is an error. */
 static int read_mask(const char *mask, unsigned *out, struct pm_err *e)
 {
-	size_t n;
-	int i;
+	const size_t count = sizeof words / sizeof *words;
+	size_t n, i;
 
 	for (*out = 0; mask && *mask; mask += n + (mask[n] == ',')) {
 		n = strcspn(mask, ",");
-		for (i = 0; i < SETS && (strlen(sets[i].name) != n || strncmp(sets[i].name, mask, n)); i++)
+		for (i = 0; i < count && (strlen(words[i].name) != n || strncmp(words[i].name, mask, n)); i++)
 			;
-		if (i == SETS)
-			return pm_fail(e, PM_USAGE, "avx512, vnni, bf16 or amx was wanted as an instruction set, found '%.*s'", (int)n, mask);
-		*out |= 1u << i;
+		if (i == count)
+			return pm_fail(e, PM_USAGE, "the mask: amx, bf16, vnni, asm, avx512, avx2 or cpu was wanted, found '%.*s'", (int)n, mask);
+		*out |= words[i].hides;
 	}
-	if (*out & AVX512)
-		*out |= VNNI | BF16;
 	return 0;
 }
 
@@ -266,8 +284,11 @@ int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_e
 	memset(isa, 0, sizeof *isa);
 	if (read_mask(opts->mask, &masked, e) < 0)
 		return -1;
+	isa->no_cpu = masked & NO_CPU;
 	claims = claimed(who);
-	if (opts->reference || !claims || (opts->select && !strcmp(opts->select, "gpu")))
+	if (!(claims & ~masked))
+		return 0;
+	if (opts->reference || (opts->select && !strcmp(opts->select, "gpu")))
 		return 0;
 	if (opts->cache)
 		path = result_path(opts, who, claims, &ignored);
@@ -275,8 +296,8 @@ int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_e
 		if (!has_threads()) {
 			if (opts->compiling)
 				opts->compiling(opts->arg, "probe");
-			for (todo = claims; todo;)
-				todo = ask_child(opts, todo, &works);
+			for (todo = ask_child(opts, claims, true, &works); todo;)
+				todo = ask_child(opts, todo, false, &works);
 			if (path)
 				write_result(opts, path, works);
 		}
@@ -284,9 +305,9 @@ int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_e
 	free(path);
 	works &= claims & ~masked;
 	if (!(works & AVX512))
-		works &= ~(unsigned)(VNNI | BF16);              /* their operands are registers of 64 bytes */
+		works &= ~(unsigned)(ASM | VNNI | BF16);        /* their operands are registers of 64 bytes */
 	if ((works & AMX) && !ask_for_tiles())
 		works &= ~(unsigned)AMX;
-	*isa = (struct pm_isa){works & AVX512, works & VNNI, works & BF16, works & AMX};
+	*isa = (struct pm_isa){.avx512 = works & AVX512, .assembly = works & ASM, .vnni = works & VNNI, .bf16 = works & BF16, .amx = works & AMX};
 	return 0;
 }

@@ -26,26 +26,56 @@ static int read_kernel_file(struct pm_dev *d, const char *name, struct pm_str *t
 	return r;
 }
 
-static int put_file(struct pm_str *out, const char *name, const struct pm_str *text, struct pm_err *e)
+/* Whether a line begins a kernel: __kernel, or a macro that stands for it, WORD_KERNEL. */
+static bool begins_kernel(const char *line)
 {
-	if (pm_str_printf(out, e, "#line 1 \"%s.cl\"\n", name) < 0 || pm_str_put(out, text->data, text->len, e) < 0)
+	size_t n = strspn(line, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+
+	return !strncmp(line, "__kernel", 8) || (n > 7 && line[n] == ' ' && !strncmp(line + n - 7, "_KERNEL", 7));
+}
+
+/* Whether the kernel that begins there is called so. */
+static bool is_called(const char *line, const char *kernel)
+{
+	const char *p = strstr(line, "void ");
+
+	return p && !strncmp(p + 5, kernel, strlen(kernel)) && p[5 + strlen(kernel)] == '(';
+}
+
+/* The text with every kernel but one left out; lines keep their numbers. A kernel goes to the first line that begins with "}", unless it is one line. */
+static int put_file(struct pm_str *out, const char *name, const struct pm_str *text, const char *kernel, struct pm_err *e)
+{
+	const char *p = text->data ? text->data : "", *end;
+	bool dropped = false, first;
+
+	if (pm_str_printf(out, e, "#line 1 \"%s.cl\"\n", name) < 0)
 		return -1;
+	for (; *p; p = end) {
+		end = p + strcspn(p, "\n");
+		end += *end == '\n';
+		first = begins_kernel(p) && !is_called(p, kernel);
+		dropped = dropped || first;
+		if (pm_str_put(out, dropped ? "\n" : p, dropped ? 1 : (size_t)(end - p), e) < 0)
+			return -1;
+		if (*p == '}' || (first && end - p > 1 && end[-2] == '}'))
+			dropped = false;
+	}
 	return pm_str_puts(out, "\n", e);
 }
 
-static int put_named(struct pm_dev *d, struct pm_str *out, const char *name, struct pm_err *e)
+static int put_named(struct pm_dev *d, struct pm_str *out, const char *name, const char *kernel, struct pm_err *e)
 {
 	struct pm_str text = {0};
 	int r = read_kernel_file(d, name, &text, e);
 
 	if (r == 0)
-		r = put_file(out, name, &text, e);
+		r = put_file(out, name, &text, kernel, e);
 	pm_str_free(&text);
 	return r;
 }
 
 /* The files that the operation's first line asks for: `//! use A B`. */
-static int put_used(struct pm_dev *d, struct pm_str *out, const char *text, struct pm_err *e)
+static int put_used(struct pm_dev *d, struct pm_str *out, const char *text, const char *kernel, struct pm_err *e)
 {
 	const char *p = text, *end = text + strcspn(text, "\n");
 	char name[128];
@@ -64,23 +94,23 @@ static int put_used(struct pm_dev *d, struct pm_str *out, const char *text, stru
 			return pm_fail(e, PM_CONFIG, "'%.*s' is no kernel file's name", (int)n, p);
 		memcpy(name, p, n);
 		name[n] = 0;
-		if (put_named(d, out, name, e) < 0)
+		if (put_named(d, out, name, kernel, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int compose(struct pm_dev *d, const char *operation, struct pm_str *out, struct pm_err *e)
+static int compose(struct pm_dev *d, const char *operation, const char *kernel, struct pm_str *out, struct pm_err *e)
 {
 	struct pm_str text = {0};
 	int r = read_kernel_file(d, operation, &text, e);
 
 	if (r == 0)
-		r = put_named(d, out, "common", e);
+		r = put_named(d, out, "common", kernel, e);
 	if (r == 0 && text.data)
-		r = put_used(d, out, text.data, e);
+		r = put_used(d, out, text.data, kernel, e);
 	if (r == 0)
-		r = put_file(out, operation, &text, e);
+		r = put_file(out, operation, &text, kernel, e);
 	pm_str_free(&text);
 	return r;
 }
@@ -145,11 +175,10 @@ static int build(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
 
 	r = pm_str_printf(&options, e, "%s%s%s", d->options.data, *p->defines ? " " : "", p->defines);
 	if (r == 0)
-		r = compose(d, p->operation, &source, e);
+		r = compose(d, p->operation, p->name, &source, e);
 	if (r == 0)
 		r = make_key(d, p, options.data, &source, e);
-	if (r == 0 && (r = pm_cache_load(d, p, e)) > 0) {
-		r = 0;
+	if (r == 0 && pm_cache_load(d, p) != 0) {
 		if (d->compiling)
 			d->compiling(d->arg, p->operation);
 		text = source.data;
@@ -171,26 +200,24 @@ static void free_program(struct pm_program *p)
 	if (p->cl)
 		clReleaseProgram(p->cl);
 	free(p->operation);
+	free(p->name);
 	free(p->defines);
 	free(p);
 }
 
-static struct pm_program *find_program(struct pm_dev *d, const char *operation, const char *defines, struct pm_err *e)
+static struct pm_program *new_program(struct pm_dev *d, const char *operation, const char *name, const char *defines, struct pm_err *e)
 {
 	struct pm_program *p;
 	double from;
 
-	for (p = d->programs; p; p = p->next) {
-		if (!strcmp(p->operation, operation) && !strcmp(p->defines, defines))
-			return p;
-	}
 	p = pm_alloc(1, sizeof *p, e);
 	if (!p)
 		return NULL;
 	from = pm_profile_clock();
 	p->operation = pm_strdup(operation, e);
+	p->name = pm_strdup(name, e);
 	p->defines = pm_strdup(defines, e);
-	if (!p->operation || !p->defines || build(d, p, e) < 0) {
+	if (!p->operation || !p->name || !p->defines || build(d, p, e) < 0) {
 		free_program(p);
 		return NULL;
 	}
@@ -225,7 +252,7 @@ static struct pm_kernel *new_kernel(struct pm_dev *d, const char *operation, con
 	if (!k)
 		return NULL;
 	k->dev = d;
-	k->program = find_program(d, operation, defines, e);
+	k->program = new_program(d, operation, name, defines, e);
 	k->name = pm_strdup(name, e);
 	if (!k->program || !k->name)
 		goto fail;

@@ -213,7 +213,7 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 	if (new_model(&m, dir, dev, e) < 0 ||
 		pm_published_open(&m->store, dir, prec == PM_PREC_F32 || pm_dev_reference(dev) ? PM_F32 : PM_F16, true, e) < 0)
 		goto fail;
-	if (pm_spec_load(&m->spec, dir, share, family, m->store, e) < 0)
+	if (pm_spec_load_kept(&m->spec, dir, share, family, m->store, pm_dev_cache(dev), e) < 0)
 		goto fail;
 	if (pm_spec_check(m->spec, m->store, e) < 0 || (use != PM_WEIGHTS_FROZEN && must_fit(m, e) < 0))
 		goto named;
@@ -277,7 +277,7 @@ int pm_model_init(struct pm_model **out, const char *config, const char *share, 
 	size_t i;
 
 	*out = NULL;
-	if (new_model(&m, config, dev, e) < 0 || pm_spec_load(&m->spec, config, share, family, NULL, e) < 0)
+	if (new_model(&m, config, dev, e) < 0 || pm_spec_load_kept(&m->spec, config, share, family, NULL, pm_dev_cache(dev), e) < 0)
 		goto fail;
 	if (pm_json_real(&range, m->spec->config, "initializer_range", e) < 0) {
 		pm_ctx(e, "%s", config);

@@ -49,6 +49,11 @@ static void settings(uint32_t *how, const struct pm_sample_row *row)
 	memcpy(how, words, sizeof words);
 }
 
+static const char *defines(struct pm_dev *d)
+{
+	return pm_elem_cpu(d) ? "-DALONE=1" : NULL;
+}
+
 static struct pm_launch grid(struct pm_dev *d, int64_t rows, double bytes)
 {
 	size_t group = pm_elem_cpu(d) ? 1 : GROUP;
@@ -58,7 +63,7 @@ static struct pm_launch grid(struct pm_dev *d, int64_t rows, double bytes)
 
 static int greedy(struct pm_dev *d, struct pm_mem *logits, int64_t rows, int64_t vocab, struct pm_mem *out, struct pm_err *e)
 {
-	const struct pm_kernel *k = pm_kernel(d, "sample", "sample_greedy", NULL, e);
+	const struct pm_kernel *k = pm_kernel(d, "sample", "sample_greedy", defines(d), e);
 	struct pm_launch l = grid(d, rows, 4.0 * (double)rows * (double)vocab);
 
 	return k ? PM_LAUNCH(k, l, e, PM_MEM(out), PM_MEM(logits), PM_I64(vocab), PM_LOCAL(GROUP * 4), PM_LOCAL(GROUP * 4)) : -1;
@@ -66,7 +71,7 @@ static int greedy(struct pm_dev *d, struct pm_mem *logits, int64_t rows, int64_t
 
 static int drawn(struct pm_dev *d, struct pm_mem *logits, int64_t rows, int64_t vocab, const struct pm_sample_row *row, struct pm_mem *out, struct pm_err *e)
 {
-	const struct pm_kernel *k = pm_kernel(d, "sample", "sample_row", NULL, e);
+	const struct pm_kernel *k = pm_kernel(d, "sample", "sample_row", defines(d), e);
 	struct pm_launch l = grid(d, rows, 8.0 * (double)rows * (double)vocab);
 	uint32_t *how = pm_alloc((size_t)rows * HOW, sizeof *how, e);
 	struct pm_mem *mhow = NULL, *mseen = NULL, *w = NULL;

@@ -179,6 +179,7 @@ int pm_spec_load_by(struct pm_spec **out, struct pm_spec_programs *programs, con
 	for (i = 0; !s->from_gguf && i < s->ntensors; i++)
 		if (!s->tensor[i].hf)
 			s->tensor[i].hf = s->tensor[i].file;
+	s->programs = NULL;
 	*out = s;
 	return 0;
 }

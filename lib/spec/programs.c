@@ -14,6 +14,7 @@ struct program {
 
 struct pm_spec_programs {
 	struct program *first;
+	const char *cache;              /* a directory for what they made, borrowed, instead of the programs; NULL: none */
 };
 
 int pm_spec_programs_new(struct pm_spec_programs **out, struct pm_err *e)
@@ -58,12 +59,34 @@ static struct program *compile(const char *path, const char *name, const char *l
 	return NULL;
 }
 
+static int the_one(json_t **out, const json_t *all, const char *name, struct pm_err *e)
+{
+	if (json_array_size(all) != 1)
+		return pm_fail(e, PM_DATA, "%s: one object was wanted, %zu values were given", name, json_array_size(all));
+	*out = json_incref(json_array_get(all, 0));
+	return 0;
+}
+
+int pm_spec_load_kept(struct pm_spec **out, const char *dir, const char *share, const char *family, const struct pm_store *store,
+	const char *cache, struct pm_err *e)
+{
+	struct pm_spec_programs answers = {.cache = cache};
+
+	return pm_spec_load_by(out, cache ? &answers : NULL, dir, share, family, store, e);
+}
+
 int spec_run_jq(json_t **out, struct pm_spec_programs *kept, const char *path, const char *name, const char *library, const json_t *in, struct pm_err *e)
 {
 	struct program *p = kept ? kept->first : NULL;
 	json_t *all = NULL;
 	int r;
 
+	if (kept && kept->cache) {
+		r = pm_jq_once(&all, path, name, library, in, kept->cache, e);
+		r = r < 0 ? -1 : the_one(out, all, name, e);
+		json_decref(all);
+		return r;
+	}
 	while (p && (strcmp(p->path, path) || strcmp(p->library, library)))
 		p = p->next;
 	if (!p) {
@@ -76,10 +99,7 @@ int spec_run_jq(json_t **out, struct pm_spec_programs *kept, const char *path, c
 		}
 	}
 	r = pm_jq_run(p->jq, in, &all, e);
-	if (r == 0 && json_array_size(all) != 1)
-		r = pm_fail(e, PM_DATA, "%s: one object was wanted, %zu values were given", name, json_array_size(all));
-	if (r == 0)
-		*out = json_incref(json_array_get(all, 0));
+	r = r < 0 ? -1 : the_one(out, all, name, e);
 	json_decref(all);
 	if (!kept)
 		program_free(p);

@@ -112,6 +112,9 @@ struct pm_spec {
  * program the names and shapes of the tensors there are. An unknown model_type, activation, rope type … is an error (65) naming key
  * and value. */
 int pm_spec_load(struct pm_spec **out, const char *dir, const char *share, const char *family, const struct pm_store *store, struct pm_err *e);
+/* The same; with `cache` (a directory) what the programs made is kept there, for the next time. */
+int pm_spec_load_kept(struct pm_spec **out, const char *dir, const char *share, const char *family, const struct pm_store *store,
+	const char *cache, struct pm_err *e);
 void pm_spec_free(struct pm_spec *s);
 
 /* The same for who loads many: programs are compiled once and kept, for one thread at a time; who changes their files makes a new list. */

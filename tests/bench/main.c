@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "bench.h"
+#include "cli/tool.h"
 
 static struct bench_entry *entries;
 
@@ -139,7 +140,7 @@ static bool chosen(const struct bench_entry *entry, int n, char **names)
 int main(int argc, char **argv)
 {
 	struct pm_dev_opts o = {.kernels = from_env("PM_KERNELS", "kernels"), .share = from_env("PM_SHARE", "share"),
-		.cache = from_env("PM_CACHE", NULL), .select = from_env("PM_DEVICE", NULL)};
+		.cache = from_env("PM_CACHE", NULL), .select = from_env("PM_DEVICE", NULL), .mask = from_env("PM_MASK", NULL)};
 	const struct pm_dev_info *info;
 	const struct bench_entry *entry;
 	struct bench b = {0};
@@ -168,6 +169,8 @@ int main(int argc, char **argv)
 			return PM_USAGE;
 		}
 	}
+	pm_env_opencl(o.mask);
+	o.target = getenv("POCL_KERNELLIB_NAME");
 	bench_must(&b, pm_dev_open(&b.dev, &o, &b.e));
 	info = pm_dev_info(b.dev);
 	cpu_units = cpu_time ? info->units : 0;

@@ -1,4 +1,5 @@
 /* main.c: optest: tests and times operations. Usage: optest [--speed] [-d DEVICE] [-k CASE] [--mask SETS] [NAME …]
+ * (--mask as PM_MASK of the tools, its default)
  * Environment: PM_KERNELS, PM_SHARE (directories; default those of the checkout), PM_CACHE (default optest.cache beside the program: a cache there
  * must be, since only a process's first device can be probed for instruction sets; the others read what that found). Every test of tests/op stands
  * in the list below; one whose file is not there (yet) is passed over. */
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "cli/tool.h"
 #include "harness.h"
 
 #define TESTS(X) \
@@ -28,7 +30,8 @@ static const char *from_env(const char *name, const char *fallback)
 static struct pm_dev *open_device(const char *select, const char *mask, const char *cache, bool reference, int threads)
 {
 	struct pm_dev_opts o = {.select = select, .mask = mask, .reference = reference, .threads = threads,
-		.kernels = from_env("PM_KERNELS", "kernels"), .share = from_env("PM_SHARE", "share"), .cache = cache};
+		.kernels = from_env("PM_KERNELS", "kernels"), .share = from_env("PM_SHARE", "share"), .cache = cache,
+		.target = getenv("POCL_KERNELLIB_NAME")};
 	struct pm_dev *d = NULL;
 	struct pm_err e;
 
@@ -52,7 +55,7 @@ static bool chosen(const char *name, int argc, char **argv, int from)
 int main(int argc, char **argv)
 {
 	struct op_harness h = {0};
-	const char *select = getenv("PM_DEVICE"), *mask = NULL, *cache;
+	const char *select = getenv("PM_DEVICE"), *mask = getenv("PM_MASK"), *cache;
 	char beside[4096];
 	struct pm_err e;
 	bool speed = false;
@@ -73,6 +76,7 @@ int main(int argc, char **argv)
 			return 64;
 		}
 	}
+	pm_env_opencl(mask);
 	snprintf(beside, sizeof beside, "%s.cache", argv[0]);
 	cache = from_env("PM_CACHE", beside);
 	if (pm_mkdirs(cache, &e) < 0) {

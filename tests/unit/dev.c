@@ -385,11 +385,13 @@ static int probe(void)
 {
 	struct pm_dev *d = must_open((struct pm_dev_opts){.cache = cache, .mask = probe_mask});
 	const struct pm_dev_info *i = pm_dev_info(d);
-	int bits = i->avx512 | i->vnni << 1 | i->bf16 << 2 | i->amx << 3;
+	int bits = i->avx512 | i->vnni << 1 | i->bf16 << 2 | i->amx << 3 | i->gpu << 5;
 	bool defined = true;
 
 #define AGREES(name, has) defined &= (pm_kernel(d, "has", "has", "-DWANT=" name, &e) != NULL) == has
-	AGREES("HAVE_AVX512", i->avx512);
+	AGREES("HAVE_AVX512", (i->avx512 && i->assembly));
+	AGREES("PM_CPU", i->cpu);
+	AGREES("PM_GPU", i->gpu);
 	AGREES("HAVE_VNNI", i->vnni);
 	AGREES("HAVE_BF16", i->bf16);
 	AGREES("HAVE_AMX", i->amx);
@@ -413,20 +415,22 @@ static void test_probe(void)
 	probe_mask = "vnni,amx";
 	check((in_child(probe) & 15) == (all & 5), "a mask hides what it names");
 	probe_mask = "avx512";
-	check((in_child(probe) & 15) == (all & 8), "and with AVX-512 what is built on it");
+	check((in_child(probe) & 15) == 0, "and with AVX-512 what is built on it");
+	probe_mask = "asm";
+	check((in_child(probe) & 15) == (all & 1), "without assembly the compiler still has its own");
+	probe_mask = "cpu";
+	check((in_child(probe) & 47) == 32, "a CPU can be taken for a GPU, and nothing is probed");
 	probe_mask = NULL;
 	poison(paths[0], 3);
 	again = in_child(probe);
 	check((again & 15) == (all & 15), "a damaged outcome is probed anew");
 
 	/* A set whose instructions kill, one that gives a wrong answer, and one that does not assemble. */
-	put(kernels, "probe.cl", "__kernel void probe_avx512(__global int *ok) { ok[0] = 1; }\n"
-		"#ifdef PROBE_VNNI\n__kernel void probe_vnni(__global int *ok) { __asm__ volatile(\"ud2\"); ok[0] = 1; }\n#endif\n"
-		"#ifdef PROBE_BF16\n__kernel void probe_bf16(__global int *ok) { ok[0] = 1; }\n#endif\n");
+	put(kernels, "probe.cl", "__kernel void probe(__global int *ok, __global uint *room) {\n ok[0] = ok[1] = 1;\n"
+		"#ifdef PROBE_VNNI\n __asm__ volatile(\"ud2\"); ok[2] = 1;\n#endif\n#ifdef PROBE_BF16\n ok[3] = 1;\n#endif\n}\n");
 	check((in_child(probe) & 7) == (1 | (all & 4)), "an instruction that kills is found out, and the rest goes on");
-	put(kernels, "probe.cl", "__kernel void probe_avx512(__global int *ok) { ok[0] = 1; }\n"
-		"#ifdef PROBE_VNNI\n__kernel void probe_vnni(__global int *ok) { ok[0] = 0; }\n#endif\n"
-		"#ifdef PROBE_BF16\n__kernel void probe_bf16(__global int *ok) { int x = 0; __asm__ volatile(\"nonsense %0\" : \"+r\"(x)); ok[0] = x; }\n#endif\n");
+	put(kernels, "probe.cl", "__kernel void probe(__global int *ok, __global uint *room) {\n ok[0] = 1;\n#ifdef PROBE_VNNI\n ok[2] = 0;\n#endif\n"
+		"#ifdef PROBE_BF16\n int x = 0; __asm__ volatile(\"nonsense %0\" : \"+r\"(x)); ok[3] = x;\n#endif\n}\n");
 	again = in_child(probe);
 	check((again & 7) == 1, "so is a wrong answer, and what does not assemble (%d)", again);
 	take("probe.cl");

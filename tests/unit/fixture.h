@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/tool.h"
 #include "model/model.h"
 #include "tap.h"
 #include "train/evaluate.h"
@@ -30,9 +31,12 @@ static const char *fixtures(void)
 
 __attribute__((unused)) static int open_dev(bool reference)
 {
-	const char *cache = getenv("PM_CACHE");
-	struct pm_dev_opts o = {.select = "cpu", .kernels = "kernels", .share = "share", .cache = cache && *cache ? cache : NULL, .reference = reference};
+	const char *cache = getenv("PM_CACHE"), *mask = getenv("PM_MASK");
+	struct pm_dev_opts o = {.select = "cpu", .kernels = "kernels", .share = "share", .cache = cache && *cache ? cache : NULL, .reference = reference,
+		.mask = mask};
 
+	pm_env_opencl(mask);
+	o.target = getenv("POCL_KERNELLIB_NAME");
 	return check(pm_dev_open(&dev, &o, &err) == 0, "the device opens%s%s", err.text[0] ? ": " : "", err.text);
 }
 
