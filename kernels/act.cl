@@ -110,20 +110,24 @@ __kernel void act_bwd(BWD_ARGS)
 }
 
 #if PM_CPU
-// One work-item BLOCK columns of a row.
-#define BLOCK 4096
-
-__kernel WG1 void act_fwd_cpu(FWD_ARGS)
+// Columns c to end of a row, where it begins.
+inline void act_some(__global float *y, long yoff, __global const float *x, long xoff, __global const float *up, long uoff, long c, long end)
 {
-	long c = get_global_id(0) * BLOCK, end = min(c + BLOCK, cols), r = get_global_id(1);
-
-	yoff += r * yld;
-	xoff += r * xld;
-	uoff += r * uld;
 	for (; c + 16 <= end; c += 16)
 		FORWARD(16, LOAD16, STORE16)
 	for (; c < end; c++)
 		FORWARD(f, LOAD, STORE)
+}
+
+// One work-item BLOCK columns of a row.
+#undef BLOCK
+#define BLOCK 4096
+
+__kernel WG1 void act_fwd_cpu(FWD_ARGS)
+{
+	const long c = get_global_id(0) * BLOCK, r = get_global_id(1);
+
+	act_some(y, yoff + r * yld, x, xoff + r * xld, up, uoff + r * uld, c, min(c + BLOCK, cols));
 }
 
 __kernel WG1 void act_bwd_cpu(BWD_ARGS)

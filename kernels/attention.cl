@@ -44,10 +44,6 @@ inline float times_slope(float x, float s, float cap)
 }
 
 /* One query: the sums of exp(score − m) and of these times v, over the keys from .. to. m starts as a number below every score. */
-struct softmax {
-	float m, l;
-};
-
 inline struct softmax attend(float *y, const float *q, __global const STORAGE(TYPE_K) *k, long k_ld, __global const STORAGE(TYPE_V) *v,
 	long v_ld, int from, int to, struct softmax now, float cap)
 {
@@ -68,8 +64,6 @@ inline struct softmax attend(float *y, const float *q, __global const STORAGE(TY
 	}
 	return now;
 }
-
-#define LOWEST (-1e30f)
 
 /* y and lse, the log of the sum of exp(score), sinks included; infinite where a query sees nothing. An item: (row, head). */
 __kernel void attention_fwd(__global float *y, long y_off, long y_ld, __global float *lse, long lse_off, long lse_ld,
@@ -128,32 +122,12 @@ __kernel void attention_part(__global float *parts, __global const float *q, lon
 		}
 }
 
-/* y from the parts, chunk after chunk. An item: (row, head). */
+/* An item: (row, head). */
 __kernel void attention_join(__global float *y, long y_off, long y_ld, __global const float *parts, __global const int *span, long span_off,
 	__global const STORAGE(TYPE_S) *sinks, long sinks_off, int kv_period, int chunks)
 {
-	const long row = get_global_id(0);
-	const int h = get_global_id(1), heads = get_global_size(1);
-	const struct chunks seen = chunks_seen(span + span_off + 2 * row, kv_period, chunks);
-	struct softmax all = {LOWEST, 0};
-	float sum[DV];
-
-	if (sinks)
-		all = (struct softmax){LOAD(TYPE_S, sinks, sinks_off + h), 1};
-	for (int i = 0; i < DV; i++)
-		sum[i] = 0;
-	parts += (row * heads + h) * chunks * (DV + 2);
-	for (int c = seen.first; c < seen.end; c++) {
-		__global const float *part = parts + (long)c * (DV + 2);
-		const float top = fmax(all.m, part[0]), old = exp_f(all.m - top), new = exp_f(part[0] - top);
-
-		all = (struct softmax){top, fma(all.l, old, part[1] * new)};
-		for (int i = 0; i < DV; i++)
-			sum[i] = fma(sum[i], old, part[2 + i] * new);
-	}
-	y += y_off + row * y_ld + h * DV;
-	for (int i = 0; i < DV; i++)
-		y[i] = all.l > 0 ? sum[i] / all.l : 0;
+	attention_join_item(y, y_off, y_ld, parts, span, span_off, sinks, sinks_off, kv_period, chunks, get_global_id(0), get_global_id(1),
+		get_global_size(1));
 }
 
 /* ---- backward ---- */

@@ -3,6 +3,15 @@
 #ifndef PART
 #define PART 256
 #endif
+#ifndef DV
+#define DV 64
+#endif
+#ifndef TYPE_S
+#define TYPE_S f32
+#endif
+#ifndef LOWEST
+#define LOWEST (-1e30f)
+#endif
 
 struct chunks {
 	int from, to;                   /* keys that the query sees */
@@ -29,4 +38,35 @@ inline struct chunks chunks_share(struct chunks s, int worker, int workers)
 	s.end = s.first + n * (worker + 1) / workers;
 	s.first += n * worker / workers;
 	return s;
+}
+
+/* The largest score, and the sum of exp(score - m). m starts as a number below every score. */
+struct softmax {
+	float m, l;
+};
+
+/* y of a row and head from its parts, chunk after chunk. */
+inline void attention_join_item(__global float *y, long y_off, long y_ld, __global const float *parts, __global const int *span, long span_off,
+	__global const STORAGE(TYPE_S) *sinks, long sinks_off, int kv_period, int chunks, long row, int h, int heads)
+{
+	const struct chunks seen = chunks_seen(span + span_off + 2 * row, kv_period, chunks);
+	struct softmax all = {LOWEST, 0};
+	float sum[DV];
+
+	if (sinks)
+		all = (struct softmax){LOAD(TYPE_S, sinks, sinks_off + h), 1};
+	for (int i = 0; i < DV; i++)
+		sum[i] = 0;
+	parts += (row * heads + h) * chunks * (DV + 2);
+	for (int c = seen.first; c < seen.end; c++) {
+		__global const float *part = parts + (long)c * (DV + 2);
+		const float top = fmax(all.m, part[0]), old = exp_f(all.m - top), new = exp_f(part[0] - top);
+
+		all = (struct softmax){top, fma(all.l, old, part[1] * new)};
+		for (int i = 0; i < DV; i++)
+			sum[i] = fma(sum[i], old, part[2 + i] * new);
+	}
+	y += y_off + row * y_ld + h * DV;
+	for (int i = 0; i < DV; i++)
+		y[i] = all.l > 0 ? sum[i] / all.l : 0;
 }

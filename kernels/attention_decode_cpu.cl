@@ -7,6 +7,7 @@
 #ifndef GROUP
 #define GROUP 1
 #endif
+#undef BLOCK
 #define BLOCK 16                /* keys at once */
 #define DW ((D + 15) / 16)      /* vectors of a row */
 #define DVW ((DV + 15) / 16)
@@ -47,15 +48,15 @@ inline void weigh(float16 *sum, const float *p, const float16 *rows, int n)
 		sum[w] = c[w];
 }
 
-/* As attention_part: m, l and the sums of v of a chunk of keys, for the heads of a group. An item: (worker, kv head, row). */
-__kernel WG1 void attention_part_cpu(__global float *parts, __global const float *q, long q_off, long q_ld,
+/* As attention_part: m, l and the sums of v of a chunk of keys, for the heads of a group. */
+inline void attention_part_item(__global float *parts, __global const float *q, long q_off, long q_ld,
 	__global const STORAGE(TYPE_K) *k, long k_off, long k_ld, __global const STORAGE(TYPE_V) *v, long v_off, long v_ld,
-	__global const int *span, long span_off, int group, int kv_period, int chunks, float scale, float cap)
+	__global const int *span, long span_off, int group, int kv_period, int chunks, float scale, float cap,
+	int worker, int workers, int kv_head, int kv_heads, long row)
 {
-	const int kv_head = get_global_id(1), heads = get_global_size(1) * GROUP;
-	const long row = get_global_id(2);
+	const int heads = kv_heads * GROUP;
 	const struct chunks all = chunks_seen(span + span_off + 2 * row, kv_period, chunks);
-	const struct chunks mine = chunks_share(all, get_global_id(0), get_global_size(0));
+	const struct chunks mine = chunks_share(all, worker, workers);
 	const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 	float16 query[GROUP * DW], s[GROUP * BLOCKS], sum[GROUP * DVW], store[BLOCK * (DW > DVW ? DW : DVW)];
 	float *rows = (float *)store;
@@ -102,4 +103,13 @@ __kernel WG1 void attention_part_cpu(__global float *parts, __global const float
 			for (int i = 0; i < DV; i++)
 				parts[((long)g * chunks + c) * (DV + 2) + 2 + i] = ((const float *)(sum + g * DVW))[i];
 	}
+}
+
+/* An item: (worker, kv head, row). */
+__kernel WG1 void attention_part_cpu(__global float *parts, __global const float *q, long q_off, long q_ld,
+	__global const STORAGE(TYPE_K) *k, long k_off, long k_ld, __global const STORAGE(TYPE_V) *v, long v_off, long v_ld,
+	__global const int *span, long span_off, int group, int kv_period, int chunks, float scale, float cap)
+{
+	attention_part_item(parts, q, q_off, q_ld, k, k_off, k_ld, v, v_off, v_ld, span, span_off, group, kv_period, chunks, scale, cap,
+		get_global_id(0), get_global_size(0), get_global_id(1), get_global_size(1), get_global_id(2));
 }

@@ -22,6 +22,15 @@ inline float inverse_rms(__global const float *x, int n, float eps, __local floa
 	return 1 / sqrt(squares / n + eps);
 }
 
+/* One row, or one of its groups. */
+inline void rms_norm_group(__global float *to, __global const float *in, __global const STORAGE(TYPE_W) *w, int n, float eps, __local float *room)
+{
+	const float r = inverse_rms(in, n, eps, room);
+
+	FOR_LANES(at, left, n)
+		lanes_store(lanes_load(f32, in + at, left) * r * WEIGHT, to + at, left, 0);
+}
+
 ROW_KERNEL void rms_norm_fwd(__global float *y, long y_off, long y_ld, __global const float *x, long x_off, long x_ld,
 	__global const STORAGE(TYPE_W) *w, long w_off, int groups, int n, float eps)
 {
@@ -29,14 +38,8 @@ ROW_KERNEL void rms_norm_fwd(__global float *y, long y_off, long y_ld, __global 
 	const long row = get_group_id(0);
 
 	w += w_off;
-	for (int g = get_group_id(1); g < groups; g += get_num_groups(1)) {
-		__global const float *in = x + x_off + row * x_ld + (long)g * n;
-		__global float *to = y + y_off + row * y_ld + (long)g * n;
-		const float r = inverse_rms(in, n, eps, room);
-
-		FOR_LANES(at, left, n)
-			lanes_store(lanes_load(f32, in + at, left) * r * WEIGHT, to + at, left, 0);
-	}
+	for (int g = get_group_id(1); g < groups; g += get_num_groups(1))
+		rms_norm_group(y + y_off + row * y_ld + (long)g * n, x + x_off + row * x_ld + (long)g * n, w, n, eps, room);
 }
 
 /* dx = r · (w·dy − x · r² · mean(w·dy·x)), added to dx where `add`; r is kept in rs (rows, groups) for rms_norm_bwd_w. dx NULL:

@@ -3,6 +3,7 @@
 #ifndef TYPE_C
 #define TYPE_C f32
 #endif
+#undef BLOCK
 #define BLOCK 4096
 
 // Rows outside 0 .. n−1 give zeros.
@@ -34,15 +35,20 @@ __kernel void rows_store(STORE_ARGS)
 }
 
 #if PM_CPU
+// Columns c to end of a row.
+inline void rows_store_some(__global STORAGE(TYPE_C) *cache, __global const float *x, long c, long end)
+{
+	for (; c + 16 <= end; c += 16)
+		STORE16(TYPE_C, cache, c, vload16(0, x + c));
+	for (; c < end; c++)
+		STORE(TYPE_C, cache, c, x[c]);
+}
+
 __kernel WG1 void rows_store_cpu(STORE_ARGS)
 {
-	long c = get_global_id(0) * BLOCK, end = min(c + BLOCK, cols), t = get_global_id(1), r = row[t];
+	long c = get_global_id(0) * BLOCK, t = get_global_id(1), r = row[t];
 
-	if (r < 0 || r >= n)
-		return;
-	for (; c + 16 <= end; c += 16)
-		STORE16(TYPE_C, cache, coff + r * cols + c, vload16(0, x + xoff + t * xld + c));
-	for (; c < end; c++)
-		STORE(TYPE_C, cache, coff + r * cols + c, x[xoff + t * xld + c]);
+	if (r >= 0 && r < n)
+		rows_store_some(cache + coff + r * cols, x + xoff + t * xld, c, min(c + BLOCK, cols));
 }
 #endif

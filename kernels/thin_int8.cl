@@ -3,7 +3,8 @@
  * zero times a value of A is summed exactly, four to a 32-bit lane, and 64 values are added to 16 sums of float32 as sum times scale
  * of A times scale of B. A row's bits depend on the row alone; those of B lie STREAMS apart, as in thin_cpu.cl.
  *
- * THIN_INT8(type) defines, for a format, quantise_type, which rounds a row, and thin_int8_type, which makes a work-item's columns. */
+ * THIN_INT8(type) defines, for a format, quantise_type, which rounds a row, and rows_type, which makes a work-item's columns. */
+#if HAVE_VNNI
 #ifndef ROWS
 #define ROWS 1                  // of A that go together: 1, 2 or 4
 #endif
@@ -539,3 +540,4 @@ inline void rows_##type(__global float *c, long ldc, const struct row *x, block_
 	for (int j = 0; j < STREAMS * walk.step; j += COLS) \
 		dots_##type(c, ldc, x, b, ldb, m0, m, j, walk, k, f); \
 }
+#endif

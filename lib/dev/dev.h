@@ -87,6 +87,8 @@ int pm_mem_write(struct pm_mem *m, size_t at, const void *p, size_t bytes, struc
 int pm_mem_read(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e);
 int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e);                    /* in queue order */
 size_t pm_mem_size(const struct pm_mem *m);
+/* What a kernel sees as the address of its first byte, where kernels work on the host's memory as it is; 0 elsewhere. */
+size_t pm_mem_address(const struct pm_mem *m);
 struct pm_dev *pm_mem_dev(const struct pm_mem *m);
 void pm_mem_free(struct pm_mem *m);                                                              /* NULL is fine */
 

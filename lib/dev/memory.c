@@ -256,6 +256,11 @@ size_t pm_mem_size(const struct pm_mem *m)
 	return m->size;
 }
 
+size_t pm_mem_address(const struct pm_mem *m)
+{
+	return m->dev->raw ? (size_t)m->host : 0;
+}
+
 struct pm_dev *pm_mem_dev(const struct pm_mem *m)
 {
 	return m->dev;

@@ -35,6 +35,7 @@ enum pm_tensor_kind {
 
 struct pm_node;
 struct pm_rect;
+struct pm_chain;
 
 struct pm_tensor {
 	const char *name;                       /* for messages, --plan and the profile */
@@ -63,6 +64,7 @@ struct pm_graph {
 	bool bf16;                              /* products may round their operands to bf16 */
 	bool int8;                              /* products of few rows with weights in blocks may round theirs to 8 bits */
 	bool thin;                              /* few rows (decoding): products are done row by row, see op.h linear */
+	bool chain;                             /* nodes may be done by few launches (chain.h), with the same bits */
 	struct pm_node **nodes;
 	size_t nnodes, cap_nodes;
 	struct pm_tensor **tensors;
@@ -98,6 +100,8 @@ struct pm_node {
 	                                         * (pm_grad). Set by pm_cheap */
 	bool again;                             /* private: a forward node repeated in the backward pass */
 	struct pm_mem *scratch;                 /* set by the plan while it runs */
+	/* Adds what run would launch to a chain (chain.h): 1, or 0 where it cannot. Set after pm_node; NULL: it never can. */
+	int (*stages)(const struct pm_node *n, struct pm_chain *c, struct pm_err *e);
 };
 
 int pm_graph_new(struct pm_graph **out, struct pm_dev *d, struct pm_err *e);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/chain.h"
 #include "graph/graph.h"
 
 struct item {
@@ -42,6 +43,8 @@ struct pm_plan {
 	size_t ninputs;
 	struct pm_plan_sizes sizes;
 	bool ready;
+	struct pm_chain *chain;                 /* made with the first run; NULL: none */
+	bool chained;
 };
 
 static struct pm_tensor *root_of(struct pm_tensor *t)
@@ -421,6 +424,9 @@ static void let_go(struct pm_plan *p)
 {
 	size_t i;
 
+	pm_chain_free(p->chain);
+	p->chain = NULL;
+	p->chained = false;
 	for (i = 0; i < p->nitems; i++) {
 		pm_mem_free(p->item[i].part);
 		p->item[i].part = NULL;
@@ -524,13 +530,22 @@ int pm_plan_fill(struct pm_plan *p, unsigned char byte, struct pm_err *e)
 
 int pm_plan_run(struct pm_plan *p, struct pm_err *e)
 {
-	size_t i;
+	size_t i, done;
 
 	if (ready(p, NULL, e) < 0)
 		return -1;
-	for (i = 0; i < p->g->nnodes; i++) {
+	if (p->g->chain && !p->chained && pm_chain_new(&p->chain, p->g, e) < 0)
+		return -1;
+	p->chained = true;
+	for (i = 0; i < p->g->nnodes; i += done) {
 		const struct pm_node *n = p->g->nodes[i];
 
+		done = 0;
+		if (p->chain && pm_chain_run(p->chain, i, &done, e) < 0)
+			return -1;
+		if (done)
+			continue;
+		done = 1;
 		if (n->op->run(n, e) < 0)
 			return pm_ctx(e, "%s '%s'", n->op->name, n->nout && n->out[0] ? n->out[0]->name : "");
 	}

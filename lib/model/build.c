@@ -260,6 +260,7 @@ int pm_build(struct pm_forward **out, const struct pm_model *m, const struct pm_
 	b.g->bf16 = m->bf16;
 	b.g->int8 = !m->exact;
 	b.g->thin = o->mode == PM_DECODE;
+	b.g->chain = o->mode == PM_DECODE;
 	if (shared_inputs(&b, e) < 0)
 		goto fail;
 	x = embedding(&b);

@@ -3,6 +3,7 @@
 
 #include "op/elem.h"
 #include "op/op.h"
+#include "op/stage.h"
 
 struct attr {
 	enum pm_act act;
@@ -68,6 +69,17 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	return add_back(g, n, &op_back, sizeof(struct attr), e);
 }
 
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct pm_tensor *x = n->in[0], *up = n->in[1], *y = n->out[0], *u = up ? up : x;
+	const struct pm_stage s = {.op = PM_STAGE_ACT, .tasks = y->rows * ((y->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME), .in = {pm_range(x), pm_range(u)},
+		.out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld, (int64_t)pm_address(x), x->ld, (int64_t)pm_address(u), u->ld, y->cols}};
+
+	if (!s.w[0] || x->type != PM_F32 || u->type != PM_F32 || !pm_chain_define_number(c, "ACT", ((const struct attr *)n->attr)->act) || !pm_chain_define_number(c, "GATED", up != NULL))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 static const struct pm_op op_act = {"act", NULL, run, grad};
 
 struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *x, struct pm_tensor *up)
@@ -80,7 +92,7 @@ struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *
 		return pm_graph_fail(g, "act: '%s' (%lld, %lld) and '%s' are no f32 or bf16 of one shape", x->name, (long long)x->rows, (long long)x->cols,
 			up ? up->name : "");
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "act");
-	return pm_cheap(pm_node(g, &op_act, 2, in, 1, &y, &(struct attr){act}, sizeof(struct attr))) ? y : NULL;
+	return pm_cheap(pm_stage_of(y ? pm_node(g, &op_act, 2, in, 1, &y, &(struct attr){act}, sizeof(struct attr)) : NULL, stages)) ? y : NULL;
 }
 
 /* ---- (up + 1) · gate · sigmoid(alpha · gate) within limits ---- */

@@ -16,6 +16,7 @@
 
 #include "op/elem.h"
 #include "op/rowsum.h"
+#include "op/stage.h"
 
 enum {
 	TILE = 48,                      /* as in kernels/attention_tile.cl */
@@ -119,6 +120,35 @@ static int decode(const struct pm_node *n, struct pm_err *e)
 		return -1;
 	return PM_LAUNCH(join, ((struct pm_launch){.global = {(size_t)rows, (size_t)a->heads}, .local = {1, 1}}), e, PM_AT(n->out[Y]), PM_MEM(n->scratch),
 		PM_AT1(in[SPAN]), PM_AT1(in[SINKS]), PM_I32(a->kv_period), PM_I32(chunks(a)));
+}
+
+static bool stage_defines(const struct pm_node *n, struct pm_chain *c)
+{
+	const struct attr *a = n->attr;
+	struct pm_tensor *const *in = n->in;
+
+	return (!in[SINKS] || in[SINKS]->type == PM_F32) && pm_chain_define(c, "TYPE_K", pm_dtype(in[K]->type)->name) &&
+		pm_chain_define(c, "TYPE_V", pm_dtype(in[V]->type)->name) && pm_chain_define_number(c, "D", a->head_dim) &&
+		pm_chain_define_number(c, "DV", a->v_dim) && pm_chain_define_number(c, "SOFTCAP", a->softcap > 0) &&
+		pm_chain_define_number(c, "GROUP", a->group) && pm_chain_define_number(c, "PART", PART);
+}
+
+static int decode_stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	struct pm_tensor *const *in = n->in, *y = n->out[0];
+	const int64_t items = in[Q]->rows * a->kv_heads, wanted = 4 * (int64_t)pm_dev_info(n->g->dev)->units, each = (wanted + items - 1) / items;
+	const int64_t workers = each < chunks(a) ? each : chunks(a), parts = n->scratch ? (int64_t)pm_mem_address(n->scratch) : 0;
+	const struct pm_range scratch = {(size_t)parts, decode_scratch(n)};
+	const struct pm_stage part = {.op = PM_STAGE_PART, .tasks = items * workers, .in = {pm_range(in[Q]), pm_range(in[K]), pm_range(in[V])},
+		.out = scratch, .w = {parts, (int64_t)pm_address(in[Q]), in[Q]->ld, (int64_t)pm_address(in[K]), in[K]->ld, (int64_t)pm_address(in[V]),
+		in[V]->ld, (int64_t)pm_address(in[SPAN]), a->kv_period, chunks(a), workers, a->kv_heads, pm_stage_real(a->scale), pm_stage_real(a->softcap)}};
+	const struct pm_stage join = {.op = PM_STAGE_JOIN, .tasks = in[Q]->rows * a->heads, .in = {scratch}, .out = pm_range(y), .w = {(int64_t)pm_address(y),
+		y->ld, parts, (int64_t)pm_address(in[SPAN]), (int64_t)pm_address(in[SINKS]), a->kv_period, chunks(a), a->heads}};
+
+	if (!parts || !stage_defines(n, c))
+		return 0;
+	return pm_chain_add(c, &part, e) < 0 || pm_chain_add(c, &join, e) < 0 ? -1 : 1;
 }
 
 /* ---- backward ---- */
@@ -311,5 +341,6 @@ struct pm_tensor *pm_attention(struct pm_graph *g, struct pm_tensor *q, struct p
 	out[LSE] = o->decode ? NULL : pm_tensor(g, PM_T_TEMP, PM_F32, q->rows, a.heads, "lse");
 	if (!out[Y] || (!out[LSE] && !o->decode))
 		return NULL;
-	return pm_node(g, o->decode ? &op_decode : &op, FORWARD_IN, in, o->decode ? 1 : FORWARD_OUT, out, &a, sizeof a) ? out[Y] : NULL;
+	return pm_stage_of(pm_node(g, o->decode ? &op_decode : &op, FORWARD_IN, in, o->decode ? 1 : FORWARD_OUT, out, &a, sizeof a),
+		o->decode ? decode_stages : NULL) ? out[Y] : NULL;
 }

@@ -85,4 +85,7 @@ struct pm_thin {
 
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e);
 
+/* The same as stages of a chain: 1, or 0 where it cannot be one. */
+int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e);
+
 #endif

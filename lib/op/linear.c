@@ -3,6 +3,7 @@
 
 #include "op/elem.h"
 #include "op/gemm.h"
+#include "op/stage.h"
 
 enum { X, W, BIAS, A, B, ADD, RNG, INPUTS };
 
@@ -126,32 +127,56 @@ static int drop(const struct pm_node *n, struct pm_mat y, struct pm_mat x, const
 		PM_I32(at->stream), PM_I32(acc)) : -1;
 }
 
-/* runs: NULL, or those of rows that have matrices of their own (linear.h). */
-static int run_thin(const struct pm_node *n, struct pm_mat x, const struct pm_tensor *runs, struct pm_err *e)
+/* The products of few rows: first, with an adapter, x·Aᵀ. runs: NULL, or those of rows that have matrices of their own (linear.h). */
+static int thin_products(const struct pm_node *n, struct pm_mat x, const struct pm_tensor *runs, struct pm_thin p[2])
 {
 	const struct attr *at = n->attr;
 	struct pm_gemm y = product_y(n);
-	struct pm_thin p = {.m = y.m, .n = y.n, .k = y.k, .a = y.a, .b = y.b, .c = y.c, .b_trans = y.b_trans, .bias = y.bias, .add = y.add,
-		.s = at->s, .scale = at->scale, .int8 = n->g->int8};
+	struct pm_thin *last = &p[n->in[A] != NULL];
 
+	*last = (struct pm_thin){.m = y.m, .n = y.n, .k = y.k, .a = y.a, .b = y.b, .c = y.c, .b_trans = y.b_trans, .bias = y.bias, .add = y.add,
+		.s = at->s, .scale = at->scale, .int8 = n->g->int8};
 	if (runs) {
-		p.runs = runs->mem;
-		p.slots = runs->rows;
-		p.b_step = n->in[W]->rows * n->in[W]->ld;
+		last->runs = runs->mem;
+		last->slots = runs->rows;
+		last->b_step = n->in[W]->rows * n->in[W]->ld;
 	}
 	if (n->in[A]) {
 		struct pm_gemm h = product_h(n);
-		struct pm_thin q = {.m = h.m, .n = h.n, .k = h.k, .a = x, .b = h.b, .c = h.c, .b_trans = true, .runs = p.runs, .slots = p.slots,
-			.b_step = h.n * h.b.ld};
 
-		p.l_step = n->in[B]->rows * n->in[B]->ld;
-		if (pm_thin(n->g->dev, &q, e) < 0)
-			return -1;
-		p.h = h.c;
-		p.l = pm_mat(n->in[B]);
-		p.r = h.n;
+		p[0] = (struct pm_thin){.m = h.m, .n = h.n, .k = h.k, .a = x, .b = h.b, .c = h.c, .b_trans = true, .runs = last->runs, .slots = last->slots,
+			.b_step = h.n * h.b.ld};
+		last->l_step = n->in[B]->rows * n->in[B]->ld;
+		last->h = h.c;
+		last->l = pm_mat(n->in[B]);
+		last->r = h.n;
 	}
-	return pm_thin(n->g->dev, &p, e);
+	return n->in[A] ? 2 : 1;
+}
+
+static int run_thin(const struct pm_node *n, struct pm_mat x, const struct pm_tensor *runs, struct pm_err *e)
+{
+	struct pm_thin p[2];
+	const int count = thin_products(n, x, runs, p);
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (pm_thin(n->g->dev, &p[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	struct pm_thin p[2];
+	int i, r = 1, count;
+
+	if (!n->g->thin || dropped(n))
+		return 0;
+	count = thin_products(n, pm_mat(n->in[X]), NULL, p);
+	for (i = 0; r > 0 && i < count; i++)
+		r = pm_thin_stages(c, &p[i], e);
+	return r;
 }
 
 /* x as the adapter reads it: dropped, to the scratch memory, or as it is. */
@@ -464,5 +489,5 @@ struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 	out[0] = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, cols, "linear");
 	if (o->lora.a)
 		out[1] = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, o->lora.a->rows, "lora");
-	return pm_node(g, &pm_linear_op, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at) ? out[0] : NULL;
+	return pm_stage_of(pm_node(g, &pm_linear_op, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at), stages) ? out[0] : NULL;
 }

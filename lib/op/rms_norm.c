@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "op/rowsum.h"
+#include "op/stage.h"
 
 struct attr {
 	int64_t group;
@@ -95,6 +96,18 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	return 0;
 }
 
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	const struct pm_tensor *y = n->out[0], *x = n->in[0], *w = n->in[1];
+	const struct pm_stage s = {.op = PM_STAGE_NORM, .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
+		(int64_t)pm_address(x), x->ld, (int64_t)pm_address(w), x->cols / a->group, a->group, pm_stage_real(a->eps)}};
+
+	if (!w || !s.w[0] || !pm_chain_define(c, "TYPE_W", pm_dtype(w->type)->name) || !pm_chain_define_number(c, "PLUS_ONE", a->plus_one))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 static const struct pm_op op = {"rms_norm", NULL, forward, grad};
 
 struct pm_tensor *pm_rms_norm(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, int64_t group, float eps, bool plus_one)
@@ -113,5 +126,5 @@ struct pm_tensor *pm_rms_norm(struct pm_graph *g, struct pm_tensor *x, struct pm
 	if (w && (w->rows != 1 || w->cols != a.group))
 		return pm_graph_fail(g, "rms_norm: weight (1, %lld) wanted, (%lld, %lld) found", (long long)a.group, (long long)w->rows, (long long)w->cols);
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "rms_norm");
-	return y && pm_cheap(pm_node(g, &op, 2, in, 1, &y, &a, sizeof a)) ? y : NULL;
+	return pm_cheap(pm_stage_of(y ? pm_node(g, &op, 2, in, 1, &y, &a, sizeof a) : NULL, stages)) ? y : NULL;
 }

@@ -3,6 +3,7 @@
 #include "op/op.h"
 
 #include "op/rowsum.h"
+#include "op/stage.h"
 
 struct attr {
 	int64_t head_dim, dims;
@@ -47,6 +48,18 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	return 0;
 }
 
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	const struct pm_tensor *y = n->out[0], *x = n->in[0], *cs = n->in[1];
+	const struct pm_stage s = {.op = PM_STAGE_ROPE, .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
+		(int64_t)pm_address(x), x->ld, (int64_t)pm_address(cs), cs->ld, x->cols / a->head_dim, a->head_dim, a->dims}};
+
+	if (!s.w[0] || !pm_chain_define_number(c, "INTERLEAVED", a->interleaved))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 static const struct pm_op op = {"rope", NULL, run, grad};
 
 struct pm_tensor *pm_rope(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *cs, int64_t head_dim, int64_t dims, bool interleaved)
@@ -66,5 +79,5 @@ struct pm_tensor *pm_rope(struct pm_graph *g, struct pm_tensor *x, struct pm_ten
 		return pm_graph_fail(g, "rope: table (%lld, %lld) wanted, (%lld, %lld) found", (long long)x->rows, (long long)dims,
 			(long long)cs->rows, (long long)cs->cols);
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "rope");
-	return y && pm_cheap(pm_node(g, &op, 2, in, 1, &y, &a, sizeof a)) ? y : NULL;
+	return pm_cheap(pm_stage_of(y ? pm_node(g, &op, 2, in, 1, &y, &a, sizeof a) : NULL, stages)) ? y : NULL;
 }

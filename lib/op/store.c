@@ -3,6 +3,7 @@
 
 #include "op/elem.h"
 #include "op/op.h"
+#include "op/stage.h"
 
 /* in: x, row; the cache is an output, so that what reads it later is seen to depend on this */
 static int run(const struct pm_node *n, struct pm_err *e)
@@ -19,6 +20,17 @@ static int run(const struct pm_node *n, struct pm_err *e)
 		PM_I64(x->cols)) : -1;
 }
 
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct pm_tensor *x = n->in[0], *row = n->in[1], *cache = n->out[0];
+	const struct pm_stage s = {.op = PM_STAGE_STORE, .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(cache), .w = {(int64_t)pm_address(cache),
+		cache->rows, (int64_t)pm_address(x), x->ld, (int64_t)pm_address(row), x->cols}};
+
+	if (!s.w[0] || !pm_chain_define(c, "TYPE_C", pm_dtype(cache->type)->name))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 static const struct pm_op op_store = {"store", NULL, run, NULL};
 
 struct pm_tensor *pm_store(struct pm_graph *g, struct pm_tensor *cache, struct pm_tensor *x, struct pm_tensor *row)
@@ -33,5 +45,5 @@ struct pm_tensor *pm_store(struct pm_graph *g, struct pm_tensor *cache, struct p
 	    (cache->type != PM_F32 && cache->type != PM_F16 && cache->type != PM_BF16))
 		return pm_graph_fail(g, "store: '%s' (%lld, %lld) is no cache of f32, f16 or bf16 for rows of %lld", cache->name,
 			(long long)cache->rows, (long long)cache->cols, (long long)x->cols);
-	return pm_node(g, &op_store, 2, in, 1, &cache, NULL, 0) ? cache : NULL;
+	return pm_stage_of(pm_node(g, &op_store, 2, in, 1, &cache, NULL, 0), stages) ? cache : NULL;
 }

@@ -1,8 +1,9 @@
-/* thin.c: products of few rows (gemm.h). kernels/thin.cl, thin_cpu.cl */
+/* thin.c: products of few rows (gemm.h). kernels/thin.cl, thin_cpu.cl, thin_int8_cpu.cl, chain_cpu.cl */
 #include <stdio.h>
 #include <string.h>
 
 #include "op/gemm.h"
+#include "op/stage.h"
 
 #define PORTABLE_LANES 32
 #define PORTABLE_ROWS 16
@@ -11,6 +12,7 @@
 #define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
 #define ITEMS_A_RUN 4
 #define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl */
+#define INT8_STEP 256           /* its STEP */
 
 /* Whether the integer kernels do it: codes are integers, but for NF4 and FP4. */
 static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
@@ -27,11 +29,17 @@ static int64_t columns(const struct pm_dev *d, const struct pm_thin *p)
 	return pm_ceil_div(pm_ceil_div(p->n, unit), of_run > ITEMS_A_RUN ? of_run : ITEMS_A_RUN) * unit;
 }
 
+/* As many rows as go together in thin_int8.cl, of m. */
+static int together(int64_t m)
+{
+	return m > 2 ? 4 : (int)m;
+}
+
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
 	const bool cpu = info->cpu && !pm_dev_reference(d), int8 = cpu && in_int8(d, p);
-	const int64_t cols = columns(d, p), slots = p->slots ? p->slots : 1, together = pm_ceil_div(p->m, slots);
+	const int64_t cols = columns(d, p), slots = p->slots ? p->slots : 1;
 	const struct pm_kernel *k;
 	struct pm_launch l = {.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k,
 		.bytes = (double)slots * (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k)) + 4.0 * (double)p->m * (double)(p->n + p->k)};
@@ -43,7 +51,7 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 		return pm_fail(e, PM_SOFTWARE, "a product with (%lld, %lld) is too large", (long long)p->k, (long long)p->n);
 	snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(p->b.type)->name);
 	if (int8)
-		snprintf(defines + strlen(defines), 16, " -DROWS=%d", together > 2 ? 4 : (int)together);
+		snprintf(defines + strlen(defines), 16, " -DROWS=%d", together(pm_ceil_div(p->m, slots)));
 	k = pm_kernel(d, int8 ? "thin_int8_cpu" : cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored", defines, e);
 	if (!k)
 		return -1;
@@ -61,4 +69,59 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 		PM_MEM(p->bias.mem), PM_I64(p->bias.off), PM_I32(p->bias.type), PM_MEM(p->add.mem), PM_I64(p->add.off), PM_I64(p->add.ld),
 		PM_MEM(p->h.mem), PM_I64(p->h.off), PM_I64(p->h.ld), PM_MEM(p->l.mem), PM_I64(p->l.off), PM_I64(p->l.ld), PM_I32(p->r),
 		PM_F32(p->s), PM_F32(p->scale ? p->scale : 1), PM_MEM(p->runs), PM_I64(p->b_step), PM_I64(p->l_step));
+}
+
+/* ---- as stages ---- */
+
+static int64_t address(struct pm_mat m)
+{
+	const size_t at = m.mem ? pm_mem_address(m.mem) : 0;
+
+	return at ? (int64_t)(at + pm_dtype_bytes(m.type, (uint64_t)m.off)) : 0;
+}
+
+static struct pm_range range(struct pm_mat m, int64_t rows, int64_t cols)
+{
+	return (struct pm_range){(size_t)address(m), m.mem ? (size_t)((rows - 1) * m.ld + cols) * 4 : 0};
+}
+
+/* The rows of A rounded to 8 bits for a format: *at is where they lie. */
+static int quantised(struct pm_chain *c, const struct pm_thin *p, int slot, struct pm_range *at, struct pm_err *e)
+{
+	struct pm_stage s = {.op = PM_STAGE_QUANTISE, .tasks = p->m, .in = {range(p->a, p->m, p->k)}, .w = {0, address(p->a), p->a.ld, p->k, slot}};
+
+	at->bytes = (size_t)(p->m * pm_ceil_div(p->k, INT8_STEP) * (INT8_STEP * 5 / 2));
+	at->at = (size_t)pm_chain_same(c, &s);
+	if (at->at)
+		return 0;
+	at->at = pm_chain_room(c, at->bytes, e);
+	s.w[0] = (int64_t)at->at;
+	s.out = *at;
+	return at->at ? pm_chain_add(c, &s, e) : -1;
+}
+
+int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e)
+{
+	struct pm_dev *d = pm_chain_dev(c);
+	const bool int8 = in_int8(d, p);
+	const int64_t cols = columns(d, p);
+	struct pm_range a = range(p->a, p->m, p->k);
+	struct pm_stage s = {.op = int8 ? PM_STAGE_INT8 : PM_STAGE_FLOAT, .tasks = pm_ceil_div(p->n, cols), .out = range(p->c, p->m, p->n),
+		.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k, .bytes = (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k))};
+	int slot;
+
+	if (p->runs || !p->b_trans || (!int8 && !pm_dtype_plain(p->b.type)) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !address(p->b))
+		return 0;
+	slot = pm_chain_slot(c, int8 ? "INT8" : "FLOAT", pm_dtype(p->b.type)->name);
+	if (slot < 0 || (int8 && !pm_chain_define_number(c, "ROWS", together(p->m))))
+		return 0;
+	if (int8 && quantised(c, p, slot, &a, e) < 0)
+		return -1;
+	s.in[0] = a;
+	s.in[1] = range(p->add, p->m, p->n);
+	s.in[2] = range(p->h, p->m, p->r);
+	memcpy(s.w, (int64_t[]){address(p->c), p->c.ld, (int64_t)a.at, p->a.ld, address(p->b), p->b.ld, p->m, p->n, p->k, cols, address(p->bias),
+		p->bias.type, address(p->add), p->add.ld, address(p->h), p->h.ld, address(p->l), p->l.ld, p->r, pm_stage_real(p->s),
+		pm_stage_real(p->scale != 0 ? p->scale : 1), slot}, 22 * sizeof *s.w);
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
 }

@@ -1,0 +1,265 @@
+//! use quant gemm_bias thin_walk thin_int8 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu
+/* chain_cpu.cl: many stages in one launch, for CPUs, whose threads would sleep and wake between launches (lib/graph/chain.h).
+ *
+ * Work-items are workers. Tasks are numbered from the first stage's to the last's, and taken in that order, each when all stages up to the one that
+ * its own depends on are done. So who waits waits for a worker that runs, and where it would wait long (a core that another program has), it leaves:
+ * the others do what is left. How many workers there are, and who does what, changes no bits. Each stage's arithmetic is that of its own file. */
+
+struct stage {
+	int op, tasks, after;           /* after: the last stage that must be done before, or -1 */
+	uint first;                     /* number of its first task */
+	long w[30];                     /* the order is that of lib/op/stage.h; addresses are numbers */
+};
+
+enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE };
+
+#define SPINS 4000
+#define SOME 512                /* columns of a task, element by element */
+
+#define P(type, i) ((__global type *)(size_t)s->w[i])
+#define REAL(i) as_float((int)s->w[i])
+
+/* Formats of blocks and of floats that stages have, by the numbers in their words. */
+#ifdef INT8_0
+#define FOR(type) THIN_INT8(type)
+FOR(INT8_0)
+#ifdef INT8_1
+FOR(INT8_1)
+#endif
+#ifdef INT8_2
+FOR(INT8_2)
+#endif
+#ifdef INT8_3
+FOR(INT8_3)
+#endif
+#undef FOR
+#endif
+#ifdef FLOAT_0
+#define FOR(type) THIN_FLOAT(type)
+FOR(FLOAT_0)
+#ifdef FLOAT_1
+FOR(FLOAT_1)
+#endif
+#ifdef FLOAT_2
+FOR(FLOAT_2)
+#endif
+#ifdef FLOAT_3
+FOR(FLOAT_3)
+#endif
+#undef FOR
+#endif
+
+inline void do_norm(__global const struct stage *s, int row)
+{
+	for (int g = 0; g < (int)s->w[5]; g++)
+		rms_norm_group(P(float, 0) + row * s->w[1] + g * s->w[6], P(const float, 2) + row * s->w[3] + g * s->w[6],
+			P(const STORAGE(TYPE_W), 4), (int)s->w[6], REAL(7), 0);
+}
+
+#ifdef INT8_0
+inline void do_quantise(__global const struct stage *s, int row)
+{
+	const int k = (int)s->w[3];
+	const struct row x = row_at((size_t)s->w[0] + (size_t)row * ROW_BYTES(k), k);
+	__global const float *a = P(const float, 1) + row * s->w[2];
+
+	switch ((int)s->w[4]) {
+#define ONE(n, type) case n: CAT(quantise_, type)(&x, a, k); break;
+#ifdef INT8_0
+	ONE(0, INT8_0)
+#endif
+#ifdef INT8_1
+	ONE(1, INT8_1)
+#endif
+#ifdef INT8_2
+	ONE(2, INT8_2)
+#endif
+#ifdef INT8_3
+	ONE(3, INT8_3)
+#endif
+#undef ONE
+	}
+}
+#endif
+
+struct columns {
+	struct rest f;
+	struct walk walk;
+	int m, k;
+};
+
+inline struct columns columns_of(__global const struct stage *s, int task)
+{
+	const int n = (int)s->w[7], cols = (int)s->w[9], from = task * cols, end = min(n, from + cols);
+
+	return (struct columns){{P(const uchar, 10), P(const float, 12), P(const float, 14), P(const float, 16), 0, s->w[13], s->w[15], s->w[17],
+		(int)s->w[11], (int)s->w[18], REAL(19), REAL(20)}, {from, end, (end - from + STREAMS - 1) / STREAMS}, (int)s->w[6], (int)s->w[8]};
+}
+
+#ifdef INT8_0
+inline void do_int8(__global const struct stage *s, int task)
+{
+	const struct columns t = columns_of(s, task);
+	block_t b = P(const uchar, 4);
+	struct row x[ROWS];
+
+	for (int m0 = 0; m0 < t.m; m0 += ROWS) {
+		for (int i = 0; i < ROWS; i++)
+			x[i] = row_at((size_t)s->w[2] + (size_t)min(m0 + i, t.m - 1) * ROW_BYTES(t.k), t.k);
+		switch ((int)s->w[21]) {
+#define ONE(n, type) case n: CAT(rows_, type)(P(float, 0), s->w[1], x, b, s->w[5], m0, t.m, t.walk, t.k, &t.f); break;
+#ifdef INT8_0
+		ONE(0, INT8_0)
+#endif
+#ifdef INT8_1
+		ONE(1, INT8_1)
+#endif
+#ifdef INT8_2
+		ONE(2, INT8_2)
+#endif
+#ifdef INT8_3
+		ONE(3, INT8_3)
+#endif
+#undef ONE
+		}
+	}
+}
+#endif
+
+inline void do_float(__global const struct stage *s, int task)
+{
+	const struct columns t = columns_of(s, task);
+
+	switch ((int)s->w[21]) {
+#define ONE(n, type) case n: CAT(thin_float_, type)(P(float, 0), s->w[1], P(const float, 2), s->w[3], P(const STORAGE(type), 4), s->w[5], t.m, t.k, \
+	t.walk, &t.f); break;
+#ifdef FLOAT_0
+	ONE(0, FLOAT_0)
+#endif
+#ifdef FLOAT_1
+	ONE(1, FLOAT_1)
+#endif
+#ifdef FLOAT_2
+	ONE(2, FLOAT_2)
+#endif
+#ifdef FLOAT_3
+	ONE(3, FLOAT_3)
+#endif
+#undef ONE
+	}
+}
+
+inline void do_rope(__global const struct stage *s, int row)
+{
+	for (int h = 0; h < (int)s->w[6]; h++)
+		rope_head(P(float, 0) + row * s->w[1] + h * s->w[7], P(const float, 2) + row * s->w[3] + h * s->w[7], P(const float, 4) + row * s->w[5],
+			(int)s->w[7], (int)s->w[8], 1, 0);
+}
+
+inline void do_store(__global const struct stage *s, int row)
+{
+	const long to = P(const int, 4)[row];
+
+	if (to >= 0 && to < s->w[1])
+		rows_store_some(P(STORAGE(TYPE_C), 0) + to * s->w[5], P(const float, 2) + row * s->w[3], 0, s->w[5]);
+}
+
+inline void do_part(__global const struct stage *s, int task)
+{
+	const int workers = (int)s->w[10], kv_heads = (int)s->w[11];
+
+	attention_part_item(P(float, 0), P(const float, 1), 0, s->w[2], P(const STORAGE(TYPE_K), 3), 0, s->w[4], P(const STORAGE(TYPE_V), 5), 0, s->w[6],
+		P(const int, 7), 0, GROUP, (int)s->w[8], (int)s->w[9], REAL(12), REAL(13), task % workers, workers, task / workers % kv_heads, kv_heads,
+		task / workers / kv_heads);
+}
+
+inline void do_join(__global const struct stage *s, int task)
+{
+	const int heads = (int)s->w[7];
+
+	attention_join_item(P(float, 0), 0, s->w[1], P(const float, 2), P(const int, 3), 0, P(const STORAGE(TYPE_S), 4), 0, (int)s->w[5], (int)s->w[6],
+		task / heads, task % heads, heads);
+}
+
+inline void do_act(__global const struct stage *s, int task)
+{
+	const long cols = s->w[6], parts = (cols + SOME - 1) / SOME, row = task / parts, c = task % parts * SOME;
+
+	act_some(P(float, 0), row * s->w[1], P(const float, 2), row * s->w[3], P(const float, 4), row * s->w[5], c, min(c + SOME, cols));
+}
+
+inline void do_task(__global const struct stage *s, int task)
+{
+	switch (s->op) {
+	case NORM:
+		do_norm(s, task);
+		break;
+#ifdef INT8_0
+	case QUANTISE:
+		do_quantise(s, task);
+		break;
+	case INT8:
+		do_int8(s, task);
+		break;
+#endif
+	case FLOAT:
+		do_float(s, task);
+		break;
+	case ROPE:
+		do_rope(s, task);
+		break;
+	case STORE_ROWS:
+		do_store(s, task);
+		break;
+	case PART_KEYS:
+		do_part(s, task);
+		break;
+	case JOIN:
+		do_join(s, task);
+		break;
+	case ACTIVATE:
+		do_act(s, task);
+		break;
+	}
+}
+
+inline void pause_a_little(void)
+{
+#if HAVE_AVX512
+	__asm__ volatile("pause" ::: "memory");
+#endif
+}
+
+/* Stages number `from` to from + n. count[0] is the number of the next task, count[16 + i] how many of stage i are done: both go on from run to run, so that in
+ * run number `run` (modulo 2^32) they begin at run times what a run adds. tasks: of these stages. */
+__kernel WG1 void chain(__global const struct stage *stages, long from, __global uint *count, int n, uint tasks, uint run)
+{
+	__global volatile uint *next = count, *done = count + 16;
+	int known = 0, at = 0, spins = 0;       /* stages before `known` are done; those before `at` have no more tasks */
+
+	stages += from;
+	while (at < n) {
+		const uint now = *next, task = now - run * tasks;
+
+		while (at < n && task >= stages[at].first + (uint)stages[at].tasks)
+			at++;
+		if (at == n)
+			break;
+		__global const struct stage *s = stages + at;
+		while (known <= s->after && done[known] - run * (uint)stages[known].tasks >= (uint)stages[known].tasks)
+			known++;
+		if (known <= s->after) {
+			if (++spins > SPINS)
+				return;
+			pause_a_little();
+			continue;
+		}
+		if (atomic_cmpxchg(next, now, now + 1) != now)
+			continue;
+		mem_fence(CLK_GLOBAL_MEM_FENCE);
+		do_task(s, (int)(task - s->first));
+		mem_fence(CLK_GLOBAL_MEM_FENCE);
+		atomic_inc(&done[at]);
+		spins = 0;
+	}
+}

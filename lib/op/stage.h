@@ -1,0 +1,41 @@
+/* stage.h: what operations tell kernels/chain_cpu.cl, which knows the same numbers. Private to this room. */
+#ifndef PM_OP_STAGE_H
+#define PM_OP_STAGE_H
+
+#include <string.h>
+
+#include "graph/chain.h"
+
+/* Words, in their order. Matrices are an address and elements from row to row. */
+enum {
+	PM_STAGE_NORM,                  /* y, x, weight's address, groups, columns of each, eps; a task is a row */
+	PM_STAGE_QUANTISE,              /* where to, x, columns, slot of INT8; a task is a row */
+	PM_STAGE_INT8,                  /* c, a, b, m, n, k, columns of a task, bias, its type, add, h, l, r, s, scale, slot; of A the address of its rows, rounded */
+	PM_STAGE_FLOAT,                 /* the same with A itself */
+	PM_STAGE_ROPE,                  /* y, x, table, heads, columns of each, dims; a task is a row */
+	PM_STAGE_STORE,                 /* cache's address and rows, x, row numbers' address, columns; a task is a row */
+	PM_STAGE_PART,                  /* parts' address, q, k, v, spans, kv_period, chunks, workers, kv heads, scale, cap; (worker, kv head, row) */
+	PM_STAGE_JOIN,                  /* y, parts, spans, sinks, kv_period, chunks, heads; (head, row) */
+	PM_STAGE_ACT,                   /* y, x, up, columns; (PM_STAGE_SOME columns, row) */
+};
+
+#define PM_STAGE_SOME 512               /* SOME of the kernel */
+
+/* A float as a word. */
+static inline int64_t pm_stage_real(float f)
+{
+	int32_t i;
+
+	memcpy(&i, &f, sizeof i);
+	return i;
+}
+
+/* The node, which can be stages in this way. */
+static inline struct pm_node *pm_stage_of(struct pm_node *n, int (*stages)(const struct pm_node *n, struct pm_chain *c, struct pm_err *e))
+{
+	if (n)
+		n->stages = stages;
+	return n;
+}
+
+#endif

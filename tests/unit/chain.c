@@ -1,0 +1,204 @@
+/* chain.c: a block of decoding as a chain of stages and as launches of its own: the same bits, run after run, with one thread and with two. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "graph/graph.h"
+#include "op/op.h"
+#include "quant/quant.h"
+#include "tap.h"
+
+enum { DIM = 256, HEADS = 4, KV_HEADS = 2, HEAD = 32, INNER = 512, CONTEXT = 600, MOST = 5, MATRICES = 7, RUNS = 3 };
+
+static struct pm_err err;
+
+/* What the matrices are stored in: q, k, v, o, gate, up, down. */
+static const struct kind {
+	const char *name;
+	enum pm_dtype type[MATRICES];
+	enum pm_act act;
+	bool lora, interleaved;
+} kinds[] = {
+	{"bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false},
+	{"q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q4_0}, PM_ACT_SILU, false, true},
+	{"q4_k, q6_k and f16", {PM_Q4_K, PM_Q4_K, PM_Q6_K, PM_F16, PM_Q4_K, PM_Q4_K, PM_Q6_K}, PM_ACT_GELU_TANH, true, false},
+	{"q5_1 and iq4_nl", {PM_Q5_1, PM_Q5_1, PM_Q5_1, PM_IQ4_NL, PM_Q5_1, PM_IQ4_NL, PM_Q5_1}, PM_ACT_SILU, false, false},
+};
+
+struct block {
+	struct pm_dev *d;
+	struct pm_graph *g;
+	struct pm_plan *p;
+	struct pm_mem *mem[16];
+	size_t mems;
+	struct pm_tensor *x, *span, *rows, *cs, *y;
+};
+
+static void must(int ok)
+{
+	if (!ok) {
+		printf("Bail out! %s\n", err.text);
+		exit(1);
+	}
+}
+
+static float *draw(int64_t n, uint32_t stream, float scale)
+{
+	float *f = pm_alloc((size_t)n, sizeof *f, &err);
+	int64_t i;
+
+	must(f != NULL);
+	for (i = 0; i < n; i++)
+		f[i] = scale * pm_rng_normal(11, stream, (uint64_t)i);
+	return f;
+}
+
+static struct pm_tensor *weight(struct block *b, enum pm_dtype type, int64_t rows, int64_t cols, uint32_t stream)
+{
+	float *f = draw(rows * cols, stream, rows == 1 ? 1 : 0.05f);
+	const size_t bytes = pm_dtype_bytes(type, (uint64_t)(rows * cols));
+	void *q = pm_alloc(1, bytes, &err);
+	struct pm_mem **m = &b->mem[b->mems++];
+
+	must(q != NULL);
+	if (pm_dtype_plain(type))
+		pm_from_f32(q, type, f, (size_t)(rows * cols));
+	else
+		must(pm_quant_from_f32(q, type, f, (size_t)rows, (size_t)cols, NULL, &err) == 0);
+	must(pm_mem_new(m, b->d, bytes, &err) == 0 && pm_mem_write(*m, 0, q, bytes, &err) == 0);
+	free(f);
+	free(q);
+	return pm_tensor_of(b->g, PM_T_WEIGHT, type, rows, cols, *m, "weight");
+}
+
+static struct pm_tensor *cache(struct block *b, uint32_t stream)
+{
+	struct pm_tensor *c = weight(b, PM_F16, CONTEXT, KV_HEADS * HEAD, stream);
+
+	if (c)
+		c->kind = PM_T_STATE;
+	return c;
+}
+
+static struct pm_tensor *linear(struct block *b, struct pm_tensor *x, const struct kind *k, int i, int64_t out, struct pm_tensor *add)
+{
+	struct pm_linear_opts o = {.add = add, .scale = add ? 0.5f : 1};
+
+	if (k->lora && i == 1) {
+		o.lora.a = weight(b, PM_F32, 4, x->cols, 60);
+		o.lora.b = weight(b, PM_F32, out, 4, 61);
+		o.lora.s = 2;
+	}
+	return pm_linear(b->g, x, weight(b, k->type[i], out, x->cols, (uint32_t)i), i == 2 ? weight(b, PM_F32, 1, out, 50) : NULL, &o);
+}
+
+static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64_t T, bool chain)
+{
+	struct pm_attention_opts o = {.heads = HEADS, .kv_heads = KV_HEADS, .head_dim = HEAD, .scale = 0.2f, .kv_period = CONTEXT, .decode = true};
+	struct pm_tensor *x, *qkv[3], *ck, *cv, *norm;
+
+	memset(b, 0, sizeof *b);
+	b->d = d;
+	must(pm_graph_new(&b->g, d, &err) == 0);
+	b->g->thin = b->g->int8 = true;
+	b->g->chain = chain;
+	b->x = pm_tensor(b->g, PM_T_INPUT, PM_F32, T, DIM, "x");
+	b->span = pm_tensor(b->g, PM_T_INPUT, PM_I32, T, 2, "span");
+	b->rows = pm_tensor(b->g, PM_T_INPUT, PM_I32, T, 1, "rows");
+	b->cs = pm_tensor(b->g, PM_T_INPUT, PM_F32, T, HEAD, "table");
+	norm = weight(b, PM_F32, 1, DIM, 40);
+	x = pm_rms_norm(b->g, b->x, norm, 0, 1e-5f, false);
+	qkv[0] = linear(b, x, k, 0, HEADS * HEAD, NULL);
+	qkv[1] = linear(b, x, k, 1, KV_HEADS * HEAD, NULL);
+	qkv[2] = linear(b, x, k, 2, KV_HEADS * HEAD, NULL);
+	qkv[0] = pm_rope(b->g, qkv[0], b->cs, HEAD, HEAD, k->interleaved);
+	qkv[1] = pm_rope(b->g, qkv[1], b->cs, HEAD, HEAD, k->interleaved);
+	ck = pm_store(b->g, cache(b, 41), qkv[1], b->rows);
+	cv = pm_store(b->g, cache(b, 42), qkv[2], b->rows);
+	x = linear(b, pm_attention(b->g, qkv[0], ck, cv, b->span, NULL, &o), k, 3, DIM, b->x);
+	b->y = pm_rms_norm(b->g, x, norm, 0, 1e-5f, false);
+	b->y = pm_act(b->g, k->act, linear(b, b->y, k, 4, INNER, NULL), linear(b, b->y, k, 5, INNER, NULL));
+	b->y = linear(b, b->y, k, 6, DIM, x);
+	must(pm_graph_ok(b->g, &err) == 0);
+	b->y->keep = true;
+	must(pm_plan_new(&b->p, b->g, &err) == 0 && pm_plan_alloc(b->p, NULL, &err) == 0);
+}
+
+/* What run number n gives. */
+static void run(struct block *b, int64_t T, int n, float *y)
+{
+	float *x = draw(T * DIM, 100 + (uint32_t)n, 1), *cs = draw(T * HEAD, 200 + (uint32_t)n, 0.7f);
+	int32_t span[2 * MOST], rows[MOST];
+	int64_t t;
+
+	for (t = 0; t < T; t++) {
+		rows[t] = (int32_t)(300 + 7 * n + t);
+		span[2 * t] = 3;
+		span[2 * t + 1] = rows[t] + 1;
+	}
+	must(pm_plan_fill(b->p, 0xff, &err) == 0 && pm_plan_write(b->p, b->x, x, &err) == 0 && pm_plan_write(b->p, b->cs, cs, &err) == 0 &&
+		pm_plan_write(b->p, b->rows, rows, &err) == 0 && pm_plan_write(b->p, b->span, span, &err) == 0 && pm_plan_run(b->p, &err) == 0 &&
+		pm_dev_finish(b->d, &err) == 0 && pm_plan_read(b->p, b->y, y, &err) == 0);
+	free(x);
+	free(cs);
+}
+
+static void done_with(struct block *b)
+{
+	pm_plan_free(b->p);
+	pm_graph_free(b->g);
+	while (b->mems)
+		pm_mem_free(b->mem[--b->mems]);
+}
+
+static void hold(struct pm_dev *d, struct pm_dev *one, const struct kind *k, int64_t T)
+{
+	float *y[3];
+	bool same[3] = {true, true, true};
+	int i, n;
+
+	for (i = 0; i < 3; i++) {
+		struct block b;
+
+		must((y[i] = pm_alloc((size_t)(RUNS * T * DIM), sizeof **y, &err)) != NULL);
+		build(&b, i == 2 ? one : d, k, T, i > 0);
+		for (n = 0; n < RUNS; n++)
+			run(&b, T, n, y[i] + n * T * DIM);
+		done_with(&b);
+		same[i] = !memcmp(y[0], y[i], (size_t)(RUNS * T * DIM) * sizeof **y);
+	}
+	for (i = 0, n = 0; i < RUNS * T * DIM; i++)
+		n += y[0][i] == y[0][i];
+	check(n == RUNS * T * DIM, "%s, %d rows: numbers", k->name, (int)T);
+	check(same[1], "%s, %d rows: a chain gives the bits of launches", k->name, (int)T);
+	if (pm_dev_info(d)->vnni == pm_dev_info(one)->vnni)
+		check(same[2], "%s, %d rows: so does one thread", k->name, (int)T);
+	else
+		skip("without PM_CACHE a second device is not probed");
+	for (i = 0; i < 3; i++)
+		free(y[i]);
+}
+
+static struct pm_dev *open_dev(int threads)
+{
+	const char *c = getenv("PM_CACHE");
+	struct pm_dev_opts o = {.select = "cpu", .kernels = "kernels", .share = "share", .cache = c && *c ? c : NULL, .threads = threads};
+	struct pm_dev *d = NULL;
+
+	must(pm_dev_open(&d, &o, &err) == 0);
+	return d;
+}
+
+int main(void)
+{
+	struct pm_dev *d = open_dev(0), *one = open_dev(1);
+	static const int64_t rows[] = {1, MOST};
+	size_t k, t;
+
+	for (k = 0; k < sizeof kinds / sizeof *kinds; k++)
+		for (t = 0; t < 2; t++)
+			hold(d, one, &kinds[k], rows[t]);
+	pm_dev_close(one);
+	pm_dev_close(d);
+	return done();
+}
