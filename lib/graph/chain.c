@@ -8,9 +8,8 @@
 #define DEFINES 24
 #define SLOTS 4
 #define ROOMS 8
-#define MOST 160                        /* stages of a launch: a worker that left comes back with the next */
 #define LEAST 3
-#define WORKERS 4                       /* work-items a compute unit, since PoCL gives several to one thread */
+#define WORKERS 16                      /* work-items a compute unit: PoCL gives several to one thread, and who leaves takes the next */
 #define COUNTS 16                       /* the first words of the counters: the kernel's */
 
 /* As the kernel has it. */
@@ -222,9 +221,9 @@ static int collect(struct pm_chain *c, struct pm_err *e)
 			c->n = stages;
 			c->ndefines = defines;
 		}
-		if (r && c->n - c->from < MOST)
+		if (r)
 			continue;
-		if (close_part(c, node, r ? i + 1 : i, e) < 0)
+		if (close_part(c, node, i, e) < 0)
 			return -1;
 		node = i + 1;
 	}
