@@ -180,7 +180,7 @@ static int add_memory(json_t *o, const struct pm_spec *s, bool wide, uint64_t we
 	if (pm_peft_match(&p, &c, s, e) < 0)
 		return -1;
 	for (i = 0; i < p->nmodules; i++)
-		adapter += (uint64_t)p->module[i].r * (uint64_t)(p->module[i].in + p->module[i].out);
+		adapter += (uint64_t)(pm_lora_count(&p->module[i], 1) + (p->module[i].shares == i ? pm_lora_count(&p->module[i], 0) : 0));
 	pm_peft_free(p);
 	json_object_set_new(o, "memory", json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "weights", number(weights), "length", number((uint64_t)a.length),
 		"kv", number(kv * (uint64_t)a.length), "run", number(weights + kv * (uint64_t)a.length), "lora_rank", number((uint64_t)a.rank), "lora_parameters",

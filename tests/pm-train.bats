@@ -283,6 +283,35 @@ lines_or_end() {
 	[ -s plan ]
 }
 
+@test "pm-train: adapters of experts, apart and in one: however a step is cut the same bits; new ones; on blocks" {
+	needs_device
+	for c in mixtral/window/lora mixtral/window/fused/lora gpt_oss/bf16/fused/lora; do
+		l=$(golden_path fixtures/$c)
+		b=${l%/lora} b=${b%/fused}
+		common="-q -m $b -a $l/init --lr 0.005 --epochs 1"
+		pm-train $common --batch 4 -o a "$l/train.jsonl"
+		pm-train $common --batch 1 --accum 4 -j 1 -o b "$l/train.jsonl"
+		pm-train $common --batch 2 --accum 2 --gradient-checkpointing -o c "$l/train.jsonl"
+		cmp a/adapter_model.safetensors b/adapter_model.safetensors
+		cmp a/adapter_model.safetensors c/adapter_model.safetensors
+		diff <(jq -S 'del(.base_model_name_or_path)' "$l/init/adapter_config.json") <(jq -S 'del(.base_model_name_or_path)' a/adapter_config.json)
+		rm -r a b c
+	done
+	b=$(golden_path fixtures/mixtral/window)
+	pm-train -q -m "$b" --lora 2 --lr 0.02 --epochs 2 -o new "$b/lora/train.jsonl"
+	jq -e '.target_modules == ["k_proj", "o_proj", "q_proj", "v_proj", "w1", "w2", "w3"] and .target_parameters == null' new/adapter_config.json
+	pm-inspect --tensors new | grep -qxF $'base_model.model.model.layers.1.block_sparse_moe.experts.5.w2.lora_B.weight\tf32\t[40,2]'
+	pm-eval -q -m "$b" "$b/lora/train.jsonl" >before
+	pm-eval -q -m "$b" --adapter new "$b/lora/train.jsonl" | jq -e --slurpfile b before '.loss < $b[0].loss - 0.02'
+	b=$(golden_path fixtures/gpt_oss/mxfp4)
+	pm-train -q -m "$b" --lora 2 --lr 0.02 --epochs 2 --targets experts.gate_up_proj,experts.down_proj -o blocks "$b/lora/train.jsonl"
+	jq -e '.target_modules == [] and .target_parameters == ["experts.down_proj", "experts.gate_up_proj"]' blocks/adapter_config.json
+	pm-inspect --tensors blocks | grep -qxF $'base_model.model.model.layers.1.mlp.experts.base_layer.lora_B.weight\tf32\t[64,10]'
+	pm-eval -q -m "$b" "$b/lora/train.jsonl" >before
+	pm-eval -q -m "$b" --adapter blocks "$b/lora/train.jsonl" | jq -e --slurpfile b before '.loss < $b[0].loss - 0.02'
+	fails_with 65 "'lora_dropout' is 0.1" pm-train -q -m "$b" --lora 2 --dropout 0.1 --targets gate_up_proj -o none "$b/lora/train.jsonl"
+}
+
 @test "pm-train: --init: from scratch, reproducible by the seed, tokenizer files go along" {
 	needs_device
 	cp "$(tiny)"/*.json . && rm -f model.safetensors

@@ -64,7 +64,7 @@ static int add_lora(struct pm_adapters *a, struct pm_peft *const *peft, const do
 	const struct pm_lora_module *first, struct pm_err *e)
 {
 	struct pm_adapter_weight *w = &a->weight[a->nweights];
-	int64_t in = first->in, out = first->out, r = 0, at = 0, o, k;
+	int64_t in = first->in, out = first->out, many = first->experts ? first->experts : 1, r = 0, at = 0, x, o, k;
 	bool alone = n == 1 && first->scale * weights[0] != 0;          /* a product times 0 is what an operation takes for unset */
 	size_t i, j;
 	float *fa, *fb, *part;
@@ -74,9 +74,9 @@ static int add_lora(struct pm_adapters *a, struct pm_peft *const *peft, const do
 		for (j = 0; j < peft[i]->nmodules; j++)
 			if (peft[i]->module[j].target == first->target && peft[i]->module[j].kind == PM_ADAPT_LORA)
 				r += peft[i]->module[j].r;
-	fa = pm_alloc((size_t)(r * in), sizeof *fa, e);
-	fb = fa ? pm_alloc((size_t)(r * out), sizeof *fb, e) : NULL;
-	part = fb ? pm_alloc((size_t)(r * out), sizeof *part, e) : NULL;
+	fa = pm_alloc((size_t)(many * r * in), sizeof *fa, e);
+	fb = fa ? pm_alloc((size_t)(many * r * out), sizeof *fb, e) : NULL;
+	part = fb ? pm_alloc((size_t)(many * r * (in > out ? in : out)), sizeof *part, e) : NULL;
 	if (!part)
 		goto done;
 	for (i = 0; i < n; i++) {
@@ -86,18 +86,22 @@ static int add_lora(struct pm_adapters *a, struct pm_peft *const *peft, const do
 
 			if (mod->target != first->target || mod->kind != PM_ADAPT_LORA)
 				continue;
-			if (pm_lora_values(peft[i], j, 0, fa + at * in, e) < 0 || pm_lora_values(peft[i], j, 1, part, e) < 0)
+			if (pm_lora_values(peft[i], j, 0, part, e) < 0)
 				goto done;
-			for (o = 0; o < out; o++)
+			for (x = 0; x < many; x++)
+				memcpy(fa + (x * r + at) * in, part + x * mod->r * in, (size_t)(mod->r * in) * sizeof *fa);
+			if (pm_lora_values(peft[i], j, 1, part, e) < 0)
+				goto done;
+			for (o = 0; o < many * out; o++)
 				for (k = 0; k < mod->r; k++)
 					fb[o * r + at + k] = alone ? part[o * mod->r + k] : s * part[o * mod->r + k];
 			at += mod->r;
 		}
 	}
 	a->nweights++;
-	*w = (struct pm_adapter_weight){.target = first->target, .r = r, .in = in, .out = out,
+	*w = (struct pm_adapter_weight){.target = first->target, .r = r, .in = in, .out = out, .experts = first->experts,
 		.s = alone ? (float)(first->scale * weights[0]) : 1};
-	if (upload(&w->a, a->dev, fa, r * in, e) == 0 && upload(&w->b, a->dev, fb, out * r, e) == 0)
+	if (upload(&w->a, a->dev, fa, many * r * in, e) == 0 && upload(&w->b, a->dev, fb, many * out * r, e) == 0)
 		status = 0;
 done:
 	free(fa);
@@ -148,7 +152,7 @@ static int init_module(struct pm_adapter_weight *w, const struct pm_peft *p, con
 	float *a, float *b, struct pm_err *e)
 {
 	const struct pm_lora_module *mod = &p->module[index];
-	int64_t na = w->r * w->in, nb = w->out * w->r, k;
+	int64_t na = pm_lora_count(mod, 0), nb = pm_lora_count(mod, 1), k;
 	bool embed = !strcmp(w->target->use, "embed");
 	float bound = 1 / sqrtf((float)w->in);
 	const struct pm_view *v;
@@ -178,13 +182,15 @@ static int train_module(struct pm_adapters *a, const struct pm_model *m, size_t 
 	int r = -1;
 
 	*w = (struct pm_adapter_weight){.target = mod->target, .r = mod->r, .in = mod->in, .out = mod->out, .s = (float)mod->scale,
-		.saved = mod->kind == PM_ADAPT_SAVE, .module = index};
-	na = w->saved ? w->in * w->out : w->r * w->in;
-	nb = w->saved ? 0 : w->out * w->r;
+		.saved = mod->kind == PM_ADAPT_SAVE, .module = index, .experts = mod->experts, .shared = mod->fused && mod->shares != index};
+	na = pm_lora_count(mod, 0);
+	nb = pm_lora_count(mod, 1);
 	fa = pm_alloc((size_t)na, sizeof *fa, e);
 	fb = fa ? pm_alloc((size_t)nb, sizeof *fb, e) : NULL;
 	if (fb && init_module(w, a->peft, m, seed, index, fa, fb, e) == 0)
-		r = upload(&w->a, a->dev, fa, na, e);
+		r = w->shared ? 0 : upload(&w->a, a->dev, fa, na, e);
+	if (w->shared)
+		w->a = a->weight[mod->shares].a;
 	if (r == 0 && nb)
 		r = upload(&w->b, a->dev, fb, nb, e);
 	free(fa);
@@ -249,7 +255,7 @@ static int reload(struct pm_adapters *a, const struct pm_peft *p, struct pm_err 
 
 		if (mod->target != w->target || mod->r != w->r || mod->kind != a->peft->module[w->module].kind)
 			return pm_fail(e, PM_DATA, "'%s' was wanted, with rank %lld", a->peft->module[w->module].name_a, (long long)w->r);
-		for (which = 0; r == 0 && which < (w->saved ? 1 : 2); which++) {
+		for (which = w->shared; r == 0 && which < (w->saved ? 1 : 2); which++) {
 			struct pm_mem *mem = which ? w->b : w->a;
 			float *f = pm_alloc(1, pm_mem_size(mem), e);
 
@@ -281,7 +287,8 @@ void pm_adapters_free(struct pm_adapters *a)
 	if (!a)
 		return;
 	for (i = 0; i < a->nweights; i++) {
-		pm_mem_free(a->weight[i].a);
+		if (!a->weight[i].shared)
+			pm_mem_free(a->weight[i].a);
 		pm_mem_free(a->weight[i].b);
 	}
 	pm_peft_free(a->peft);

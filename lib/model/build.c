@@ -60,12 +60,13 @@ struct pm_tensor *build_tensor(struct build *b, const struct pm_weight *w)
 void build_lora(struct build *b, const struct pm_weight *w, struct pm_lora *l)
 {
 	const struct pm_adapter_weight *a = adapter(b, w->spec, false);
+	const int64_t many = a && a->experts ? a->experts : 1;
 
 	memset(l, 0, sizeof *l);
 	if (!a)
 		return;
-	l->a = state_grad(b, pm_tensor_of(b->g, PM_T_WEIGHT, PM_F32, a->r, a->in, a->a, w->spec->role), b->training ? a->grad_a : NULL);
-	l->b = state_grad(b, pm_tensor_of(b->g, PM_T_WEIGHT, PM_F32, a->out, a->r, a->b, w->spec->role), b->training ? a->grad_b : NULL);
+	l->a = state_grad(b, pm_tensor_of(b->g, PM_T_WEIGHT, PM_F32, many * a->r, a->in, a->a, w->spec->role), b->training ? a->grad_a : NULL);
+	l->b = state_grad(b, pm_tensor_of(b->g, PM_T_WEIGHT, PM_F32, many * a->out, a->r, a->b, w->spec->role), b->training ? a->grad_b : NULL);
 	l->s = a->s;
 	l->stream = (uint32_t)a->module;
 	if (b->training && b->f->opts.adapters->dropout > 0) {

@@ -69,6 +69,8 @@ int pm_model_reload(struct pm_model *m, const char *dir, struct pm_err *e);
 struct pm_adapter_weight {
 	const struct pm_tensor_spec *target;
 	int64_t r, in, out;                     /* r: sum over the adapters applied */
+	int64_t experts;                        /* a stack: a and b are (experts·r, in), (experts·out, r); else 0 */
+	bool shared;                            /* a belongs to another, and so does where its gradient goes */
 	float s;
 	struct pm_mem *a, *b;                   /* f32 (r, in), (out, r); saved: a is the weight, b is NULL */
 	bool saved;
@@ -107,7 +109,7 @@ struct pm_param {
 	int64_t count;
 	struct pm_mem *p;                       /* borrowed */
 	struct pm_mem *grad, *m, *v;            /* m and v NULL where only gradients were asked for */
-	struct pm_mem *grad_head;               /* see pm_weight; NULL for others */
+	struct pm_mem *grad_head;               /* a second gradient, of what is used in two places (a tied embedding, an A that gate and up share) */
 };
 
 struct pm_params {

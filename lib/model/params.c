@@ -81,17 +81,26 @@ int pm_params_join(struct pm_params *l, struct pm_dev *d, struct pm_err *e)
 	return 0;
 }
 
-/* Only a tied embedding has a second gradient. */
-static int add_head(struct pm_params *l, struct pm_model *m, struct pm_weight *w, struct pm_err *e)
+/* A second gradient, of what is used in two places: a tied embedding, an A that gate and up share. */
+static int add_second(struct pm_param *q, struct pm_dev *d, struct pm_mem **grad, struct pm_err *e)
 {
-	struct pm_param *q = &l->param[l->n - 1];
-
-	if (!m->spec->tied || strcmp(w->spec->role, "text.embed"))
-		return 0;
-	if (pm_mem_new(&q->grad_head, m->dev, (size_t)q->count * sizeof (float), e) < 0)
+	if (pm_mem_new(&q->grad_head, d, (size_t)q->count * sizeof (float), e) < 0)
 		return -1;
-	w->grad_head = q->grad_head;
+	*grad = q->grad_head;
 	return 0;
+}
+
+/* A or B of a module: a matrix; of a stack that lies apart (experts, rows, columns); of one that does not, all rows. */
+static int add_matrix(struct pm_params *l, struct pm_dev *d, const struct pm_lora_module *m, int which, struct pm_mem *p, struct pm_mem **grad, bool moments,
+	struct pm_err *e)
+{
+	const int64_t dim[3] = {m->experts, which ? m->out : m->r, which ? m->r : m->in};
+	const bool apart = m->experts && !m->fused;
+
+	if (m->fused)
+		return add(l, d, which ? m->own_b : m->name_a, 2, (int64_t[]){dim[0] * dim[1], dim[2]}, p, grad, moments, e);
+	l->param[l->n].apart = apart ? m->experts : 0;
+	return add(l, d, which ? m->name_b : m->name_a, apart ? 3 : 2, apart ? dim : dim + 1, p, grad, moments, e);
 }
 
 static int add_adapters(struct pm_params *l, struct pm_adapters *a, bool moments, struct pm_err *e)
@@ -101,15 +110,19 @@ static int add_adapters(struct pm_params *l, struct pm_adapters *a, bool moments
 	for (i = 0; i < a->nweights; i++) {
 		struct pm_adapter_weight *w = &a->weight[i];
 		const struct pm_lora_module *mod = &a->peft->module[w->module];
-		int64_t da[2] = {w->r, w->in}, db[2] = {w->out, w->r};
+		size_t k;
 		int r;
 
+		for (k = 0; w->shared && l->param[k].p != w->a; k++)
+			;
 		if (w->saved)
 			r = add(l, a->dev, mod->name_a, w->target->nd, w->target->dim, w->a, &w->grad_a, moments, e);
+		else if (w->shared)
+			r = add_second(&l->param[k], a->dev, &w->grad_a, e);
 		else
-			r = add(l, a->dev, mod->name_a, 2, da, w->a, &w->grad_a, moments, e);
+			r = add_matrix(l, a->dev, mod, 0, w->a, &w->grad_a, moments, e);
 		if (r == 0 && !w->saved)
-			r = add(l, a->dev, mod->name_b, 2, db, w->b, &w->grad_b, moments, e);
+			r = add_matrix(l, a->dev, mod, 1, w->b, &w->grad_b, moments, e);
 		if (r < 0)
 			return -1;
 	}
@@ -137,8 +150,8 @@ int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters
 
 		r = add(l, m->dev, w->name, w->spec->nd, w->spec->dim, w->mem, &w->grad, moments, e);
 		l->param[l->n - 1].apart = w->spec->apart ? w->spec->experts : 0;
-		if (r == 0)
-			r = add_head(l, m, w, e);
+		if (r == 0 && m->spec->tied && !strcmp(w->spec->role, "text.embed"))
+			r = add_second(&l->param[l->n - 1], m->dev, &w->grad_head, e);
 	}
 	if (r < 0)
 		pm_params_free(l);

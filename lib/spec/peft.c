@@ -1,6 +1,6 @@
 /* peft.c: which modules of a model an adapter's configuration means, and with which ranks: the rules of PEFT 0.21
  * (tuners_utils.check_target_module_exists, utils.other.get_pattern_key and _set_trainable). peft_file.c has the files. */
-#include "spec/peft.h"
+#include "spec/peft_private.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,98 +16,9 @@ struct match {
 	const struct pm_spec *spec;
 	struct pm_name_match *target, *exclude;
 	struct pm_name_match **rank, **alpha;
-	bool *hit;                              /* one a target, then one a module to save */
-	size_t ntargets, nsave, cap;
+	bool *hit;                              /* one a target, then one a module to save, then one a parameter */
+	size_t ntargets, nsave, nparameters, cap;
 };
-
-/* ---- the configuration's own copy ---- */
-
-static char *copy_text(struct pm_arena *a, const char *s, struct pm_err *e)
-{
-	return pm_arena_printf(a, e, "%s", s);
-}
-
-static size_t count(const char *const *list)
-{
-	size_t n = 0;
-
-	while (list && list[n])
-		n++;
-	return n;
-}
-
-static int copy_list(const char *const **out, struct pm_arena *a, const char *const *list, struct pm_err *e)
-{
-	size_t i, n = count(list);
-	const char **copy;
-
-	*out = NULL;
-	if (!list)
-		return 0;
-	copy = pm_arena_alloc(a, n + 1, sizeof *copy, e);
-	for (i = 0; copy && i < n; i++)
-		if (!(copy[i] = copy_text(a, list[i], e)))
-			return -1;
-	*out = copy;
-	return copy ? 0 : -1;
-}
-
-static int copy_patterns(const struct pm_pattern **out, struct pm_arena *a, const struct pm_pattern *list, size_t n, struct pm_err *e)
-{
-	struct pm_pattern *copy = pm_arena_alloc(a, n, sizeof *copy, e);
-	size_t i;
-
-	for (i = 0; copy && i < n; i++) {
-		copy[i].value = list[i].value;
-		if (!(copy[i].regex = copy_text(a, list[i].regex, e)))
-			return -1;
-	}
-	*out = copy;
-	return copy ? 0 : -1;
-}
-
-static int copy_config(struct pm_lora_config *to, const struct pm_lora_config *from, struct pm_arena *a, struct pm_err *e)
-{
-	int64_t *layers = pm_arena_alloc(a, from->nlayers, sizeof *layers, e);
-
-	*to = *from;
-	to->arena = (struct pm_arena){0};
-	to->json = json_incref(from->json);
-	if (!layers)
-		return -1;
-	if (from->nlayers)
-		memcpy(layers, from->layers, from->nlayers * sizeof *layers);
-	to->layers = layers;
-	if (from->target_regex && !(to->target_regex = copy_text(a, from->target_regex, e)))
-		return -1;
-	if (from->exclude_regex && !(to->exclude_regex = copy_text(a, from->exclude_regex, e)))
-		return -1;
-	if (copy_list(&to->targets, a, from->targets, e) < 0 || copy_list(&to->exclude, a, from->exclude, e) < 0 || copy_list(&to->save, a, from->save, e) < 0)
-		return -1;
-	return copy_patterns(&to->rank_pattern, a, from->rank_pattern, from->nrank, e) < 0 ? -1 :
-		copy_patterns(&to->alpha_pattern, a, from->alpha_pattern, from->nalpha, e);
-}
-
-static int check_config(const struct pm_lora_config *c, struct pm_err *e)
-{
-	size_t i;
-
-	if (c->r < 1 || c->r > 65536)
-		return pm_fail(e, PM_DATA, "'r' is %lld, 1 to 65536 was wanted", (long long)c->r);
-	if (!isfinite(c->alpha))
-		return pm_fail(e, PM_DATA, "'lora_alpha': a number was wanted");
-	if (!(c->dropout >= 0 && c->dropout < 1))
-		return pm_fail(e, PM_DATA, "'lora_dropout' is %g, 0 up to 1 was wanted", c->dropout);
-	for (i = 0; i < c->nrank; i++)
-		if (!(c->rank_pattern[i].value >= 1 && c->rank_pattern[i].value <= 65536) || floor(c->rank_pattern[i].value) != c->rank_pattern[i].value)
-			return pm_fail(e, PM_DATA, "'rank_pattern': '%.200s' is %g, 1 to 65536 was wanted", c->rank_pattern[i].regex, c->rank_pattern[i].value);
-	for (i = 0; i < c->nalpha; i++)
-		if (!isfinite(c->alpha_pattern[i].value))
-			return pm_fail(e, PM_DATA, "'alpha_pattern': '%.200s': a number was wanted", c->alpha_pattern[i].regex);
-	if (c->target_regex && c->nlayers)
-		return pm_fail(e, PM_DATA, "'layers_to_transform' has no effect on a regular expression of targets");
-	return 0;
-}
 
 /* ---- names ---- */
 
@@ -173,10 +84,16 @@ static bool is_head(const struct pm_tensor_spec *t)
 	return !strcmp(t->use, "linear") && is_suffix(t->role, "head");
 }
 
-/* Linear layers that "all-linear" means: all but the output head, what chooses among experts, and these. */
+/* A stack that transformers 4 had as modules, one an expert; to PEFT others are parameters, which are meant only where they are named. */
+static bool has_modules(const struct pm_tensor_spec *t)
+{
+	return strstr(t->module, "{}") != NULL;
+}
+
+/* Linear layers that "all-linear" means: all but the output head and what chooses among experts. */
 static bool is_inner_linear(const struct pm_tensor_spec *t)
 {
-	return !strcmp(t->use, "linear") && !is_head(t) && !t->experts;
+	return !strcmp(t->use, "linear") && !is_head(t) && (!t->experts || has_modules(t));
 }
 
 /* ---- all-linear, spelled out ---- */
@@ -253,18 +170,22 @@ static int by_text(const void *a, const void *b)
 static int spell_out(struct match *m, struct pm_err *e)
 {
 	struct pm_lora_config *c = &m->p->config;
-	const char **list = pm_arena_alloc(&m->p->arena, 2 * m->spec->ntensors + 3, sizeof *list, e);
+	char name[PM_SPEC_NAME];
+	const char **list;
 	size_t i, n = 0;
+	int64_t k;
 
+	for (i = 0; i < m->spec->ntensors; i++)
+		n += m->spec->tensor[i].experts ? (size_t)m->spec->tensor[i].experts : 1;
+	list = pm_arena_alloc(&m->p->arena, 2 * n + 3, sizeof *list, e);
 	if (!list)
 		return -1;
-	for (i = 0; i < m->spec->ntensors; i++) {
+	for (i = n = 0; i < m->spec->ntensors; i++) {
 		const struct pm_tensor_spec *t = &m->spec->tensor[i];
 
-		if (meant(m, t))
-			list[n++] = copy_text(&m->p->arena, t->module, e);
-		if (n && !list[n - 1])
-			return -1;
+		for (k = 0; k < (has_modules(t) ? t->experts : 1) && meant(m, t); k++)
+			if (!(list[n++] = peft_copy_text(&m->p->arena, pm_spec_name(name, t->module, k), e)))
+				return -1;
 	}
 	if (!n)
 		return pm_fail(e, PM_DATA, "all-linear means no layer of this model");
@@ -340,24 +261,177 @@ static struct pm_lora_module *new_module(struct match *m, struct pm_err *e)
 	return &m->p->module[m->p->nmodules++];
 }
 
-static int add_lora(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
+/* Rank and alpha of a module by its name. */
+static int numbers_of(struct match *m, const char *name, double *r, double *alpha, struct pm_err *e)
 {
 	const struct pm_lora_config *c = &m->p->config;
+
+	*r = (double)c->r;
+	*alpha = c->alpha;
+	return by_pattern(r, m->rank, c->rank_pattern, c->nrank, name, e) < 0 ? -1 : by_pattern(alpha, m->alpha, c->alpha_pattern, c->nalpha, name, e);
+}
+
+/* A module of a tensor, or of each matrix of a stack; `prefix` of its names in the file. */
+static struct pm_lora_module *add_module(struct match *m, const struct pm_tensor_spec *t, double r, double alpha, const char *prefix, struct pm_err *e)
+{
+	const bool embed = !strcmp(t->use, "embed");
+	const int at = t->experts ? 1 : 0;
+	struct pm_lora_module *mod = new_module(m, e);
+
+	if (!mod)
+		return NULL;
+	*mod = (struct pm_lora_module){.target = t, .kind = PM_ADAPT_LORA, .r = (int64_t)r, .scale = alpha / (m->p->config.rslora ? sqrt(r) : r),
+		.experts = t->experts, .shares = m->p->nmodules - 1};
+	mod->in = t->dim[at + (embed || t->transposed ? 0 : 1)];
+	mod->out = t->dim[at + (embed || t->transposed ? 1 : 0)];
+	mod->name_a = pm_arena_printf(&m->p->arena, e, "base_model.model.%s.%s", prefix, embed ? "lora_embedding_A" : "lora_A.weight");
+	mod->name_b = mod->own_b = pm_arena_printf(&m->p->arena, e, "base_model.model.%s.%s", prefix, embed ? "lora_embedding_B" : "lora_B.weight");
+	return mod->name_a && mod->name_b ? mod : NULL;
+}
+
+static int add_lora(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
+{
 	bool embed = !strcmp(t->use, "embed");
-	double r = (double)c->r, alpha = c->alpha;
-	struct pm_lora_module *mod;
+	double r, alpha;
 
 	if ((!embed && strcmp(t->use, "linear") && strcmp(t->use, "router")) || (embed && !is_suffix(t->role, "embed")) || t->nd != 2)
 		return pm_fail(e, PM_DATA, "target '%.200s' is neither a linear layer nor the token embedding", t->module);
-	if (by_pattern(&r, m->rank, c->rank_pattern, c->nrank, t->module, e) < 0 ||
-	    by_pattern(&alpha, m->alpha, c->alpha_pattern, c->nalpha, t->module, e) < 0 || !(mod = new_module(m, e)))
+	return numbers_of(m, t->module, &r, &alpha, e) < 0 || !add_module(m, t, r, alpha, t->module, e) ? -1 : 0;
+}
+
+/* ---- stacks ---- */
+
+/* Whether the modules of a stack's experts are targets: all of them or none. */
+static int stack_meant(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
+{
+	const struct pm_tensor_spec *const *s = m->p->config.stacks;
+	char name[PM_SPEC_NAME];
+	int64_t i, n = 0;
+	int r;
+
+	for (; s && *s; s++)
+		if (*s == t)
+			return 1;
+	for (i = 0; has_modules(t) && i < t->experts; i++) {
+		r = is_target(m, pm_spec_name(name, t->module, i), e);
+		if (r < 0)
+			return -1;
+		n += r;
+	}
+	if (n && n < t->experts)
+		return pm_fail(e, PM_DATA, "'%.200s': %lld of its %lld experts are meant, all or none were wanted", t->module, (long long)n, (long long)t->experts);
+	return n > 0;
+}
+
+static int add_stack(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
+{
+	double r, alpha, r0 = 0, alpha0 = 0;
+	char name[PM_SPEC_NAME];
+	int64_t i;
+
+	for (i = 0; i < t->experts; i++) {
+		if (numbers_of(m, pm_spec_name(name, t->module, i), &r, &alpha, e) < 0)
+			return -1;
+		r0 = i ? r0 : r;
+		alpha0 = i ? alpha0 : alpha;
+		if (r != r0 || alpha != alpha0)
+			return pm_fail(e, PM_DATA, "'%.200s': one rank and alpha for all experts were wanted", name);
+	}
+	return add_module(m, t, r0, alpha0, t->module, e) ? 0 : -1;
+}
+
+/* Whether the parameter that a stack is (in) is a target. */
+static bool parameter_meant(struct match *m, const struct pm_tensor_spec *t)
+{
+	bool found = false;
+	size_t i;
+
+	for (i = 0; t->fused && i < m->nparameters; i++)
+		if (is_suffix(t->fused, m->p->config.parameters[i]))
+			m->hit[m->ntargets + m->nsave + i] = found = true;
+	return found;
+}
+
+/* PEFT wraps a module once for each of its parameters that is a target: the first ends up inside. */
+static bool is_inside(struct match *m, const struct pm_tensor_spec *t)
+{
+	const size_t n = (size_t)(strrchr(t->fused, '.') - t->fused) + 1;
+	size_t i;
+
+	for (i = (size_t)(t - m->spec->tensor) + 1; i < m->spec->ntensors; i++) {
+		const struct pm_tensor_spec *o = &m->spec->tensor[i];
+
+		if (o->fused && !strncmp(o->fused, t->fused, n) && strcmp(o->fused, t->fused) && !strchr(o->fused + n, '.') && parameter_meant(m, o))
+			return true;
+	}
+	return false;
+}
+
+static int add_parameter(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
+{
+	const char *dot = strrchr(t->fused, '.'), *role = strrchr(t->role, '.');
+	char prefix[PM_SPEC_NAME + 16];
+	struct pm_lora_module *mod;
+	double r, alpha;
+	size_t i;
+
+	if (m->p->config.dropout > 0)
+		return pm_fail(e, PM_DATA, "'lora_dropout' is %g: parameters of experts have adapters without it", m->p->config.dropout);
+	if (!dot || numbers_of(m, t->fused, &r, &alpha, e) < 0)
+		return dot ? -1 : pm_fail(e, PM_DATA, "'%.200s' is no path of a parameter", t->fused);
+	snprintf(prefix, sizeof prefix, "%.*s%s", (int)(dot - t->fused), t->fused, is_inside(m, t) ? ".base_layer" : "");
+	mod = add_module(m, t, r, alpha, prefix, e);
+	if (!mod)
 		return -1;
-	*mod = (struct pm_lora_module){.target = t, .kind = PM_ADAPT_LORA, .r = (int64_t)r, .scale = alpha / (c->rslora ? sqrt(r) : r)};
-	mod->in = t->dim[embed || t->transposed ? 0 : 1];
-	mod->out = t->dim[embed || t->transposed ? 1 : 0];
-	mod->name_a = pm_arena_printf(&m->p->arena, e, "base_model.model.%s.%s", t->module, embed ? "lora_embedding_A" : "lora_A.weight");
-	mod->name_b = pm_arena_printf(&m->p->arena, e, "base_model.model.%s.%s", t->module, embed ? "lora_embedding_B" : "lora_B.weight");
-	return mod->name_a && mod->name_b ? 0 : -1;
+	mod->fused = true;
+	mod->part = !strcmp(role, ".gate") ? 1 : !strcmp(role, ".up") ? 2 : 0;
+	for (i = 0; i < mod->shares; i++)
+		if (m->p->module[i].fused && !strcmp(m->p->module[i].target->fused, t->fused))
+			mod->shares = i;
+	if (mod->part)
+		mod->own_b = pm_arena_printf(&m->p->arena, e, "%s%s", mod->name_b, role);
+	return mod->own_b ? 0 : -1;
+}
+
+static int match_stack(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
+{
+	int apart = stack_meant(m, t, e);
+	bool fused = parameter_meant(m, t);
+
+	if (apart < 0 || (!apart && !fused))
+		return apart;
+	if (apart && fused)
+		return pm_fail(e, PM_DATA, "'%.200s' is meant by 'target_modules' and by 'target_parameters'", t->fused);
+	return fused ? add_parameter(m, t, e) : add_stack(m, t, e);
+}
+
+/* Names given as targets of which PEFT has parameters, not modules, become target_parameters. */
+static int take_parameters(struct match *m, struct pm_err *e)
+{
+	struct pm_lora_config *c = &m->p->config;
+	const char **modules = pm_arena_alloc(&m->p->arena, peft_count(c->targets) + 1, sizeof *modules, e);
+	const char **parameters = pm_arena_alloc(&m->p->arena, peft_count(c->targets) + peft_count(c->parameters) + 1, sizeof *parameters, e);
+	size_t i, k, nm = 0, np = 0;
+
+	if (!modules || !parameters)
+		return -1;
+	for (; c->parameters && c->parameters[np]; np++)
+		parameters[np] = c->parameters[np];
+	for (i = 0; i < peft_count(c->targets); i++) {
+		for (k = 0; k < m->spec->ntensors; k++) {
+			const struct pm_tensor_spec *t = &m->spec->tensor[k];
+
+			if (t->fused && !has_modules(t) && is_suffix(t->fused, c->targets[i]))
+				break;
+		}
+		if (k < m->spec->ntensors)
+			parameters[np++] = c->targets[i];
+		else
+			modules[nm++] = c->targets[i];
+	}
+	c->targets = modules;
+	c->parameters = np ? parameters : NULL;
+	return 0;
 }
 
 static int add_saved(struct match *m, const struct pm_tensor_spec *t, struct pm_err *e)
@@ -372,6 +446,8 @@ static int add_saved(struct match *m, const struct pm_tensor_spec *t, struct pm_
 			m->hit[m->ntargets + i] = found = true;
 	if (!found)
 		return 0;
+	if (t->experts)
+		return pm_fail(e, PM_DATA, "'modules_to_save': '%.200s': experts cannot be saved whole here", t->module);
 	if (m->spec->tied && is_suffix(t->role, "embed"))
 		return pm_fail(e, PM_DATA, "'modules_to_save': '%.200s' is tied to the head: a copy of it for itself is not computed here", t->module);
 	mod = new_module(m, e);
@@ -392,8 +468,11 @@ static int check_hits(const struct match *m, struct pm_err *e)
 	size_t i;
 
 	for (i = 0; i < m->ntargets + m->nsave; i++)
-		if (!m->hit[i] && !c->json)
+		if (!m->hit[i] && !c->json && !c->stacks)
 			return pm_fail(e, PM_DATA, "'%.200s' means no module of this model%s", i < m->ntargets ? c->targets[i] : c->save[i - m->ntargets], why);
+	for (i = 0; i < m->nparameters; i++)
+		if (!m->hit[m->ntargets + m->nsave + i])
+			return pm_fail(e, PM_DATA, "'target_parameters': '%.200s' means no matrices of experts in this model", c->parameters[i]);
 	if (!m->p->nmodules)
 		return pm_fail(e, PM_DATA, "the targets mean no module of this model%s", why);
 	return 0;
@@ -433,9 +512,12 @@ static int match_all(struct match *m, struct pm_err *e)
 
 	if (!c->targets && !c->target_regex && spell_out(m, e) < 0)
 		return -1;
-	m->ntargets = count(c->targets);
-	m->nsave = count(c->save);
-	m->hit = pm_alloc(m->ntargets + m->nsave, sizeof *m->hit, e);
+	if (c->targets && !c->json && !c->stacks && take_parameters(m, e) < 0)
+		return -1;
+	m->ntargets = peft_count(c->targets);
+	m->nsave = peft_count(c->save);
+	m->nparameters = peft_count(c->parameters);
+	m->hit = pm_alloc(m->ntargets + m->nsave + m->nparameters, sizeof *m->hit, e);
 	if (!m->hit || (c->target_regex && pm_name_match_new(&m->target, c->target_regex, e) < 0) ||
 	    (c->exclude_regex && pm_name_match_new(&m->exclude, c->exclude_regex, e) < 0) ||
 	    compile_patterns(&m->rank, c->rank_pattern, c->nrank, e) < 0 || compile_patterns(&m->alpha, c->alpha_pattern, c->nalpha, e) < 0)
@@ -445,11 +527,15 @@ static int match_all(struct match *m, struct pm_err *e)
 
 		if (add_saved(m, t, e) < 0)
 			return -1;
-		r = strcmp(t->use, "bias") ? is_target(m, t->module, e) : 0;
+		if (t->experts && strcmp(t->use, "bias") && match_stack(m, t, e) < 0)
+			return -1;
+		r = strcmp(t->use, "bias") && !t->experts ? is_target(m, t->module, e) : 0;
 		if (r < 0 || (r > 0 && add_lora(m, t, e) < 0))
 			return -1;
 	}
-	return check_hits(m, e);
+	r = check_hits(m, e);
+	c->stacks = NULL;                       /* the caller's, for now only */
+	return r;
 }
 
 int pm_peft_match(struct pm_peft **out, const struct pm_lora_config *c, const struct pm_spec *s, struct pm_err *e)
@@ -461,9 +547,9 @@ int pm_peft_match(struct pm_peft **out, const struct pm_lora_config *c, const st
 	if (!m.p)
 		return -1;
 	m.p->model_gguf = s->from_gguf;
-	r = check_config(c, e);
+	r = peft_check_config(c, e);
 	if (r == 0)
-		r = copy_config(&m.p->config, c, &m.p->arena, e);
+		r = peft_copy_config(&m.p->config, c, &m.p->arena, e);
 	if (r == 0)
 		r = match_all(&m, e);
 	free_patterns(m.rank, c->nrank);

@@ -19,21 +19,31 @@ struct pm_lora_config {
 	const struct pm_pattern *rank_pattern, *alpha_pattern;
 	size_t nrank, nalpha;
 	const char *const *save;                /* modules_to_save, NULL-terminated */
+	const char *const *parameters;          /* target_parameters: ends of the paths of stacks (pm_tensor_spec.fused), NULL-terminated */
+	const struct pm_tensor_spec *const *stacks;     /* stacks that a GGUF adapter has; NULL-terminated */
 	json_t *json;                           /* as read; NULL when made from options */
 	struct pm_arena arena;
 };
 
 enum pm_adapt { PM_ADAPT_LORA, PM_ADAPT_SAVE };
 
-/* One adapted module. */
+/* One adapted module. Of a stack of experts, a pair of matrices for each: A (experts·r, in), B (experts·out, r). In PEFT's files these are either tensors of
+ * their own, named after the modules that transformers 4 had; or one pair for all, of a parameter that transformers 5 has (target_parameters): A
+ * (experts·r, in), B (rows, r·experts), column j·experts + e; gate and up, where they are one parameter, share A. */
 struct pm_lora_module {
 	const struct pm_tensor_spec *target;    /* its weight */
 	enum pm_adapt kind;
 	int64_t r;
 	double scale;                           /* alpha/r, or alpha/sqrt(r) with rslora */
-	int64_t in, out;                        /* of the linear; an embedding: in = vocabulary, out = hidden */
-	const char *name_a, *name_b;            /* in adapter_model.safetensors (SAVE: name_a is the weight) */
+	int64_t in, out;                        /* of the linear, or of one expert's; an embedding: in = vocabulary, out = hidden */
+	int64_t experts;                        /* of a stack; else 0 */
+	bool fused;                             /* … of one parameter in the file, in which this is */
+	int part;                               /* all of it (0), the gate's rows (1) or up's (2) */
+	size_t shares;                          /* … and this module has the A that is its, too; itself where none does */
+	const char *name_a, *name_b;            /* in adapter_model.safetensors (SAVE: name_a is the weight); "{}" in them: the expert's number */
+	const char *own_b;                      /* a name for its own B: name_b, but where gate and up are one there */
 	const struct pm_view *a, *b;            /* bytes as they lie in the file, where opened from one (pm_lora_values reads them); else NULL */
+	const struct pm_view **as, **bs;        /* those of each expert, where they lie apart; a and b are the first then */
 };
 
 struct pm_peft {
@@ -70,5 +80,8 @@ int pm_peft_write_gguf(const struct pm_peft *p, const struct pm_spec *s, const c
 	int (*get)(void *arg, size_t m, int which, float *out, struct pm_err *e), void *arg, struct pm_err *e);
 
 void pm_peft_free(struct pm_peft *p);
+
+/* How many values A (which 0) or B (1) of a module has; of all experts, where it is a stack. */
+int64_t pm_lora_count(const struct pm_lora_module *m, int which);
 
 #endif

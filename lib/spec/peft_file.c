@@ -1,4 +1,4 @@
-/* peft_file.c: adapter directories as PEFT writes and reads them. */
+/* peft_file.c: adapter directories as PEFT writes them. peft_write.c writes some. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static const struct { const char *key; enum rule rule; } keys[] = {
 	{"peft_version", FREE}, {"fan_in_fan_out", FREE}, {"megatron_core", FREE}, {"qalora_group_size", FREE}, {"runtime_config", FREE},
 	{"loftq_config", FREE}, {"eva_config", FREE}, {"corda_config", FREE}, {"lora_ga_config", FREE}, {"unsloth_fixed", FREE},
 	{"use_dora", OFF}, {"lora_bias", OFF}, {"layer_replication", OFF}, {"layers_pattern", OFF}, {"megatron_config", OFF},
-	{"target_parameters", OFF}, {"trainable_token_indices", OFF}, {"alora_invocation_tokens", OFF}, {"use_qalora", OFF}, {"use_bdlora", OFF},
+	{"target_parameters", READ}, {"trainable_token_indices", OFF}, {"alora_invocation_tokens", OFF}, {"use_qalora", OFF}, {"use_bdlora", OFF},
 	{"arrow_config", OFF}, {"kasa_config", OFF}, {"velora_config", OFF}, {"monteclora_config", OFF}, {"ensure_weight_tying", OFF},
 };
 
@@ -162,7 +162,7 @@ static bool all_linear(const char *s)
 
 static int read_config(struct pm_lora_config *c, struct pm_err *e)
 {
-	const json_t *o = c->json, *save = json_object_get(o, "modules_to_save");
+	const json_t *o = c->json, *save = json_object_get(o, "modules_to_save"), *parameters = json_object_get(o, "target_parameters");
 	int r;
 
 	*c = (struct pm_lora_config){.json = c->json, .r = 8, .alpha = 8};
@@ -171,9 +171,15 @@ static int read_config(struct pm_lora_config *c, struct pm_err *e)
 	if (check_words(o, e) < 0 || check_keys(o, e) < 0 || pm_json_int(&c->r, o, "r", e) < 0 || pm_json_real(&c->alpha, o, "lora_alpha", e) < 0 ||
 	    pm_json_real(&c->dropout, o, "lora_dropout", e) < 0 || pm_json_bool(&c->rslora, o, "use_rslora", e) < 0)
 		return -1;
+	if (parameters && !is_off(parameters) && !json_is_array(parameters))
+		return bad_value("target_parameters", parameters, "a list of names was wanted", e);
+	if (parameters && !is_off(parameters) && read_list(&c->parameters, parameters, "target_parameters", &c->arena, e) < 0)
+		return -1;
 	r = read_choice(&c->targets, &c->target_regex, o, "target_modules", &c->arena, e);
-	if (r != 0)
+	if (r < 0 || (r > 0 && !c->parameters))
 		return r < 0 ? -1 : pm_fail(e, PM_DATA, "'target_modules' is missing");
+	if (r > 0 && !(c->targets = pm_arena_alloc(&c->arena, 1, sizeof *c->targets, e)))       /* no modules then */
+		return -1;
 	if (c->target_regex && all_linear(c->target_regex))
 		c->target_regex = NULL;
 	if (read_choice(&c->exclude, &c->exclude_regex, o, "exclude_modules", &c->arena, e) < 0)
@@ -207,6 +213,35 @@ static int find_matrix(const struct pm_view **out, const struct pm_peft *p, cons
 	return 0;
 }
 
+/* The pair of a module, or those of a stack. */
+static int find_pair(struct pm_peft *p, struct pm_lora_module *m, struct pm_str *missing, size_t *n, struct pm_err *e)
+{
+	const int64_t E = m->experts ? m->experts : 1;
+	char name[PM_SPEC_NAME];
+	int64_t i;
+	int r = 0;
+
+	if (m->fused && m != &p->module[m->shares]) {
+		m->a = p->module[m->shares].a;
+		m->b = p->module[m->shares].b;
+		return 0;
+	}
+	if (m->fused || !m->experts) {
+		r = find_matrix(&m->a, p, m->name_a, 2, (int64_t[]){E * m->r, m->in}, missing, n, e);
+		return r < 0 ? r : find_matrix(&m->b, p, m->name_b, 2, (int64_t[]){m->fused ? peft_stack_rows(m) : m->out, E * m->r}, missing, n, e);
+	}
+	m->as = pm_arena_alloc(&p->arena, (size_t)E, sizeof *m->as, e);
+	m->bs = m->as ? pm_arena_alloc(&p->arena, (size_t)E, sizeof *m->bs, e) : NULL;
+	for (i = 0; m->bs && r == 0 && i < E; i++) {
+		r = find_matrix(&m->as[i], p, pm_spec_name(name, m->name_a, i), 2, (int64_t[]){m->r, m->in}, missing, n, e);
+		if (r == 0)
+			r = find_matrix(&m->bs[i], p, pm_spec_name(name, m->name_b, i), 2, (int64_t[]){m->out, m->r}, missing, n, e);
+	}
+	m->a = m->as ? m->as[0] : NULL;
+	m->b = m->bs ? m->bs[0] : NULL;
+	return m->bs ? r : -1;
+}
+
 static int find_tensors(struct pm_peft *p, struct pm_err *e)
 {
 	struct pm_str missing = {0};
@@ -223,9 +258,7 @@ static int find_tensors(struct pm_peft *p, struct pm_err *e)
 			r = find_matrix(&m->a, p, m->name_a, m->target->nd, dim, &missing, &n, e);
 			continue;
 		}
-		r = find_matrix(&m->a, p, m->name_a, 2, (int64_t[]){m->r, m->in}, &missing, &n, e);
-		if (r == 0)
-			r = find_matrix(&m->b, p, m->name_b, 2, (int64_t[]){m->out, m->r}, &missing, &n, e);
+		r = find_pair(p, m, &missing, &n, e);
 	}
 	if (r == 0 && n)
 		r = pm_fail(e, PM_DATA, "%zu tensor%s missing: %s%s", n, n > 1 ? "s are" : " is", missing.data, n > NAMED ? ", …" : "");
@@ -256,19 +289,41 @@ static bool is_base_layer(const char *const *names, size_t n, const char *name)
 	return bsearch(&key, names, n, sizeof *names, by_name) != NULL;
 }
 
+/* How many tensors of its A (or B) a file has. */
+static int64_t files_of(const struct pm_lora_module *m)
+{
+	return m->experts && !m->fused ? m->experts : 1;
+}
+
+static int list_names(const char **names, size_t *n, const struct pm_lora_module *m, struct pm_arena *a, struct pm_err *e)
+{
+	char name[PM_SPEC_NAME];
+	int64_t i;
+
+	for (i = 0; i < files_of(m); i++) {
+		if (!(names[(*n)++] = pm_arena_printf(a, e, "%s", pm_spec_name(name, m->name_a, i))))
+			return -1;
+		if (m->name_b && !(names[(*n)++] = pm_arena_printf(a, e, "%s", pm_spec_name(name, m->name_b, i))))
+			return -1;
+	}
+	return 0;
+}
+
 /* Every tensor of the file is one of a module's. */
 static int check_extra(const struct pm_peft *p, struct pm_err *e)
 {
-	const char **names = pm_alloc(2 * p->nmodules, sizeof *names, e), *name;
+	const char **names, *name;
+	struct pm_arena expanded = {0};
 	struct pm_str extra = {0};
 	size_t i, n = 0, more = 0;
-	int r = names ? 0 : -1;
+	int r;
 
-	for (i = 0; r == 0 && i < p->nmodules; i++) {
-		names[n++] = p->module[i].name_a;
-		if (p->module[i].name_b)
-			names[n++] = p->module[i].name_b;
-	}
+	for (i = 0; i < p->nmodules; i++)
+		n += 2 * (size_t)files_of(&p->module[i]);
+	names = pm_alloc(n, sizeof *names, e);
+	r = names ? 0 : -1;
+	for (i = n = 0; r == 0 && i < p->nmodules; i++)
+		r = list_names(names, &n, &p->module[i], &expanded, e);
 	if (r == 0)
 		qsort(names, n, sizeof *names, by_name);
 	for (i = 0; r == 0 && i < pm_safetensors_count(p->file); i++) {
@@ -281,6 +336,7 @@ static int check_extra(const struct pm_peft *p, struct pm_err *e)
 	if (r == 0 && more)
 		r = pm_fail(e, PM_DATA, "%zu tensor%s to no module that the configuration means in this model: %s%s", more, more > 1 ? "s belong" : " belongs",
 			extra.data, more > NAMED ? ", …" : "");
+	pm_arena_free(&expanded);
 	free(names);
 	pm_str_free(&extra);
 	return r;
@@ -318,238 +374,5 @@ int pm_peft_open(struct pm_peft **out, const char *dir, const struct pm_spec *s,
 		pm_peft_free(p);
 	else
 		*out = p;
-	return r;
-}
-
-/* ---- writing ---- */
-
-/* Sorted, as PEFT writes its sets. */
-static json_t *name_list(const char *const *list)
-{
-	size_t i, n = 0;
-	const char **sorted;
-	json_t *v;
-
-	if (!list)
-		return json_null();
-	while (list[n])
-		n++;
-	sorted = calloc(n + 1, sizeof *sorted);
-	v = sorted ? json_array() : NULL;
-	if (v && n) {
-		memcpy(sorted, list, n * sizeof *sorted);
-		qsort(sorted, n, sizeof *sorted, by_name);
-	}
-	for (i = 0; v && i < n; i++)
-		json_array_append_new(v, json_string(sorted[i]));
-	free(sorted);
-	return v;
-}
-
-static json_t *number(double d)
-{
-	return d == floor(d) && fabs(d) < 1e15 ? json_integer((json_int_t)d) : json_real(d);
-}
-
-static json_t *pattern_object(const struct pm_pattern *list, size_t n)
-{
-	json_t *v = json_object();
-	size_t i;
-
-	for (i = 0; v && i < n; i++)
-		json_object_set_new(v, list[i].regex, number(list[i].value));
-	return v;
-}
-
-/* The keys of PEFT 0.21.2, with the values of plain LoRA. */
-static json_t *plain_config(void)
-{
-	static const char *const off[] = {"lora_bias", "use_dora", "use_qalora", "ensure_weight_tying"};
-	static const char *const none[] = {
-		"alora_invocation_tokens", "arrow_config", "auto_mapping", "corda_config", "eva_config", "kasa_config", "layer_replication",
-		"layers_pattern", "lora_ga_config", "megatron_config", "monteclora_config", "revision", "target_parameters",
-		"trainable_token_indices", "use_bdlora", "velora_config",
-	};
-	json_t *o = json_pack("{s:s, s:b, s:b, s:{}, s:s, s:s, s:s, s:i, s:s}", "bias", "none", "inference_mode", 1, "init_lora_weights", 1,
-		"loftq_config", "megatron_core", "megatron.core", "peft_type", "LORA", "peft_version", "0.21.2", "qalora_group_size", 16,
-		"task_type", "CAUSAL_LM");
-	size_t i;
-
-	for (i = 0; o && i < sizeof off / sizeof *off; i++)
-		json_object_set_new(o, off[i], json_false());
-	for (i = 0; o && i < sizeof none / sizeof *none; i++)
-		json_object_set_new(o, none[i], json_null());
-	return o;
-}
-
-static json_t *new_config(const struct pm_peft *p)
-{
-	const struct pm_lora_config *c = &p->config;
-	json_t *o = plain_config(), *layers = c->nlayers ? json_array() : json_null();
-	bool transposed = false;
-	size_t i;
-
-	for (i = 0; i < c->nlayers; i++)
-		json_array_append_new(layers, json_integer(c->layers[i]));
-	for (i = 0; i < p->nmodules; i++)
-		transposed = transposed || (p->module[i].kind == PM_ADAPT_LORA && p->module[i].target->hf_transposed);
-	json_object_set_new(o, "layers_to_transform", layers);
-	json_object_set_new(o, "fan_in_fan_out", json_boolean(transposed));
-	json_object_set_new(o, "r", json_integer(c->r));
-	json_object_set_new(o, "lora_alpha", number(c->alpha));
-	json_object_set_new(o, "lora_dropout", json_real(c->dropout));
-	json_object_set_new(o, "use_rslora", json_boolean(c->rslora));
-	json_object_set_new(o, "target_modules", c->target_regex ? json_string(c->target_regex) : name_list(c->targets));
-	json_object_set_new(o, "exclude_modules", c->exclude_regex ? json_string(c->exclude_regex) : name_list(c->exclude));
-	json_object_set_new(o, "modules_to_save", name_list(c->save));
-	json_object_set_new(o, "rank_pattern", pattern_object(c->rank_pattern, c->nrank));
-	json_object_set_new(o, "alpha_pattern", pattern_object(c->alpha_pattern, c->nalpha));
-	return o;
-}
-
-/* An adapter that was opened keeps its own configuration. Patterns keep their order, since the first that matches counts; the other
- * keys are sorted as PEFT sorts them. */
-static int write_config(const struct pm_peft *p, const char *dir, const char *base, struct pm_err *e)
-{
-	json_t *o = p->config.json ? json_deep_copy(p->config.json) : new_config(p), *sorted = json_object();
-	const char **names = pm_alloc(json_object_size(o) + 2, sizeof *names, e), *key;
-	char *path = pm_path(dir, "adapter_config.json", e), *text = NULL;
-	struct pm_out out = {0};
-	size_t i, n = 0;
-	json_t *v;
-	int r = -1;
-
-	json_object_set_new(o, "base_model_name_or_path", base ? json_string(base) : json_null());
-	json_object_set_new(o, "inference_mode", json_true());
-	json_object_foreach(o, key, v)
-		if (names)
-			names[n++] = key;
-	if (names)
-		qsort(names, n, sizeof *names, by_name);
-	for (i = 0; i < n; i++)
-		json_object_set(sorted, names[i], json_object_get(o, names[i]));
-	text = json_dumps(sorted, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
-	if (names && path && !text)
-		pm_fail(e, PM_SOFTWARE, "%s: the configuration cannot be written as JSON", dir);
-	else if (names && path && pm_out_open(&out, path, e) == 0)
-		r = pm_out_write(&out, text, strlen(text), e) < 0 || pm_out_write(&out, "\n", 1, e) < 0 ? -1 : pm_out_close(&out, e);
-	pm_out_abort(&out);
-	free(text);
-	free(path);
-	free(names);
-	json_decref(sorted);
-	json_decref(o);
-	return r;
-}
-
-/* One tensor of the file. */
-struct part {
-	const char *name;
-	size_t module;
-	int which, nd;
-	uint64_t dim[4];
-};
-
-static int by_part(const void *a, const void *b)
-{
-	return strcmp(((const struct part *)a)->name, ((const struct part *)b)->name);
-}
-
-static size_t list_parts(struct part *part, const struct pm_peft *p)
-{
-	size_t i, n = 0;
-	int d;
-
-	for (i = 0; i < p->nmodules; i++) {
-		const struct pm_lora_module *m = &p->module[i];
-
-		if (m->kind == PM_ADAPT_SAVE) {
-			int64_t dim[4];
-
-			pm_hf_shape(dim, m->target);
-			part[n] = (struct part){m->name_a, i, 0, m->target->nd, {0}};
-			for (d = 0; d < m->target->nd; d++)
-				part[n].dim[d] = (uint64_t)dim[d];
-			n++;
-			continue;
-		}
-		part[n++] = (struct part){m->name_a, i, 0, 2, {(uint64_t)m->r, (uint64_t)m->in}};
-		part[n++] = (struct part){m->name_b, i, 1, 2, {(uint64_t)m->out, (uint64_t)m->r}};
-	}
-	qsort(part, n, sizeof *part, by_part);
-	return n;
-}
-
-/* {"format": "pt"} and what the caller knows of the making, each value as text. */
-static json_t *make_metadata(const json_t *provenance, struct pm_err *e)
-{
-	json_t *o = json_pack("{s:s}", "format", "pt"), *v;
-	struct pm_str s = {0};
-	const char *key;
-
-	json_object_foreach((json_t *)(size_t)provenance, key, v) {
-		pm_str_clear(&s);
-		if (json_is_string(v))
-			json_object_set(o, key, v);
-		else if (pm_json_text(&s, v, e) == 0)
-			json_object_set_new(o, key, json_string(s.data));
-	}
-	pm_str_free(&s);
-	return o;
-}
-
-static int write_parts(struct pm_st_writer *w, const struct pm_peft *p, const struct part *part, size_t n,
-	int (*get)(void *arg, size_t m, int which, float *out, struct pm_err *e), void *arg, struct pm_err *e)
-{
-	size_t i, largest = 0;
-	float *buf;
-	int r = 0, d;
-
-	for (i = 0; r == 0 && i < n; i++) {
-		size_t count = 1;
-
-		for (d = 0; d < part[i].nd; d++)
-			count *= part[i].dim[d];
-		largest = count > largest ? count : largest;
-		r = pm_st_declare(w, part[i].name, PM_F32, part[i].nd, part[i].dim, e);
-	}
-	buf = r == 0 ? pm_alloc(largest, sizeof *buf, e) : NULL;
-	for (i = 0; buf && r == 0 && i < n; i++) {
-		size_t count = 1;
-
-		for (d = 0; d < part[i].nd; d++)
-			count *= part[i].dim[d];
-		r = get(arg, part[i].module, part[i].which, buf, e);
-		if (r == 0 && p->model_gguf)
-			r = peft_turn(&p->module[part[i].module], part[i].which, buf, false, e);
-		if (r == 0)
-			r = pm_st_put(w, buf, count * sizeof *buf, e);
-	}
-	r = buf ? r : -1;
-	free(buf);
-	return r;
-}
-
-int pm_peft_write(const struct pm_peft *p, const char *dir, const char *base, const json_t *provenance,
-	int (*get)(void *arg, size_t m, int which, float *out, struct pm_err *e), void *arg, struct pm_err *e)
-{
-	struct part *part = pm_alloc(2 * p->nmodules, sizeof *part, e);
-	char *path = pm_path(dir, "adapter_model.safetensors", e);
-	json_t *metadata = make_metadata(provenance, e);
-	struct pm_st_writer *w = NULL;
-	int r = part && path ? write_config(p, dir, base, e) : -1;
-
-	if (r == 0)
-		r = pm_st_begin(&w, path, metadata, e);
-	if (r == 0) {
-		r = write_parts(w, p, part, list_parts(part, p), get, arg, e);
-		if (r == 0)
-			r = pm_st_end(w, e);
-		else
-			pm_st_abort(w);
-	}
-	json_decref(metadata);
-	free(path);
-	free(part);
 	return r;
 }

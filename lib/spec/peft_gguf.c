@@ -24,9 +24,10 @@ int pm_lora_values(const struct pm_peft *p, size_t m, int which, float *out, str
 {
 	const struct pm_lora_module *mod = &p->module[m];
 	const struct pm_view *v = which ? mod->b : mod->a;
-	size_t n = (size_t)(mod->kind == PM_ADAPT_SAVE ? mod->in * mod->out : mod->r * (which ? mod->out : mod->in));
 
-	pm_quant_to_f32(out, v->data, v->type, n);
+	if (mod->experts)                       /* their rows lie alike in all files */
+		return peft_stack_values(p, mod, which, out, e);
+	pm_quant_to_f32(out, v->data, v->type, (size_t)pm_lora_count(mod, which));
 	if (p->gguf && !which && is_embedding(mod) && spec_transpose(out, mod->in, mod->r, e) < 0)
 		return -1;
 	return p->to_gguf || p->to_hf ? peft_turn(mod, which, out, p->to_gguf, e) : 0;
@@ -92,13 +93,18 @@ static int find_pairs(struct reader *x, struct pm_err *e)
 		snprintf(other, sizeof other, "%.*s%s", (int)stem, v->name, strcmp(v->name + stem, end_a) ? end_a : end_b);
 		if (!pm_gguf_find(x->g, other))
 			return pm_fail(e, PM_DATA, "tensor '%.200s': there is no '%.200s' beside it", v->name, other);
-		if (v->nd != 2)
-			return pm_fail(e, PM_DATA, "tensor '%.200s': two dimensions were wanted", v->name);
-		if (strcmp(v->name + stem, end_a))
+		if (strcmp(v->name + stem, end_a)) {
+			if (pm_gguf_find(x->g, other)->nd != v->nd)
+				return pm_fail(e, PM_DATA, "tensor '%.200s': as many dimensions as '%.200s' has were wanted", v->name, other);
 			continue;
+		}
 		x->target[x->n] = by_gguf(x->spec, v->name, stem);
 		if (!x->target[x->n])
 			return pm_fail(e, PM_DATA, "tensor '%.200s': the model has no '%.*s'", v->name, (int)stem, v->name);
+		if (x->target[x->n]->gguf_up)
+			return pm_fail(e, PM_DATA, "tensor '%.200s': the model has gate and up in one, an adapter of a half of it is not computed here", v->name);
+		if (v->nd != (x->target[x->n]->experts ? 3 : 2))
+			return pm_fail(e, PM_DATA, "tensor '%.200s': %d dimensions were wanted", v->name, x->target[x->n]->experts ? 3 : 2);
 		x->a[x->n] = v;
 		x->b[x->n++] = pm_gguf_find(x->g, other);
 	}
@@ -107,20 +113,47 @@ static int find_pairs(struct reader *x, struct pm_err *e)
 
 static int64_t rank_of(const struct reader *x, size_t i)
 {
-	return (int64_t)x->b[i]->dim[1];
+	return (int64_t)x->b[i]->dim[x->b[i]->nd - 1];
+}
+
+/* The modules of a tensor: its own, or one an expert. */
+static int add_names(const char **names, size_t *n, const struct pm_tensor_spec *t, struct pm_arena *a, struct pm_err *e)
+{
+	char name[PM_SPEC_NAME];
+	int64_t i;
+
+	for (i = 0; i < (strstr(t->module, "{}") ? t->experts : 1); i++)
+		if (!(names[(*n)++] = pm_arena_printf(a, e, "%s", pm_spec_name(name, t->module, i))))
+			return -1;
+	return 0;
+}
+
+/* A pattern of their names: as PEFT writes it, the name itself; with a number for the expert's. */
+static const char *as_pattern(const struct pm_tensor_spec *t, struct pm_arena *a, struct pm_err *e)
+{
+	const char *mark = strstr(t->module, "{}");
+
+	return mark ? pm_arena_printf(a, e, "%.*s[0-9]+%s", (int)(mark - t->module), t->module, mark + 2) : t->module;
 }
 
 /* Modules by their full names; the most common rank, and a pattern for each that has another. */
 static int make_config(struct reader *x, struct pm_err *e)
 {
-	const char **names = pm_arena_alloc(&x->c.arena, x->n + 1, sizeof *names, e);
+	const char **names;
+	const struct pm_tensor_spec **stacks = pm_arena_alloc(&x->c.arena, x->n + 1, sizeof *stacks, e);
 	struct pm_pattern *rank = pm_arena_alloc(&x->c.arena, x->n, sizeof *rank, e);
-	size_t i, j, n, best = 0;
+	size_t i, j, n, best = 0, k = 0, all = x->n;
 
-	if (!names || !rank)
+	if (!rank || !stacks)
 		return -1;
-	for (i = 0; i < x->n; i++) {
-		names[i] = x->target[i]->module;
+	for (i = 0; i < x->n; i++)
+		if (x->target[i]->experts) {
+			stacks[k++] = x->target[i];
+			all += (size_t)x->target[i]->experts;
+		}
+	x->c.stacks = k ? stacks : NULL;
+	names = pm_arena_alloc(&x->c.arena, all + 1, sizeof *names, e);
+	for (i = 0; names && i < x->n; i++) {
 		for (j = n = 0; j < x->n; j++)
 			n += rank_of(x, j) == rank_of(x, i);
 		if (n > best) {
@@ -130,15 +163,18 @@ static int make_config(struct reader *x, struct pm_err *e)
 		if (best == x->n)
 			break;
 	}
-	for (i = 0; i < x->n; i++) {
-		names[i] = x->target[i]->module;
+	for (i = n = 0; names && i < x->n; i++) {
+		if (add_names(names, &n, x->target[i], &x->c.arena, e) < 0)
+			return -1;
 		if (rank_of(x, i) == x->c.r)
 			continue;
-		rank[x->c.nrank++] = (struct pm_pattern){names[i], (double)rank_of(x, i)};      /* as PEFT writes names that are patterns */
+		rank[x->c.nrank].value = (double)rank_of(x, i);
+		if (!(rank[x->c.nrank++].regex = as_pattern(x->target[i], &x->c.arena, e)))
+			return -1;
 	}
 	x->c.targets = names;
 	x->c.rank_pattern = rank;
-	return 0;
+	return names ? 0 : -1;
 }
 
 /* The last parts of the names alone, where they mean the same modules: as whoever made the adapter is likely to have said it. */
@@ -147,7 +183,7 @@ static int shorten(struct pm_lora_config *c, size_t *n, struct pm_err *e)
 	const char **list = pm_arena_alloc(&c->arena, *n + 1, sizeof *list, e);
 	size_t i, j, k = 0;
 
-	for (i = 0; list && i < *n; i++) {
+	for (i = 0; list && c->targets[i]; i++) {
 		const char *dot = strrchr(c->targets[i], '.'), *last = dot ? dot + 1 : c->targets[i];
 
 		for (j = 0; j < k && strcmp(list[j], last); j++)
@@ -174,7 +210,10 @@ static int take_views(struct pm_peft *p, const struct reader *x, struct pm_err *
 			return pm_fail(e, PM_DATA, "no matrices for '%.200s'", m->target->gguf);
 		m->a = x->a[j];
 		m->b = x->b[j];
-		if (m->a->dim[turned] != (uint64_t)m->r || m->a->dim[!turned] != (uint64_t)m->in || m->b->dim[0] != (uint64_t)m->out || m->b->dim[1] != (uint64_t)m->r)
+		if (m->experts && m->a->dim[0] == (uint64_t)m->experts && m->b->dim[0] == (uint64_t)m->experts && m->a->dim[1] == (uint64_t)m->r &&
+		    m->a->dim[2] == (uint64_t)m->in && m->b->dim[1] == (uint64_t)m->out && m->b->dim[2] == (uint64_t)m->r)
+			continue;
+		if (m->experts || m->a->dim[turned] != (uint64_t)m->r || m->a->dim[!turned] != (uint64_t)m->in || m->b->dim[0] != (uint64_t)m->out || m->b->dim[1] != (uint64_t)m->r)
 			return pm_fail(e, PM_DATA, "tensor '%.200s': [%llu, %llu] and [%llu, %llu] are no adapter of [%lld, %lld]", m->a->name,
 				(unsigned long long)m->a->dim[0], (unsigned long long)m->a->dim[1], (unsigned long long)m->b->dim[0], (unsigned long long)m->b->dim[1],
 				(long long)m->out, (long long)m->in);
@@ -240,29 +279,32 @@ static double alpha_of(const struct pm_peft *p)
 
 static int declare(struct pm_gguf_writer *w, const struct pm_lora_module *m, struct pm_err *e)
 {
-	uint64_t a[2] = {(uint64_t)m->r, (uint64_t)m->in}, b[2] = {(uint64_t)m->out, (uint64_t)m->r};
+	uint64_t a[3] = {(uint64_t)m->experts, (uint64_t)m->r, (uint64_t)m->in}, b[3] = {(uint64_t)m->experts, (uint64_t)m->out, (uint64_t)m->r};
+	const int skip = m->experts ? 0 : 1;
 	char name[1024];
 
 	if (m->kind == PM_ADAPT_SAVE)
 		return pm_fail(e, PM_DATA, "'%.200s' is saved whole: GGUF adapters have no such modules", m->name_a);
 	if (!m->target->gguf)
 		return pm_fail(e, PM_DATA, "'%.200s' has no name in GGUF files", m->name_a);
+	if (m->target->gguf_up)
+		return pm_fail(e, PM_DATA, "'%.200s' has gate and up in one: GGUF adapters of those are not written here", m->target->fused);
 	if (is_embedding(m)) {
-		a[0] = (uint64_t)m->in;
-		a[1] = (uint64_t)m->r;
+		a[1] = (uint64_t)m->in;
+		a[2] = (uint64_t)m->r;
 	}
 	snprintf(name, sizeof name, "%s.lora_a", m->target->gguf);
-	if (pm_gguf_declare(w, name, PM_F32, 2, a, e) < 0)
+	if (pm_gguf_declare(w, name, PM_F32, 3 - skip, a + skip, e) < 0)
 		return -1;
 	snprintf(name, sizeof name, "%s.lora_b", m->target->gguf);
-	return pm_gguf_declare(w, name, PM_F32, 2, b, e);
+	return pm_gguf_declare(w, name, PM_F32, 3 - skip, b + skip, e);
 }
 
 static int put_module(struct pm_gguf_writer *w, const struct pm_peft *p, size_t i, double alpha,
 	int (*get)(void *arg, size_t m, int which, float *out, struct pm_err *e), void *arg, struct pm_err *e)
 {
 	const struct pm_lora_module *m = &p->module[i];
-	size_t na = (size_t)(m->r * m->in), nb = (size_t)(m->r * m->out), k;
+	size_t na = (size_t)pm_lora_count(m, 0), nb = (size_t)pm_lora_count(m, 1), k;
 	float *v = pm_alloc(na > nb ? na : nb, sizeof *v, e), rest = (float)(m->scale * (double)m->r / alpha);
 	int r = v ? get(arg, i, 0, v, e) : -1;
 

@@ -28,7 +28,7 @@ static void read_adapter(const char *path)
 		return;
 	}
 	for (i = 0; i < p->nmodules; i++) {
-		float *a = malloc((size_t)(p->module[i].r * p->module[i].in) * sizeof *a), *b = malloc((size_t)(p->module[i].r * p->module[i].out) * sizeof *b);
+		float *a = malloc((size_t)pm_lora_count(&p->module[i], 0) * sizeof *a), *b = malloc((size_t)pm_lora_count(&p->module[i], 1) * sizeof *b);
 
 		must(a && b && pm_lora_values(p, i, 0, a, &e) == 0 && pm_lora_values(p, i, 1, b, &e) == 0);
 		free(a);
