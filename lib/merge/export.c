@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "io/shards.h"
+#include "quant/published.h"
 #include "quant/quant.h"
 #include "spec/spec.h"
 #include "text/vocab_gguf.h"
@@ -330,7 +331,7 @@ int pm_export(const char *gguf, const char *dir, const char *share, const char *
 	struct export x = {.coded = coded};
 	struct pm_str text = {0};
 	json_t *meta = NULL;
-	int r = pm_store_open(&x.store, gguf, e);
+	int r = pm_published_open(&x.store, gguf, PM_F32, true, e);
 
 	if (r == 0 && !pm_store_gguf(x.store))
 		r = pm_fail(e, PM_DATA, "%s: a GGUF file was wanted", gguf);

@@ -177,7 +177,8 @@ static int notice_copies(struct pm_model *m, struct pm_err *e)
 	if (r == 0 && n)
 		r = pm_str_printf(&s, e, ": blocks that no kernel reads; %zu tensor%s took %.1f MB as floats", n, n > 1 ? "s" : "", 1e-6 * bytes);
 	if (r == 0 && pm_store_widened(m->store))
-		r = pm_str_puts(&s, "weights quantised in safetensors files are held as floats", e);
+		r = pm_str_printf(&s, e, "%s%s", s.len ? "; " : "", pm_store_gguf(m->store) ? "weights with a factor of their own are held as floats" :
+			"weights quantised in safetensors files are held as floats");
 	m->notice = r == 0 ? s.data : NULL;
 	if (r < 0)
 		pm_str_free(&s);

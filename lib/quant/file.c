@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "quant/quant.h"
+#include "quant/scaled.h"
 
 #define WINDOW (16u << 20)      /* values that are made before they are written, about */
 
@@ -89,6 +90,50 @@ static int gather(struct pm_quant_plan *p, struct pm_err *e)
 	return 0;
 }
 
+static struct pm_quant_item *named(const struct pm_quant_plan *p, const char *weight, const char *tail)
+{
+	char name[256];
+	size_t i;
+
+	for (i = 0; pm_scale_name(name, weight, tail) && i < p->n; i++)
+		if (!strcmp(p->item[i].from->name, name))
+			return &p->item[i];
+	return NULL;
+}
+
+/* Factors that stand beside weights are multiplied into those whose type changes, and are there no longer. */
+static int fold_scales(struct pm_quant_plan *p, struct pm_err *e)
+{
+	bool *gone = pm_alloc(p->n, sizeof *gone, e);
+	size_t i, k, n = 0;
+	int r = gone ? 0 : -1;
+
+	for (i = 0; r == 0 && i < p->n; i++) {
+		struct pm_quant_item *t = &p->item[i], *beside[PM_SCALE_TAILS];
+
+		for (k = 0; k < PM_SCALE_TAILS; k++)
+			beside[k] = t->to == t->from->type && p->opts->mix.to ? NULL : named(p, t->from->name, pm_scale_tails[k]);
+		if (!beside[0] || !beside[0]->from->data)
+			continue;
+		t->scale = beside[0]->from;
+		r = pm_scale_fits(t->scale, t->from, e);
+		for (k = 0; k < PM_SCALE_TAILS; k++)
+			if (beside[k])
+				gone[beside[k] - p->item] = true;
+	}
+	for (i = 0; r == 0 && i < p->n; i++) {
+		if (gone[i]) {
+			p->values -= (uint64_t)p->item[i].experts * p->item[i].rows * p->item[i].cols;
+			continue;
+		}
+		p->item[n++] = p->item[i];
+	}
+	if (r == 0)
+		p->n = n;
+	free(gone);
+	return r;
+}
+
 /* Dimensions, those of 1 on the outside not counted. */
 static int dimensions(const struct pm_view *v)
 {
@@ -167,6 +212,8 @@ int pm_quant_plan(struct pm_quant_plan *p, const struct pm_quant_source *s, cons
 	r = p->item ? gather(p, e) : -1;
 	if (r == 0)
 		r = choose(p, e);
+	if (r == 0)
+		r = fold_scales(p, e);
 	for (i = 0; r == 0 && i < p->n; i++) {
 		const struct pm_quant_item *t = &p->item[i];
 
@@ -197,12 +244,15 @@ void pm_quant_plan_free(struct pm_quant_plan *p)
 
 void pm_quant_item_rows(float *out, const struct pm_quant_item *t, const float *whole, size_t expert, size_t first, size_t rows)
 {
-	size_t at = expert * t->rows + first;
+	const float factor = t->scale ? pm_scale_at(t->scale, expert) : 1;
+	size_t at = expert * t->rows + first, i;
 
 	if (whole)
 		memcpy(out, whole + at * t->cols, rows * t->cols * sizeof *out);
 	else
 		pm_quant_to_f32(out, t->from->data + at * pm_dtype_bytes(t->from->type, t->cols), t->from->type, rows * t->cols);
+	for (i = 0; t->scale && i < rows * t->cols; i++)
+		out[i] *= factor;
 }
 
 /* The keys that this writes itself, or that only splits have. */
@@ -294,6 +344,14 @@ static int put_tensor(struct writing *x, const struct pm_quant_item *t, struct p
 		else if (!whole || s->values(s->self, t->index, whole, e) < 0)
 			r = -1;
 		data = (const uint8_t *)whole;
+	}
+	if (t->scale && data && n) {
+		whole = pm_alloc(n, sizeof *whole, e);
+		r = whole ? 0 : -1;
+		for (i = 0; r == 0 && i < t->experts; i++)
+			pm_quant_item_rows(whole + i * t->rows * t->cols, t, NULL, i, 0, t->rows);
+		data = (const uint8_t *)whole;
+		from = PM_F32;
 	}
 	if (r == 0 && from == t->to) {
 		r = pm_gguf_put(x->to, data, t->bytes, e) < 0 ? -1 : told(x, n, e);

@@ -40,6 +40,7 @@ struct pm_quant_item {
 	bool chosen;                            /* by the rules or options; else it stays as it is */
 	bool forced;                            /* f16, where llama-quantize would refuse */
 	const struct pm_imatrix_entry *importance;      /* or NULL */
+	const struct pm_view *scale;            /* its factor (scaled.h), which is multiplied in where its type changes; or NULL */
 	size_t bytes;
 	double error;                           /* with target_bpw: the relative error expected; else 0 */
 };

@@ -7,6 +7,7 @@
 #include "quant/hold.h"
 #include "quant/published_private.h"
 #include "quant/quant.h"
+#include "quant/scaled.h"
 
 static void keep_free(void *p)
 {
@@ -471,18 +472,21 @@ int pm_published_open(struct pm_store **out, const char *path, enum pm_dtype typ
 	json_t *config = NULL;
 	int r;
 
+	*out = NULL;
 	if (pm_is_dir(path) && !file)
 		return -1;
 	r = pm_store_open(out, path, e);
 	if (r == 0 && file && pm_exists(file)) {
 		config = pm_json_file(file, e);
 		r = config ? decode(*out, config, type, blocks, e) : -1;
-		if (r < 0) {
-			pm_store_close(*out);
-			*out = NULL;
-			if (config)
-				pm_ctx(e, "%s", path);
-		}
+	} else if (r == 0 && pm_store_gguf(*out)) {
+		r = pm_scaled_substitute(*out, type, e);
+	}
+	if (r < 0 && *out) {
+		pm_store_close(*out);
+		*out = NULL;
+		if (config || !file)            /* pm_json_file has named it */
+			pm_ctx(e, "%s", path);
 	}
 	json_decref(config);
 	free(file);

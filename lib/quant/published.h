@@ -10,7 +10,7 @@
 
 #include "io/store.h"
 
-/* pm_store_open, and the above where there is a config.json that says so. type: of the floats, PM_F32 or PM_F16; blocks: but where blocks of a type of ours
+/* pm_store_open, and the above where there is a config.json that says so; weights of a GGUF file with a factor of their own (scaled.h) become floats, too. type: of the floats, PM_F32 or PM_F16; blocks: but where blocks of a type of ours
  * have the same values (hold.h) those are what it becomes. */
 int pm_published_open(struct pm_store **out, const char *path, enum pm_dtype type, bool blocks, struct pm_err *e);
 
