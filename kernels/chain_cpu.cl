@@ -14,7 +14,7 @@ struct stage {
 enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE };
 
 #define SPINS 4000
-#define SOME 512                /* columns of a task, element by element */
+#define SOME 1024                /* columns of a task, element by element */
 
 #define P(type, i) ((__global type *)(size_t)s->w[i])
 #define REAL(i) as_float((int)s->w[i])
@@ -177,8 +177,9 @@ inline void do_join(__global const struct stage *s, int task)
 {
 	const int heads = (int)s->w[7];
 
-	attention_join_item(P(float, 0), 0, s->w[1], P(const float, 2), P(const int, 3), 0, P(const STORAGE(TYPE_S), 4), 0, (int)s->w[5], (int)s->w[6],
-		task / heads, task % heads, heads);
+	for (int h = task % (heads / GROUP) * GROUP, end = h + GROUP; h < end; h++)
+		attention_join_item(P(float, 0), 0, s->w[1], P(const float, 2), P(const int, 3), 0, P(const STORAGE(TYPE_S), 4), 0, (int)s->w[5], (int)s->w[6],
+			task / (heads / GROUP), h, heads);
 }
 
 inline void do_act(__global const struct stage *s, int task)

@@ -15,11 +15,11 @@ enum {
 	PM_STAGE_ROPE,                  /* y, x, table, heads, columns of each, dims; a task is a row */
 	PM_STAGE_STORE,                 /* cache's address and rows, x, row numbers' address, columns; a task is a row */
 	PM_STAGE_PART,                  /* parts' address, q, k, v, spans, kv_period, chunks, workers, kv heads, scale, cap; (worker, kv head, row) */
-	PM_STAGE_JOIN,                  /* y, parts, spans, sinks, kv_period, chunks, heads; (head, row) */
+	PM_STAGE_JOIN,                  /* y, parts, spans, sinks, kv_period, chunks, heads; (kv head, row) */
 	PM_STAGE_ACT,                   /* y, x, up, columns; (PM_STAGE_SOME columns, row) */
 };
 
-#define PM_STAGE_SOME 512               /* SOME of the kernel */
+#define PM_STAGE_SOME 1024               /* SOME of the kernel */
 
 /* A float as a word. */
 static inline int64_t pm_stage_real(float f)

@@ -11,6 +11,7 @@
 #define WIDTH 64
 #define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
 #define ITEMS_A_RUN 4
+#define TASKS_A_UNIT 3          /* of a stage: taking one costs a fraction of a microsecond */
 #define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl */
 #define INT8_STEP 256           /* its STEP */
 
@@ -104,7 +105,7 @@ int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e
 {
 	struct pm_dev *d = pm_chain_dev(c);
 	const bool int8 = in_int8(d, p);
-	const int64_t cols = columns(d, p);
+	const int64_t cols = pm_ceil_div(pm_ceil_div(p->n, BLOCK), (int64_t)pm_dev_info(d)->units * TASKS_A_UNIT) * BLOCK;
 	struct pm_range a = range(p->a, p->m, p->k);
 	struct pm_stage s = {.op = int8 ? PM_STAGE_INT8 : PM_STAGE_FLOAT, .tasks = pm_ceil_div(p->n, cols), .out = range(p->c, p->m, p->n),
 		.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k, .bytes = (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k))};
