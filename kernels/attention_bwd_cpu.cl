@@ -1,4 +1,4 @@
-//! use rowsum attention_tile
+//! use rowsum gemm_pairs attention_tile
 /* attention_bwd_cpu.cl: the gradients of attention, for CPUs. lib/op/attention.c has the formulas, attention_tile.cl the ideas;
  * kernels/attention.cl is the same for every device.
  *
@@ -6,8 +6,8 @@
  * group of heads in one item: five products. Where that leaves cores idle, it does dk and dv in an item a tile of keys,
  * and attention_bwd_q_cpu dq: seven products. Measured on 2 cores of a Zen 4, counting five: 160 and 131 GFLOP/s. */
 
-/* sums[column][lane] += the products of the columns of n rows with panel[row][lane], from zero for each tile. */
-inline void add_product(float16 *sums, const float *rows, int padded, int n, const float16 *panel)
+/* sums[column][lane] += the products of the columns of n units of rows with panel[unit][lane], from zero for each tile. */
+inline void add_product(float16 *sums, const unit *rows, int padded, int n, const units *panel)
 {
 	for (int d = 0; d < padded; d += RB) {
 		float16 c[RB][NV];
@@ -19,6 +19,19 @@ inline void add_product(float16 *sums, const float *rows, int padded, int n, con
 	}
 }
 
+#ifdef PAIRS
+/* The first n rows of a panel of numbers as units; of an odd one the other half is what it is, and meets a zero. */
+inline void unite_rows(units *w, const float16 *rows, int n)
+{
+	for (int r = 0; r < n; r += PER)
+		UNROLL for (int j = 0; j < NV; j++) {
+			const float16 e[PER] = {rows[r * NV + j], rows[(r + 1) * NV + j]};
+
+			w[r / PER * NV + j] = unite(e);
+		}
+}
+#endif
+
 /* delta (rows, heads) = the sum over columns of dy · y, added up in the order of the products of dy and v, so that ds is exactly
  * zero where a query sees one key. An item: (tile of rows, head). */
 __kernel WG1 void attention_delta_cpu(__global float *delta, __global const float *dy, long dy_off, long dy_ld,
@@ -26,14 +39,15 @@ __kernel WG1 void attention_delta_cpu(__global float *delta, __global const floa
 {
 	const long row = get_global_id(0) * TILE;
 	const int h = get_global_id(1), heads = get_global_size(1), n = min((long)TILE, rows - row);
-	float16 dyt[DV * NV], yt[DV * NV], sum[NV];
+	units dyt[UNITS(DV) * NV], yt[UNITS(DV) * NV];
+	float16 sum[NV];
 
 	turn_in(dyt, dy + dy_off + row * dy_ld + h * DV, dy_ld, n, DV);
 	turn_in(yt, y + y_off + row * y_ld + h * DV, y_ld, n, DV);
 	zero(sum, NV);
-	for (int d = 0; d < DV; d++)
+	for (int d = 0; d < UNITS(DV); d++)
 		UNROLL for (int i = 0; i < NV; i++)
-			sum[i] = fma(dyt[d * NV + i], yt[d * NV + i], sum[i]);
+			MULTIPLY(sum[i], dyt[d * NV + i], yt[d * NV + i]);
 	turn_out(delta + row * heads + h, heads, sum, n, 1, 1, 0);
 }
 
@@ -46,9 +60,14 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 {
 	const int h = get_global_id(1), q0 = lanes_at(get_global_id(0), tiles, q_period);
 	const int nq = min(TILE, min((q0 / q_period + 1) * q_period, rows) - q0);
-	float16 qt[D * NV], dyt[DV * NV], dqt[DP * NV], ds[TILE * NV], store_k[NV * DP], store_v[NV * DVP];
-	float16 high[NV], along[NV];
-	float *k_tile = (float *)store_k, *v_tile = (float *)store_v;
+	units qt[UNITS(D) * NV], dyt[UNITS(DV) * NV], store_k[NV * DP + SPARE], store_v[NV * DVP + SPARE];
+	float16 dqt[DP * NV], ds[TILE * NV], high[NV], along[NV];
+	unit *k_tile = (unit *)store_k, *v_tile = (unit *)store_v;
+#ifdef PAIRS
+	units w[TILE / PER * NV];
+#else
+	units *w = ds;
+#endif
 	struct sight see;
 	struct tile t;
 
@@ -66,33 +85,37 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 		t = tile_at(&see, row, kv_period);
 		if (t.n == 0)
 			continue;
-		copy_rows(k_tile, k + t.at * k_ld, k_ld, t.n, D, DP);
-		copy_rows(v_tile, v + t.at * v_ld, v_ld, t.n, DV, DVP);
+		copy_rows_across(k_tile, k + t.at * k_ld, k_ld, t.n, t.pad, D, DP);
+		copy_rows_across(v_tile, v + t.at * v_ld, v_ld, t.n, t.pad, DV, DVP);
 		for (int r = 0; r < t.n; r += RB) {
 			float16 c[RB][NV];
 
-			product(c, v_tile + r * DVP, DVP, 1, DV, dyt);
+			product(c, v_tile + r * (DVP / PER), DVP / PER, 1, UNITS(DV), dyt);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++)
 					ds[(r + i) * NV + j] = c[i][j] - along[j];
-			product(c, k_tile + r * DP, DP, 1, D, qt);
+			product(c, k_tile + r * (DP / PER), DP / PER, 1, UNITS(D), qt);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++) {
 					const int key = t.at + r + i;
 					const float16 s = score(c[i][j], scale, cap);
-					const float16 p = select((float16)0, exp_16(s - high[j]), see.first[j] <= key & see.end[j] > key);
+					const float16 p = select((float16)0, exp_weight(s - high[j]), see.first[j] <= key & see.end[j] > key);
 
 					ds[(r + i) * NV + j] = times_slope(p * ds[(r + i) * NV + j], s, cap);
 				}
 		}
-		add_product(dqt, k_tile, DP, t.n, ds);
+#ifdef PAIRS
+		copy_rows_along(k_tile, k + t.at * k_ld, k_ld, t.n, t.pad, D, DP);
+		unite_rows(w, ds, t.n);
+#endif
+		add_product(dqt, k_tile, DP, UNITS(t.n), w);
 	}
 	turn_out(dq + dq_off + q0 * dq_ld + h * D, dq_ld, dqt, nq, D, scale, add);
 }
 
 /* Of a tile of rows (queries) and the lanes (keys from k0 on): p, and ds, the gradient of the scaled products, zero where a query
  * does not see a key. span, lse and delta are those of the tile's first row. */
-inline void back(float16 *p, float16 *ds, const float *q_tile, const float *dy_tile, const float16 *kt, const float16 *vt, int n, int k0,
+inline void back(float16 *p, float16 *ds, const unit *q_tile, const unit *dy_tile, const units *kt, const units *vt, int n, int k0,
 	__global const int *span, __global const float *lse, long lse_ld, __global const float *delta, int heads, float scale, float cap)
 {
 	const int16 lane = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -100,11 +123,11 @@ inline void back(float16 *p, float16 *ds, const float *q_tile, const float *dy_t
 	for (int r = 0; r < n; r += RB) {
 		float16 c[RB][NV];
 
-		product(c, dy_tile + r * DVP, DVP, 1, DV, vt);
+		product(c, dy_tile + r * (DVP / PER), DVP / PER, 1, UNITS(DV), vt);
 		UNROLL for (int i = 0; i < RB; i++)
 			UNROLL for (int j = 0; j < NV; j++)
 				ds[(r + i) * NV + j] = c[i][j];
-		product(c, q_tile + r * DP, DP, 1, D, kt);
+		product(c, q_tile + r * (DP / PER), DP / PER, 1, UNITS(D), kt);
 		UNROLL for (int i = 0; i < RB; i++) {
 			const int row = min(r + i, n - 1), first = span[2 * row], end = span[2 * row + 1];
 			const float high = lse[row * lse_ld], along = delta[row * heads];
@@ -112,7 +135,7 @@ inline void back(float16 *p, float16 *ds, const float *q_tile, const float *dy_t
 			UNROLL for (int j = 0; j < NV; j++) {
 				const int16 key = k0 + 16 * j + lane;
 				const float16 s = score(c[i][j], scale, cap);
-				const float16 x = select((float16)0, exp_16(s - high), key >= first & key < end);
+				const float16 x = select((float16)0, exp_weight(s - high), key >= first & key < end);
 
 				p[(r + i) * NV + j] = x;
 				ds[(r + i) * NV + j] = times_slope(x * (ds[(r + i) * NV + j] - along), s, cap);
@@ -122,16 +145,25 @@ inline void back(float16 *p, float16 *ds, const float *q_tile, const float *dy_t
 }
 
 /* The gradient that a tile of keys adds to that of a tile of queries, whose rows at .. at+n−1 are in ds: the lanes become queries. */
-inline void add_dq(__global float *panel, float16 *ds, float16 *turned, int at, int n, const float *k_tile, int nk)
+inline void add_dq(__global float *panel, float16 *ds, float16 *turned, int at, int n, const unit *k_tile, int nk)
 {
+#ifdef PAIRS
+	units w[TILE / PER * NV];
+#else
+	units *w = turned;
+#endif
+
 	for (int i = 0; i < TILE * NV; i++)
 		if (i < at * NV || i >= (at + n) * NV)
 			ds[i] = 0;
 	turn_tile(turned, ds);
+#ifdef PAIRS
+	unite_rows(w, turned, nk);
+#endif
 	for (int d = 0; d < DP; d += RB) {
 		float16 c[RB][NV];
 
-		product(c, k_tile + d, 1, DP, nk, turned);
+		product(c, k_tile + d, 1, DP, UNITS(nk), w);
 		UNROLL for (int i = 0; i < RB; i++)
 			UNROLL for (int j = 0; j < NV; j++)
 				vstore16(vload16((d + i) * NV + j, panel) + c[i][j], (d + i) * NV + j, panel);
@@ -150,9 +182,12 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 	const int kv_head = get_global_id(1), heads = get_global_size(1) * group, sequence = get_global_id(0) / (whole ? 1 : tiles);
 	const int first = sequence * kv_period + (whole ? 0 : (int)get_global_id(0) % tiles * TILE);
 	const int end = min(keys, whole ? (sequence + 1) * kv_period : min(first + TILE, (sequence + 1) * kv_period));
-	float16 kt[D * NV], vt[DV * NV], dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[(TILE + RB) * NV];
-	float16 store_q[NV * DP], store_k[NV * DP], store_dy[NV * DVP];
-	float *q_tile = (float *)store_q, *k_tile = (float *)store_k, *dy_tile = (float *)store_dy;
+	units kt[UNITS(D) * NV], vt[UNITS(DV) * NV], store_q[NV * DP + SPARE], store_k[NV * DP + SPARE], store_dy[NV * DVP + SPARE];
+	float16 dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[(TILE + RB) * NV];
+	unit *q_tile = (unit *)store_q, *k_tile = (unit *)store_k, *dy_tile = (unit *)store_dy;
+#ifdef PAIRS
+	units w[TILE / PER * NV];
+#endif
 
 	span += span_off;
 	lse += lse_off;
@@ -167,7 +202,7 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 		look(&see, kspan + kspan_off + 2 * k0, nk);
 		turn_in(kt, k + k_off + k0 * k_ld + kv_head * D, k_ld, nk, D);
 		turn_in(vt, v + v_off + k0 * v_ld + kv_head * DV, v_ld, nk, DV);
-		copy_rows(k_tile, k + k_off + k0 * k_ld + kv_head * D, k_ld, nk, D, DP);
+		copy_rows_along(k_tile, k + k_off + k0 * k_ld + kv_head * D, k_ld, nk, 0, D, DP);
 		zero(dkt, DP * NV);
 		zero(dvt, DVP * NV);
 		for (int h = kv_head * group; h < (kv_head + 1) * group; h++)
@@ -177,12 +212,21 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 					continue;
 				const int at = t.at % q_period % TILE;
 
-				copy_rows(q_tile, q + q_off + t.at * q_ld + h * D, q_ld, t.n, D, DP);
-				copy_rows(dy_tile, dy + dy_off + t.at * dy_ld + h * DV, dy_ld, t.n, DV, DVP);
+				copy_rows_across(q_tile, q + q_off + t.at * q_ld + h * D, q_ld, t.n, t.pad, D, DP);
+				copy_rows_across(dy_tile, dy + dy_off + t.at * dy_ld + h * DV, dy_ld, t.n, t.pad, DV, DVP);
 				back(p, ds + at * NV, q_tile, dy_tile, kt, vt, t.n, k0, span + 2 * t.at, lse + t.at * lse_ld + h, lse_ld,
 					delta + (long)t.at * heads + h, heads, scale, cap);
+#ifdef PAIRS
+				copy_rows_along(dy_tile, dy + dy_off + t.at * dy_ld + h * DV, dy_ld, t.n, t.pad, DV, DVP);
+				unite_rows(w, p, t.n);
+				add_product(dvt, dy_tile, DVP, UNITS(t.n), w);
+				copy_rows_along(q_tile, q + q_off + t.at * q_ld + h * D, q_ld, t.n, t.pad, D, DP);
+				unite_rows(w, ds + at * NV, t.n);
+				add_product(dkt, q_tile, DP, UNITS(t.n), w);
+#else
 				add_product(dvt, dy_tile, DVP, t.n, p);
 				add_product(dkt, q_tile, DP, t.n, ds + at * NV);
+#endif
 				if (whole)
 					add_dq(panels + ((long)(h % group) * q_tiles + t.at % q_period / TILE) * DP * TILE, ds, p, at, t.n, k_tile, nk);
 			}

@@ -1,14 +1,14 @@
-//! use rowsum attention_tile
+//! use rowsum gemm_pairs attention_tile
 /* attention_cpu.cl: attention forward, for CPUs. lib/op/attention.c has the formulas, attention_tile.cl the ideas;
  * kernels/attention.cl is the same for every device.
  * Measured on 2 cores of a Zen 4, causal, heads of 64 and 128: 138 and 153 GFLOP/s at 512 keys, 152 and 156 at 1024, 170 at 4096; products
  * alone reach 209 (gemm_cpu.cl). */
 
-/* A tile of keys for the lanes: p = exp(score − m) with the new m, and with what to shrink that which was summed before. */
-inline void weights(float16 *p, float16 m[NV], float16 l[NV], float16 shrink[NV], const float *keys, const float16 *qt, const struct sight *see,
+/* A tile of keys for the lanes: w = exp(score − m) with the new m, and with what to shrink that which was summed before. p: room. */
+inline void weights(units *w, float16 *p, float16 m[NV], float16 l[NV], float16 shrink[NV], const unit *keys, const units *qt, const struct sight *see,
 	struct tile t, float scale, float cap)
 {
-	const int whole = t.at >= see->all_from && t.at + UP(t.n) <= see->all_to;
+	const int whole = t.at >= see->all_from && t.at + t.n <= see->all_to && t.n % RB == 0;
 	float16 top[NV], sum[NV];
 
 	UNROLL for (int j = 0; j < NV; j++)
@@ -16,7 +16,7 @@ inline void weights(float16 *p, float16 m[NV], float16 l[NV], float16 shrink[NV]
 	for (int r = 0; r < t.n; r += RB) {
 		float16 c[RB][NV];
 
-		product(c, keys + r * DP, DP, 1, D, qt);
+		product(c, keys + r * (DP / PER), DP / PER, 1, UNITS(D), qt);
 		UNROLL for (int i = 0; i < RB; i++)
 			UNROLL for (int j = 0; j < NV; j++) {
 				const int key = t.at + r + i;
@@ -33,10 +33,15 @@ inline void weights(float16 *p, float16 m[NV], float16 l[NV], float16 shrink[NV]
 		m[j] = top[j];
 		sum[j] = 0;
 	}
-	for (int r = 0; r < t.n; r++)
+	for (int r = 0; r < t.n; r += PER)
 		UNROLL for (int j = 0; j < NV; j++) {
-			p[r * NV + j] = exp_16(p[r * NV + j] - m[j]);
-			sum[j] += p[r * NV + j];
+			float16 e[PER];
+
+			UNROLL for (int i = 0; i < PER; i++) {
+				e[i] = exp_weight(p[(r + i) * NV + j] - m[j]);
+				sum[j] += e[i];
+			}
+			w[r / PER * NV + j] = unite(e);
 		}
 	UNROLL for (int j = 0; j < NV; j++)
 		l[j] = fma(l[j], shrink[j], sum[j]);
@@ -49,9 +54,14 @@ __kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __
 {
 	const int h = get_global_id(1), q0 = lanes_at(get_global_id(0), tiles, q_period);
 	const int nq = min(TILE, min((q0 / q_period + 1) * q_period, rows) - q0);
-	float16 qt[D * NV], yt[DVP * NV], p[TILE * NV], store[NV * (DP > DVP ? DP : DVP)];
-	float16 m[NV], l[NV], shrink[NV];
-	float *tile = (float *)store;
+	units qt[UNITS(D) * NV], store[NV * (DP > DVP ? DP : DVP) + SPARE];
+	float16 yt[DVP * NV], p[TILE * NV], m[NV], l[NV], shrink[NV];
+#ifdef PAIRS
+	units w[TILE / PER * NV];
+#else
+	units *w = p;
+#endif
+	unit *tile = (unit *)store;
 	struct sight see;
 	struct tile t;
 
@@ -70,13 +80,13 @@ __kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __
 		t = tile_at(&see, row, kv_period);
 		if (t.n == 0)
 			continue;
-		copy_k(tile, k + t.at * k_ld, k_ld, t.n, D, DP);
-		weights(p, m, l, shrink, tile, qt, &see, t, scale, cap);
-		copy_v(tile, v + t.at * v_ld, v_ld, t.n, DV, DVP);
+		copy_k_across(tile, k + t.at * k_ld, k_ld, t.n, t.pad, D, DP);
+		weights(w, p, m, l, shrink, tile, qt, &see, t, scale, cap);
+		copy_v_along(tile, v + t.at * v_ld, v_ld, t.n, t.pad, DV, DVP);
 		for (int d = 0; d < DVP; d += RB) {
 			float16 c[RB][NV];
 
-			product(c, tile + d, 1, DVP, t.n, p);
+			product(c, tile + d, 1, DVP, UNITS(t.n), w);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++)
 					yt[(d + i) * NV + j] = fma(yt[(d + i) * NV + j], shrink[j], c[i][j]);

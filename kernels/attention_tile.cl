@@ -9,6 +9,10 @@
  * Tiles of lanes and tiles of rows both start anew at each period, and a row that a lane does not see adds an exact zero to
  * it: the bits of a lane depend on nothing but itself and the rows that it sees.
  *
+ * With PAIRS the operands of products are rounded to bfloat16, two neighbours of what is summed over in a word, and sums stay float32
+ * (vdpbf16ps, twice the rate of float32 on a Zen 4; see gemm_pairs.cl). Pairs are those of a tile's rows from its beginning on, so that which
+ * rows are seen does not change them.
+ *
  * D, DV: columns of a head in q and k, and in v. TYPE_K, TYPE_V, TYPE_S: storage of k, v and sinks. SOFTCAP: there is a cap. */
 #ifndef D
 #define D 64
@@ -31,19 +35,47 @@
 
 #define UNROLL _Pragma("unroll")
 
+/* What a product takes at once: one number, or a word of two. */
+#ifdef PAIRS
+#define PER 2
+typedef uint unit;
+typedef uint16 units;
+#define MULTIPLY(c, a, b) __asm__("vdpbf16ps %2, %1, %0" : "+v"(c) : "v"(b), "v"(a))
+#else
+#define PER 1
+typedef float unit;
+typedef float16 units;
+#define MULTIPLY(c, a, b) ((c) = fma(a, b, c))
+#endif
+#define UNITS(n) (((n) + PER - 1) / PER)
+#define SPARE 16                /* behind the rows of a tile: whole vectors are stored */
+
 /* Below every score, but finite: exp(LOWEST − LOWEST) is 1 where a lane has seen nothing yet. */
 #define LOWEST (-1e30f)
 
 /* c[r][·] = sum over i < n of a[r·row + i·step] · panel[i][·] */
-inline void product(float16 c[RB][NV], const float *a, int row, int step, int n, const float16 *panel)
+inline void product(float16 c[RB][NV], const unit *a, int row, int step, int n, const units *panel)
 {
+	float16 s[RB][NV];
+
 	UNROLL for (int r = 0; r < RB; r++)
 		UNROLL for (int v = 0; v < NV; v++)
-			c[r][v] = 0;
-	for (int i = 0; i < n; i++, a += step, panel += NV)
-		UNROLL for (int r = 0; r < RB; r++)
+			s[r][v] = 0;
+	for (int i = 0; i < n; i++, a += step, panel += NV) {
+		units b[NV];
+
+		UNROLL for (int v = 0; v < NV; v++)
+			b[v] = panel[v];
+		UNROLL for (int r = 0; r < RB; r++) {
+			const units w = a[r * row];
+
 			UNROLL for (int v = 0; v < NV; v++)
-				c[r][v] = fma((float16)a[r * row], panel[v], c[r][v]);
+				MULTIPLY(s[r][v], w, b[v]);
+		}
+	}
+	UNROLL for (int r = 0; r < RB; r++)
+		UNROLL for (int v = 0; v < NV; v++)
+			c[r][v] = s[r][v];
 }
 
 inline void zero(float16 *to, int n)
@@ -54,6 +86,39 @@ inline void zero(float16 *to, int n)
 
 /* A hint, wherever it points. By 3 to 10 % faster on a Zen 4: a head is a small part of each of many rows. */
 #define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
+
+#ifdef PAIRS
+/* Of p or of its gradient: finite, so that a carry is the rounding. */
+inline units unite(const float16 *x)
+{
+	return ((as_uint16(x[0]) + 0x8000u) >> 16) | ((as_uint16(x[1]) + 0x8000u) & 0xffff0000u);
+}
+
+/* e^x for x up to some rounding above 0, 0 below −120: 2^n · 2^r with |r| <= 1/2, off by at most 3e-6 of itself: far less than its rounding. */
+inline float16 exp_weight(float16 x)
+{
+	const float16 c = fmax(x, (float16)-120), t = fma(c, (float16)1.44269504f, (float16)12582912.0f), n = t - 12582912.0f;
+	const float16 r = fma(c, (float16)1.44269504f, -n);
+	float16 p = fma(r, (float16)0.00956996025f, (float16)0.0559178524f), y;
+
+	p = fma(p, r, (float16)0.240247483f);
+	p = fma(p, r, (float16)0.693121816f);
+	p = fma(p, r, (float16)0.99999926f);
+	__asm__("vscalefps %2, %1, %0" : "=v"(y) : "v"(p), "v"(n));
+	return y;
+}
+
+/* Columns c .. c+31 of a row, of which there are `left`, as words. */
+#define WORDS_OF(type, p, left) pair_columns(lanes_load(type, p, left), lanes_load(type, (p) + 16, (left) - 16))
+
+inline uint16 pair_columns(float16 a, float16 b)
+{
+	return words((float16)(a.even, b.even), (float16)(a.odd, b.odd));
+}
+#else
+#define unite(x) (*(x))
+#define exp_weight exp_16
+#endif
 
 /* n rows to a tile of `padded` columns, with zeros behind. Rows past them keep what they had: what it gives is not used. */
 #define COPY_ROWS(name, type) \
@@ -74,6 +139,44 @@ inline void zero(float16 *to, int n)
 COPY_ROWS(copy_rows, f32)
 COPY_ROWS(copy_k, TYPE_K)
 COPY_ROWS(copy_v, TYPE_V)
+
+/* The same as units: across, for sums over the columns, and along, for sums over the rows, whose tile is [unit of rows][padded]. The first `pad`
+ * rows are zeros, and those that fill up the last block of rows. Of single numbers there is one form. */
+#ifdef PAIRS
+#define COPY_UNITS(name, type) \
+	inline void name##_across(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
+	{ \
+		for (int r = 0; r < UP(n); r++, tile += padded / PER, from += ld) \
+			for (int c = 0; c < cols; c += 32) { \
+				PREFETCH(from + TILE * ld + c); \
+				vstore16(r < pad || r >= n ? 0 : WORDS_OF(type, from + c, cols - c), 0, tile + c / PER); \
+			} \
+	} \
+	inline void name##_along(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
+	{ \
+		for (int r = 0; r < n; r += 2, tile += padded, from += 2 * ld) \
+			for (int c = 0; c < cols; c += 16) { \
+				const float16 low = r < pad ? 0 : lanes_load(type, from + c, cols - c); \
+				const float16 high = r + 1 < n ? lanes_load(type, from + ld + c, cols - c) : 0; \
+				PREFETCH(from + TILE * ld + c); \
+				PREFETCH(from + (TILE + 1) * ld + c); \
+				vstore16(words(low, high), 0, tile + c); \
+			} \
+	}
+#else
+#define COPY_UNITS(name, type) \
+	inline void name##_across(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
+	{ \
+		name(tile, from, ld, n, cols, padded); \
+	} \
+	inline void name##_along(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
+	{ \
+		name(tile, from, ld, n, cols, padded); \
+	}
+#endif
+COPY_UNITS(copy_rows, f32)
+COPY_UNITS(copy_k, TYPE_K)
+COPY_UNITS(copy_v, TYPE_V)
 
 /* A square of 16 × 16 turned around: row and lane, taken as one number of 8 bits, rotate by one bit in each of four steps. */
 inline void turn(float16 r[16])
@@ -105,23 +208,31 @@ inline void turn_tile(float16 *to, const float16 *from)
 		}
 }
 
-/* panel[c][lane] = from[lane][c]; lanes past n are zeros. */
-inline void turn_in(float16 *panel, __global const float *from, long ld, int n, int cols)
+/* panel[unit of columns][lane] = from[lane][columns]; lanes past n are zeros. */
+inline void turn_in(units *panel, __global const float *from, long ld, int n, int cols)
 {
 	for (int v = 0; v < NV; v++)
-		for (int c = 0; c < cols; c += 16) {
-			const int wide = min(16, cols - c);
+		for (int c = 0; c < cols; c += 16 * PER) {
+			const int wide = min(16 * PER, cols - c);
 			float16 r[16];
 
 			UNROLL for (int i = 0; i < 16; i++) {
 				r[i] = 0;
 				if (16 * v + i < n)
+#ifdef PAIRS
+					r[i] = as_float16(WORDS_OF(f32, from + (16 * v + i) * ld + c, wide));
+#else
 					r[i] = lanes_load(f32, from + (16 * v + i) * ld + c, wide);
+#endif
 			}
 			turn(r);
 			UNROLL for (int i = 0; i < 16; i++)
-				if (i < wide)
+				if (i < UNITS(wide))
+#ifdef PAIRS
+					panel[(c / PER + i) * NV + v] = as_uint16(r[i]);
+#else
 					panel[(c + i) * NV + v] = r[i];
+#endif
 		}
 }
 
@@ -186,6 +297,7 @@ inline void look(struct sight *s, __global const int *span, int n)
 struct tile {
 	int next;                       /* where the one after it begins */
 	int at, n;                      /* the rows of it that are seen, from the first to the last; n is 0 where there are none */
+	int pad;                        /* 1: the row at `at` is not seen, but its pair is */
 };
 
 inline int least(int16 v)
@@ -213,6 +325,9 @@ inline struct tile tile_at(const struct sight *s, int row, int period)
 	}
 	t.at = least(low);
 	t.n = max(-least(-high) - t.at, 0);
+	t.pad = t.n > 0 ? (t.at - begin) % PER : 0;
+	t.at -= t.pad;
+	t.n += t.pad;
 	return t;
 }
 

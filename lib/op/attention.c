@@ -13,6 +13,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "op/elem.h"
 #include "op/rowsum.h"
@@ -36,17 +37,27 @@ enum { Y, LSE, FORWARD_OUT };
 enum { B_DY = FORWARD_IN, B_Y, B_LSE, BACKWARD_IN };
 enum { DQ, DK, DV, DSINKS, BACKWARD_OUT };
 
+/* Whether products are of bfloat16 by pairs: where the graph allows it, and the device has an instruction that is faster so (gemm.c). */
+static bool pairs(const struct pm_node *n)
+{
+	const struct pm_dev_info *info = pm_dev_info(n->g->dev);
+
+	return n->g->bf16 && info->bf16 && pm_tune(n->g->dev, "attention", "bf16", strstr(info->vendor, "AMD") != NULL);
+}
+
 static const struct pm_kernel *kernel(const struct pm_node *n, const char *file, const char *name, bool cpu, struct pm_err *e)
 {
 	const struct attr *a = n->attr;
-	char defines[200], k[32], v[32], s[32], group[48] = "", variant[48];
+	char defines[200], k[32], v[32], s[32], more[48] = "", variant[48];
 
 	pm_define_type(k, sizeof k, "K", n->in[K]);
 	pm_define_type(v, sizeof v, "V", n->in[V]);
 	pm_define_type(s, sizeof s, "S", n->in[SINKS] && n->in[SINKS]->type != PM_F32 ? n->in[SINKS] : NULL);
 	if (a->decode)
-		snprintf(group, sizeof group, " -DGROUP=%d -DPART=%d", (int)a->group, PART);
-	snprintf(defines, sizeof defines, "%s%s%s-DD=%d -DDV=%d -DSOFTCAP=%d%s", k, v, s, (int)a->head_dim, (int)a->v_dim, a->softcap > 0, group);
+		snprintf(more, sizeof more, " -DGROUP=%d -DPART=%d", (int)a->group, PART);
+	else if (cpu && pairs(n))
+		snprintf(more, sizeof more, " -DPAIRS");
+	snprintf(defines, sizeof defines, "%s%s%s-DD=%d -DDV=%d -DSOFTCAP=%d%s", k, v, s, (int)a->head_dim, (int)a->v_dim, a->softcap > 0, more);
 	snprintf(variant, sizeof variant, "%s_cpu", name);
 	return pm_kernel(n->g->dev, cpu ? file : "attention", cpu ? variant : name, defines, e);
 }
@@ -68,6 +79,7 @@ static struct pm_launch launch(const struct pm_node *n, bool cpu, int64_t rows, 
 		l = (struct pm_launch){.global = {(size_t)((rows + period - 1) / period * tiles(period)), (size_t)heads}, .local = {1, 1}};
 	l.flops = n->in[KSPAN] ? products * (double)(n->in[Q]->rows * a->heads * a->kv_period * (a->head_dim + a->v_dim)) / 2 : 0;
 	l.bytes = 4 * (double)(n->in[Q]->rows * a->heads * (a->head_dim + a->v_dim));
+	l.unit = cpu && pairs(n) ? PM_RATE_BF16 : PM_RATE_F32;
 	return l;
 }
 
