@@ -188,7 +188,7 @@ int train_step_options(struct pm_train_opts *o, const struct args *a, struct pm_
 	char *end, *from;
 
 	*o = (struct pm_train_opts){.batch = a->batch, .accum = a->accum, .epochs = a->epochs, .max_steps = a->steps, .eps = a->eps, .decay = a->decay,
-		.clip = a->clip, .seed = (uint64_t)a->seed, .shuffle = a->shuffle, .checkpoint = a->checkpointing,
+		.clip = a->clip, .balance = a->balance, .seed = (uint64_t)a->seed, .shuffle = a->shuffle, .checkpoint = a->checkpointing,
 		.schedule = {.kind = schedule_of(a), .lr = a->lr, .warmup = a->warmup}};
 	o->beta1 = strtod(a->betas, &end);
 	from = *end == ',' && end != a->betas ? end + 1 : end;
@@ -213,6 +213,8 @@ json_t *train_description(const struct args *a, const char *rows_hash, const cha
 	    "rank-pattern", a->rank_pattern ? a->rank_pattern : none, "alpha-pattern", a->alpha_pattern ? a->alpha_pattern : none,
 	    "rslora", a->rslora, "modules-to-save", a->save_modules ? a->save_modules : none);
 
+	if (k && a->balance > 0)
+		json_object_set_new(k, "router-aux-loss", json_real(a->balance));
 	if (!j || !k || !l || json_object_update(j, k) < 0 || (a->lora && json_object_update(j, l) < 0)) {
 		json_decref(j);
 		j = NULL;

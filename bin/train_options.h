@@ -12,7 +12,7 @@ struct args {
 	int64_t lora;
 	double alpha, dropout;
 	const char *targets, *exclude, *layers, *rank_pattern, *alpha_pattern, *save_modules;
-	double lr, decay, eps, clip;
+	double lr, decay, eps, clip, balance;
 	const char *betas, *schedule, *dtype, *metrics, *grads, *held_out;
 	int64_t warmup, batch, accum, epochs, steps, seed, save_every, eval_every, keep;
 };
@@ -41,6 +41,8 @@ struct args {
 	{.name = "weight-decay", .kind = PM_OPT_REAL, .arg = "X", .to = &(p)->decay, .fallback = "0", .min = 0, .max = 100, .help = "decoupled weight decay"}, \
 	{.name = "betas", .kind = PM_OPT_STR, .arg = "A,B", .to = &(p)->betas, .fallback = "0.9,0.999", .help = "betas of AdamW"}, \
 	{.name = "eps", .kind = PM_OPT_REAL, .arg = "X", .to = &(p)->eps, .fallback = "1e-8", .min = 1e-30, .max = 1, .help = "epsilon of AdamW"}, \
+	{.name = "router-aux-loss", .kind = PM_OPT_REAL, .arg = "COEF", .to = &(p)->balance, .fallback = "0", .min = 0, .max = 1e9, \
+	 .help = "of experts: add this times the loss of uneven use"}, \
 	{.name = "clip", .kind = PM_OPT_REAL, .arg = "X", .to = &(p)->clip, .fallback = "1", .min = 0, .max = 1e9, .help = "largest gradient norm, 0 for any"}, \
 	{.name = "batch", .kind = PM_OPT_INT, .arg = "N", .to = &(p)->batch, .fallback = "1", .min = 1, .max = 65536, .help = "rows computed at a time"}, \
 	{.name = "accum", .kind = PM_OPT_INT, .arg = "N", .to = &(p)->accum, .fallback = "1", .min = 1, .max = 1048576, .help = "batches a step"}, \

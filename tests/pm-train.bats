@@ -312,6 +312,20 @@ lines_or_end() {
 	fails_with 65 "'lora_dropout' is 0.1" pm-train -q -m "$b" --lora 2 --dropout 0.1 --targets gate_up_proj -o none "$b/lora/train.jsonl"
 }
 
+@test "pm-train: --router-aux-loss makes the use of experts more even, and says how even it is" {
+	needs_device
+	b=$(golden_path fixtures/qwen3_moe/norm)
+	common="-q -m $b --full --precision f32 --dtype f32 --lr 0.005 --epochs 3 --batch 2"
+	pm-train $common -o without "$b/full/train.jsonl"
+	pm-train $common --router-aux-loss 1 -o with "$b/full/train.jsonl"
+	jq -s -e 'all(has("router_aux_loss") | not)' without/metrics.jsonl
+	jq -s -e 'all(.router_aux_loss > 2.9) and .[-1].router_aux_loss < .[0].router_aux_loss' with/metrics.jsonl
+	! cmp -s with/model.safetensors without/model.safetensors
+	pm-train $common --router-aux-loss 1 --gradient-checkpointing -o again "$b/full/train.jsonl"
+	cmp with/model.safetensors again/model.safetensors
+	fails_with 64 "the model has no experts" pm-train -q -m "$(base)" --lora 2 --router-aux-loss 0.1 -o none "$(base)/lora/train.jsonl"
+}
+
 @test "pm-train: --init: from scratch, reproducible by the seed, tokenizer files go along" {
 	needs_device
 	cp "$(tiny)"/*.json . && rm -f model.safetensors

@@ -236,6 +236,10 @@ static int add_gradients(struct build *b, struct pm_err *e)
 	if (pm_graph_ok(b->g, e) < 0)
 		return -1;
 	pm_grad_seed(f->nll, f->dnll);
+	if (f->balance) {
+		f->dbalance = pm_tensor(b->g, PM_T_INPUT, PM_F32, 1, 1, "dbalance");
+		pm_grad_seed(f->balance, f->dbalance);
+	}
 	return pm_grad(b->g, f->opts.checkpoint, e);
 }
 
@@ -272,6 +276,13 @@ int pm_build(struct pm_forward **out, const struct pm_model *m, const struct pm_
 		x = build_block(&b, x, i);
 	}
 	b.g->segment = 0;
+	if (o->balance && !b.balance) {
+		pm_fail(e, PM_USAGE, "the model has no experts to be used evenly");
+		goto fail;
+	}
+	f->balance = b.balance ? pm_balance_loss(b.g, b.balance, b.chosen) : NULL;
+	if (f->balance)
+		f->balance->keep = true;
 	f->hidden = build_norm(&b, x, build_weight(&b, "text.norm"), build_weight(&b, "text.norm.bias"), 0);
 	results(&b);
 	if (pm_graph_ok(b.g, e) < 0 || add_gradients(&b, e) < 0)

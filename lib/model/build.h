@@ -10,6 +10,8 @@ struct build {
 	bool training;
 	const struct pm_tensor *observed;       /* the last input that was: products of one input follow each other */
 	bool routed;                            /* … by the rows of each expert */
+	struct pm_tensor *balance;              /* the sums of the layers so far */
+	int64_t chosen;
 };
 
 /* A weight by its role, NULL where the model has none. */

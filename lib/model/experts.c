@@ -31,15 +31,28 @@ static struct pm_tensor *act(struct build *b, struct pm_tensor *gate, struct pm_
 	return build_act(b, gate, up, i);
 }
 
+/* Any window will do: a row that is used sees itself. */
+static void balance(struct build *b, struct pm_tensor *logits, const struct pm_route *route)
+{
+	struct pm_tensor *sums = pm_balance(b->g, logits, route, b->f->span[0]);
+
+	if (b->balance && sums && b->balance->cols != sums->cols)
+		pm_graph_fail(b->g, "layers of %lld and %lld experts have no balance in common", (long long)b->balance->cols, (long long)sums->cols);
+	b->chosen = route->chosen;
+	b->balance = b->balance ? pm_add(b->g, sums, b->balance, 1, 1) : sums;
+}
+
 struct pm_tensor *build_experts(struct build *b, struct pm_tensor *x, int64_t i, struct pm_tensor *add, double scale)
 {
 	const struct pm_layer_spec *l = &b->f->model->spec->layer[i];
 	const struct pm_route_opts o = {.chosen = l->chosen, .late = l->route_late, .renormalise = l->route_renormalise, .scale = (float)l->route_scale};
-	struct pm_tensor *gate, *up = NULL;
+	struct pm_tensor *gate, *up = NULL, *logits = build_named(b, x, "router", i, NULL, 1);
 	struct pm_route route;
 
-	if (pm_route(b->g, build_named(b, x, "router", i, NULL, 1), &o, &route) < 0)
+	if (pm_route(b->g, logits, &o, &route) < 0)
 		return NULL;
+	if (b->f->opts.balance)
+		balance(b, logits, &route);
 	if (b->f->opts.routes) {
 		route.expert->keep = route.weight->keep = true;
 		b->f->route[i] = route;

@@ -175,6 +175,7 @@ struct pm_build_opts {
 	bool loss;                              /* nll of every row against target */
 	bool hidden;                            /* `hidden`, what the head reads, is kept: rows for pm_build_head */
 	bool observe;                           /* the squares of what goes into each product (EVAL): see pm_observed */
+	bool balance;                           /* `balance`: how unevenly the batch goes to experts (pm_balance_loss), kept; its gradient is seeded by dbalance (TRAIN) */
 	bool routes;                            /* `route`: which experts each row went to, kept */
 };
 
@@ -200,6 +201,7 @@ struct pm_forward {
 	int nwindows;
 	struct pm_observed *observed;           /* in the order of the products; the head is the last, where it is a matrix of its own */
 	size_t nobserved, cap_observed;
+	struct pm_tensor *balance, *dbalance;   /* (1, 1), if asked for; the second an input */
 	struct pm_route *route;                 /* [layers], if asked for; zeros where a layer has no experts */
 	const struct pm_model *model;
 	struct pm_build_opts opts;

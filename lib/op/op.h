@@ -85,6 +85,13 @@ struct pm_tensor *pm_experts(struct pm_graph *g, struct pm_tensor *x, const stru
 /* out (T, D) = add + scale · Σ_j weight[t, j] · y[place[t, j]], summed in the order of j. add NULL: none. Gradients: y, weight, add. */
 struct pm_tensor *pm_combine(struct pm_graph *g, struct pm_tensor *y, const struct pm_route *route, struct pm_tensor *add, float scale);
 
+/* balance.c: how evenly rows go to experts. y (2, E): how many rows chose an expert, and the sum of its softmax over all experts; of the rows whose span
+ * (T, 2) i32, as pm_attention's, is not empty. Layers' are added (pm_add). Gradient: logits, through the second row. */
+struct pm_tensor *pm_balance(struct pm_graph *g, struct pm_tensor *logits, const struct pm_route *route, struct pm_tensor *span);
+/* loss (1, 1) = E · Σ_e f_e · p_e, f and p the two rows divided by the number of rows that count, a row once a layer: `chosen` where all is even
+ * (Fedus et al., "Switch Transformers", arXiv 2101.03961, as transformers has it). */
+struct pm_tensor *pm_balance_loss(struct pm_graph *g, struct pm_tensor *sums, int64_t chosen);
+
 /* ---- head.c: logits and loss over slices of the vocabulary ---- */
 
 struct pm_head_opts {

@@ -70,8 +70,12 @@ static double peak_mb(void)
 /* Losses and norms are checked to be finite before they come here. */
 static int step_line(const struct metrics *m, const struct pm_step *s, struct pm_err *e)
 {
-	return metrics_line(m, e, "{\"step\":%lld,\"epoch\":%.6g,\"loss\":%.9g,\"grad_norm\":%.9g,\"lr\":%.12g,\"tokens\":%lld,\"trained\":%lld,"
-	    "\"seconds\":%.6g,\"tokens_per_s\":%.6g,\"peak_rss_mb\":%.1f}\n", (long long)s->step, s->epoch, s->loss, s->grad_norm, s->lr,
+	char balance[64] = "";
+
+	if (s->balance > 0)
+		snprintf(balance, sizeof balance, "\"router_aux_loss\":%.9g,", s->balance);
+	return metrics_line(m, e, "{\"step\":%lld,\"epoch\":%.6g,\"loss\":%.9g,%s\"grad_norm\":%.9g,\"lr\":%.12g,\"tokens\":%lld,\"trained\":%lld,"
+	    "\"seconds\":%.6g,\"tokens_per_s\":%.6g,\"peak_rss_mb\":%.1f}\n", (long long)s->step, s->epoch, s->loss, balance, s->grad_norm, s->lr,
 	    (long long)s->tokens, (long long)s->trained, s->seconds, (double)s->tokens / (s->seconds > 0 ? s->seconds : 1), peak_mb());
 }
 

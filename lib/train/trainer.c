@@ -54,6 +54,7 @@ int pm_trainer_new(struct pm_trainer **out, struct pm_model *m, struct pm_adapte
 	t->order = pm_alloc((size_t)pm_rows_count(rows), sizeof *t->order, e);
 	if (!t->order)
 		goto fail;
+	b.balance = o->balance > 0;
 	b.T = o->batch * t->length;
 	b.period = t->length;
 	if (pm_rows_weight(rows) <= 0) {
@@ -194,6 +195,24 @@ static int run_batch(struct pm_trainer *t, struct pm_forward *f, struct pm_plan 
 	return 0;
 }
 
+/* A micro-batch has its share of a step's loss of balance. */
+static int seed_balance(struct pm_trainer *t, double share, struct pm_err *e)
+{
+	float seed = (float)(t->opts.balance * share);
+
+	return t->forward->dbalance ? pm_plan_write(t->plan, t->forward->dbalance, &seed, e) : 0;
+}
+
+static int read_balance(struct pm_trainer *t, double share, double *sum, struct pm_err *e)
+{
+	float value = 0;
+
+	if (t->forward->balance && pm_plan_read(t->plan, t->forward->balance, &value, e) < 0)
+		return -1;
+	*sum += share * (double)value;
+	return 0;
+}
+
 int pm_trainer_gradients(struct pm_trainer *t, struct pm_step *s, struct pm_err *e)
 {
 	int64_t per = t->opts.batch * t->opts.accum, from = t->done * per, all = pm_rows_count(t->rows) * t->opts.epochs;
@@ -208,7 +227,8 @@ int pm_trainer_gradients(struct pm_trainer *t, struct pm_step *s, struct pm_err 
 	for (k = 0; k < n; k += t->opts.batch) {
 		int64_t m = n - k < t->opts.batch ? n - k : t->opts.batch;
 
-		if (lay(t, t->rows, from + k, m, true, &laid, s, e) < 0 || run_batch(t, t->forward, t->plan, norm, &sum, e) < 0)
+		if (lay(t, t->rows, from + k, m, true, &laid, s, e) < 0 || seed_balance(t, (double)m / (double)n, e) < 0 ||
+		    run_batch(t, t->forward, t->plan, norm, &sum, e) < 0 || read_balance(t, (double)m / (double)n, &s->balance, e) < 0)
 			return -1;
 	}
 	if (pm_params_join(t->params, t->model->dev, e) < 0)

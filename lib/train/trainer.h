@@ -12,6 +12,7 @@ struct pm_train_opts {
 	int64_t epochs, max_steps;              /* max_steps 0: by epochs */
 	struct pm_schedule schedule;            /* total is worked out */
 	double beta1, beta2, eps, decay, clip;  /* clip 0: none */
+	double balance;                         /* times pm_balance_loss of a micro-batch, their mean by rows, is added to the loss; 0: none */
 	uint64_t seed;
 	bool shuffle, checkpoint;
 };
@@ -19,7 +20,8 @@ struct pm_train_opts {
 struct pm_step {
 	int64_t step;                           /* from 1 */
 	double epoch;                           /* rows seen ÷ rows there are */
-	double loss, lr, grad_norm;             /* loss before the update, norm before clipping */
+	double loss, lr, grad_norm;             /* loss before the update (without that of balance), norm before clipping */
+	double balance;                         /* the mean of pm_balance_loss, where it was asked for */
 	int64_t tokens, trained;                /* of this step: in its rows; whose prediction counts */
 	double seconds;
 };

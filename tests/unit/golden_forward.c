@@ -179,11 +179,61 @@ out:
 	pm_model_close(m);
 }
 
+/* The loss of uneven use, over both documents, and gradients with it, with checkpointing, too. */
+static void balance(struct fixture *f)
+{
+	const json_t *aux = json_object_get(f->golden, "aux_loss");
+	struct pm_model *m = aux ? open_model(f, true) : NULL;
+	struct pm_rows *rows = m ? open_rows(f->dir, "tokens.jsonl", m) : NULL;
+	char *gold = join_path(f->dir, "golden.safetensors"), name[PM_SPEC_NAME + 16];
+	struct pm_safetensors *g = NULL;
+	int way;
+
+	for (way = 0; rows && way < 2 && pm_safetensors_open(&g, gold, &err) == 0; way++) {
+		struct pm_train_opts o = {.batch = pm_rows_count(rows), .accum = 1, .epochs = 1, .checkpoint = way == 1, .balance = number(aux, "coef")};
+		struct pm_trainer *t = NULL;
+		struct pm_step s = {0};
+		double worst = 0, diff, norm;
+		size_t i, found = 0;
+
+		if (check(pm_trainer_new(&t, m, NULL, rows, &o, &err) == 0 && pm_trainer_alloc(t, &err) == 0 && pm_trainer_gradients(t, &s, &err) == 0,
+		    "%s: a loss of uneven use%s%s", f->name, err.text[0] ? ": " : "", err.text)) {
+			check(near(s.balance, number(aux, "batch"), 1e-5), "%s: it is %.7f, golden %.7f", f->name, s.balance, number(aux, "batch"));
+			check(near(s.loss + o.balance * s.balance, number(aux, "loss_plus_coef_times_batch"), 1e-5), "%s: with the other %.7f, golden %.7f", f->name,
+			    s.loss + o.balance * s.balance, number(aux, "loss_plus_coef_times_batch"));
+			for (i = 0; i < t->params->n; i++) {
+				const struct pm_param *p = &t->params->param[i];
+				const struct pm_view *v;
+				float *x;
+
+				snprintf(name, sizeof name, "aux.grad.%s", p->name);
+				v = pm_safetensors_find(g, name);
+				if (!v)
+					continue;
+				found++;
+				x = pm_alloc((size_t)p->count, sizeof *x, &err);
+				pm_mem_read(p->grad, 0, x, (size_t)p->count * sizeof *x, &err);
+				distance(x, v, (size_t)p->count, &diff, &norm);
+				worst = fmax(worst, sqrt(diff / norm));
+				free(x);
+			}
+			check(found > 1 && worst <= 1e-4, "%s: %zu gradients with it, worst %.2e of its norm", f->name, found, worst);
+		}
+		pm_trainer_free(t);
+		pm_safetensors_close(g);
+		g = NULL;
+	}
+	free(gold);
+	pm_rows_close(rows);
+	pm_model_close(m);
+}
+
 static void experts(struct fixture *f)
 {
 	logits_and_loss(f);
 	routes(f);
 	gradients(f);
+	balance(f);
 }
 
 static void one_case(struct fixture *f)
