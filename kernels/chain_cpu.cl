@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_int8 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu
+//! use quant gemm_bias thin_walk thin_int8 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine
 /* chain_cpu.cl: many stages in one launch, for CPUs, whose threads would sleep and wake between launches (lib/graph/chain.h).
  *
  * Work-items are workers. Tasks are numbered from the first stage's to the last's, and taken in that order, each when all stages up to the one that
@@ -11,7 +11,7 @@ struct stage {
 	long w[30];                     /* the order is that of lib/op/stage.h; addresses are numbers */
 };
 
-enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE };
+enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE, ROUTE, SPREAD, COMBINE };
 
 #define SPINS 4000
 #define SOME 1024                /* columns of a task, element by element */
@@ -82,32 +82,35 @@ inline void do_quantise(__global const struct stage *s, int row)
 }
 #endif
 
+/* What a task does: some columns, and where runs of rows have matrices of their own some of one run. */
 struct columns {
 	struct rest f;
 	struct walk walk;
-	int m, k;
+	int row, m, k;                  /* the first row of A and C, how many there are */
+	block_t b;
 };
 
 inline struct columns columns_of(__global const struct stage *s, int task)
 {
-	const int n = (int)s->w[7], cols = (int)s->w[9], from = task * cols, end = min(n, from + cols);
+	const int n = (int)s->w[7], cols = (int)s->w[9], parts = (n + cols - 1) / cols, from = task % parts * cols, end = min(n, from + cols);
+	const int3 run = s->w[22] ? vload3(task / parts, P(const int, 22)) : (int3)(0, 0, (int)s->w[6]);
 
-	return (struct columns){{P(const uchar, 10), P(const float, 12), P(const float, 14), P(const float, 16), 0, s->w[13], s->w[15], s->w[17],
-		(int)s->w[11], (int)s->w[18], REAL(19), REAL(20)}, {from, end, (end - from + STREAMS - 1) / STREAMS}, (int)s->w[6], (int)s->w[8]};
+	return (struct columns){{P(const uchar, 10), P(const float, 12), P(const float, 14) + run.y * s->w[15], P(const float, 16) + run.x * s->w[24],
+		(long)run.x * n, s->w[13], s->w[15], s->w[17], (int)s->w[11], (int)s->w[18], REAL(19), REAL(20)},
+		{from, end, (end - from + STREAMS - 1) / STREAMS}, run.y, run.z, (int)s->w[8], P(const uchar, 4) + run.x * s->w[23]};
 }
 
 #ifdef INT8_0
 inline void do_int8(__global const struct stage *s, int task)
 {
 	const struct columns t = columns_of(s, task);
-	block_t b = P(const uchar, 4);
 	struct row x[ROWS];
 
 	for (int m0 = 0; m0 < t.m; m0 += ROWS) {
 		for (int i = 0; i < ROWS; i++)
-			x[i] = row_at((size_t)s->w[2] + (size_t)min(m0 + i, t.m - 1) * ROW_BYTES(t.k), t.k);
+			x[i] = row_at((size_t)s->w[2] + (size_t)(t.row + min(m0 + i, t.m - 1)) * ROW_BYTES(t.k), t.k);
 		switch ((int)s->w[21]) {
-#define ONE(n, type) case n: CAT(rows_, type)(P(float, 0), s->w[1], x, b, s->w[5], m0, t.m, t.walk, t.k, &t.f); break;
+#define ONE(n, type) case n: CAT(rows_, type)(P(float, 0) + t.row * s->w[1], s->w[1], x, t.b, s->w[5], m0, t.m, t.walk, t.k, &t.f); break;
 #ifdef INT8_0
 		ONE(0, INT8_0)
 #endif
@@ -131,8 +134,8 @@ inline void do_float(__global const struct stage *s, int task)
 	const struct columns t = columns_of(s, task);
 
 	switch ((int)s->w[21]) {
-#define ONE(n, type) case n: CAT(thin_float_, type)(P(float, 0), s->w[1], P(const float, 2), s->w[3], P(const STORAGE(type), 4), s->w[5], t.m, t.k, \
-	t.walk, &t.f); break;
+#define ONE(n, type) case n: CAT(thin_float_, type)(P(float, 0) + t.row * s->w[1], s->w[1], P(const float, 2) + t.row * s->w[3], s->w[3], \
+	(__global const STORAGE(type) *)t.b, s->w[5], t.m, t.k, t.walk, &t.f); break;
 #ifdef FLOAT_0
 	ONE(0, FLOAT_0)
 #endif
@@ -189,6 +192,23 @@ inline void do_act(__global const struct stage *s, int task)
 	act_some(P(float, 0), row * s->w[1], P(const float, 2), row * s->w[3], P(const float, 4), row * s->w[5], c, min(c + SOME, cols));
 }
 
+#ifdef EXPERTS
+inline void do_route(__global const struct stage *s)
+{
+	route_all(P(int, 0), P(float, 1), P(int, 2), P(int, 3), P(int, 4), P(int, 5), P(int, 6), P(const float, 7), s->w[8], (int)s->w[9], (int)s->w[10],
+		(int)s->w[11], REAL(12), (int)s->w[13], (int)s->w[14], (int)s->w[15], 1);
+}
+
+inline void do_combine(__global const struct stage *s, int task)
+{
+	const int k = (int)s->w[9], cols = (int)s->w[10], parts = (cols + SOME - 1) / SOME, c = task % parts * SOME;
+	const long t = task / parts;
+
+	combine_columns(P(float, 0) + t * s->w[1] + c, P(const float, 2) + c, s->w[3], P(const int, 4) + t * k, P(const float, 5) + t * s->w[6],
+		s->w[7] ? P(const float, 7) + t * s->w[8] + c : 0, k, min(SOME, cols - c), REAL(11));
+}
+#endif
+
 inline void do_task(__global const struct stage *s, int task)
 {
 	switch (s->op) {
@@ -221,6 +241,17 @@ inline void do_task(__global const struct stage *s, int task)
 	case ACTIVATE:
 		do_act(s, task);
 		break;
+#ifdef EXPERTS
+	case ROUTE:
+		do_route(s);
+		break;
+	case SPREAD:
+		spread_row(P(float, 0) + task * s->w[1], P(const float, 2) + P(const int, 4)[task] / s->w[5] * s->w[3], (int)s->w[6], 1, 0);
+		break;
+	case COMBINE:
+		do_combine(s, task);
+		break;
+#endif
 	}
 }
 

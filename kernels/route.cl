@@ -89,15 +89,15 @@ __kernel void route_sort(__global int *pair, __global int *place, __global int *
 }
 
 #if PM_CPU
-/* All of it by one work-item: a pass to count, a pass to place. at: room for n numbers. first: the experts are to be chosen, too (few rows). */
-__kernel WG1 void route_cpu(__global int *expert, __global float *weight, __global int *pair, __global int *place, __global int *count, __global int *runs,
-	__global int *at, __global const float *logits, long off, long ld, int n, int k, int all, float scale, int rows, int period, int slots, int first)
+/* All of it, one after the other: a pass to count, a pass to place. at: room for n numbers. first: the experts are to be chosen, too (few rows). */
+inline void route_all(__global int *expert, __global float *weight, __global int *pair, __global int *place, __global int *count, __global int *runs,
+	__global int *at, __global const float *logits, long ld, int n, int k, int all, float scale, int rows, int period, int slots, int first)
 {
 	const int periods = (rows + period - 1) / period;
 	int sum = 0, idle = 0;
 
 	for (int t = 0; first && t < rows; t++)
-		choose(expert + t * k, weight + t * k, logits + off + t * ld, n, k, all, scale);
+		choose(expert + t * k, weight + t * k, logits + t * ld, n, k, all, scale);
 	for (int i = 0; i < n * periods; i++)
 		count[i] = 0;
 	for (int p = 0, t = 0; p < periods; p++)
@@ -117,6 +117,12 @@ __kernel WG1 void route_cpu(__global int *expert, __global float *weight, __glob
 		pair[to] = i;
 		place[i] = to;
 	}
+}
+
+__kernel WG1 void route_cpu(__global int *expert, __global float *weight, __global int *pair, __global int *place, __global int *count, __global int *runs,
+	__global int *at, __global const float *logits, long off, long ld, int n, int k, int all, float scale, int rows, int period, int slots, int first)
+{
+	route_all(expert, weight, pair, place, count, runs, at, logits + off, ld, n, k, all, scale, rows, period, slots, first);
 }
 #endif
 

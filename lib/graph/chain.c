@@ -132,9 +132,26 @@ static bool meet(struct pm_range a, struct pm_range b)
 	return a.bytes && b.bytes && a.at < b.at + b.bytes && b.at < a.at + a.bytes;
 }
 
-static bool reads(const struct pm_stage *s, struct pm_range r)
+/* Range i of what a stage writes. */
+static struct pm_range written(const struct pm_stage *s, int i)
 {
-	return meet(s->in[0], r) || meet(s->in[1], r) || meet(s->in[2], r);
+	return i ? s->also[i - 1] : s->out;
+}
+
+/* Whether what a writes is read by b, or (also) written. */
+static bool meets(const struct pm_stage *a, const struct pm_stage *b, bool also)
+{
+	int i, k;
+
+	for (i = 0; i <= PM_STAGE_ALSO; i++) {
+		for (k = 0; k < PM_STAGE_IN; k++)
+			if (meet(written(a, i), b->in[k]))
+				return true;
+		for (k = 0; also && k <= PM_STAGE_ALSO; k++)
+			if (meet(written(a, i), written(b, k)))
+				return true;
+	}
+	return false;
 }
 
 int pm_chain_add(struct pm_chain *c, const struct pm_stage *s, struct pm_err *e)
@@ -158,7 +175,7 @@ int64_t pm_chain_same(const struct pm_chain *c, const struct pm_stage *s)
 		for (k = 1; same && k < PM_STAGE_WORDS; k++)
 			same = o->w[k] == s->w[k];
 		for (k = i + 1; same && k < c->n; k++)
-			if (meet(c->stage[k].out, o->out) || reads(o, c->stage[k].out))
+			if (meets(&c->stage[k], o, true))
 				return 0;
 		if (same)
 			return o->w[0];
@@ -173,7 +190,7 @@ static int32_t after(const struct pm_chain *c, size_t from, size_t i)
 	size_t k;
 
 	for (k = i; k-- > from;)
-		if (meet(c->stage[k].out, s->out) || reads(s, c->stage[k].out) || reads(&c->stage[k], s->out))
+		if (meets(&c->stage[k], s, true) || meets(s, &c->stage[k], false))
 			return (int32_t)(k - from);
 	return -1;
 }

@@ -9,6 +9,8 @@
 #include "graph/graph.h"
 
 #define PM_STAGE_WORDS 30
+#define PM_STAGE_IN 4
+#define PM_STAGE_ALSO 6
 
 struct pm_chain;
 
@@ -21,7 +23,7 @@ struct pm_stage {
 	int op;                                 /* of kernels/chain_cpu.cl, by op/stage.h */
 	int64_t tasks;
 	int64_t w[PM_STAGE_WORDS];
-	struct pm_range in[3], out;
+	struct pm_range in[PM_STAGE_IN], out, also[PM_STAGE_ALSO];     /* also: what else it writes */
 	double flops, bytes;                    /* for the profile */
 };
 

@@ -3,6 +3,7 @@
 #include "op/linear.h"
 #include "op/pairs.h"
 #include "op/rowsum.h"
+#include "op/stage.h"
 
 struct attr {
 	float scale;
@@ -71,6 +72,17 @@ static int grad_spread(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 
 static const struct pm_op op_spread = {"spread", NULL, run_spread, grad_spread};
 
+static int stages_spread(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct pm_tensor *x = n->in[0], *pair = n->in[1], *y = n->out[0];
+	const struct pm_stage s = {.op = PM_STAGE_SPREAD, .tasks = y->rows, .in = {pm_range(x), pm_range(pair)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
+		(int64_t)pm_address(x), x->ld, (int64_t)pm_address(pair), y->rows / x->rows, y->cols}};
+
+	if (!n->g->thin || !s.w[0] || !pm_chain_define_number(c, "EXPERTS", 1))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 struct pm_tensor *pm_spread(struct pm_graph *g, struct pm_tensor *x, const struct pm_route *route)
 {
 	struct pm_tensor *y;
@@ -78,7 +90,7 @@ struct pm_tensor *pm_spread(struct pm_graph *g, struct pm_tensor *x, const struc
 	if (route->host->x == x)
 		return route->host->rows;
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, route->pair->rows, x->cols, "rows of pairs");
-	if (!pm_node(g, &op_spread, 3, (struct pm_tensor *[]){x, route->pair, route->place}, 1, &y, NULL, 0))
+	if (!pm_stage_of(pm_node(g, &op_spread, 3, (struct pm_tensor *[]){x, route->pair, route->place}, 1, &y, NULL, 0), stages_spread))
 		return NULL;
 	route->host->x = x;
 	route->host->rows = y;
@@ -156,6 +168,19 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 
 static const struct pm_op op_combine = {"combine", NULL, run, grad};
 
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct pm_tensor *y = n->in[Y], *weight = n->in[WEIGHT], *place = n->in[PLACE], *add = n->in[ADD], *out = n->out[0];
+	const struct pm_stage s = {.op = PM_STAGE_COMBINE, .tasks = out->rows * ((out->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME),
+		.in = {pm_range(y), pm_range(weight), pm_range(place), pm_range(add)}, .out = pm_range(out), .w = {(int64_t)pm_address(out), out->ld,
+		(int64_t)pm_address(y), y->ld, (int64_t)pm_address(place), (int64_t)pm_address(weight), weight->ld, (int64_t)pm_address(add), add ? add->ld : 0,
+		place->cols, out->cols, pm_stage_real(((const struct attr *)n->attr)->scale)}};
+
+	if (!n->g->thin || !s.w[0] || !pm_chain_define_number(c, "EXPERTS", 1))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 struct pm_tensor *pm_combine(struct pm_graph *g, struct pm_tensor *y, const struct pm_route *route, struct pm_tensor *add, float scale)
 {
 	struct pm_tensor *out;
@@ -169,6 +194,6 @@ struct pm_tensor *pm_combine(struct pm_graph *g, struct pm_tensor *y, const stru
 		return pm_graph_fail(g, "combine: what is to be added, '%s' (%lld, %lld), is no f32 (%lld, %lld)", add->name, (long long)add->rows,
 			(long long)add->cols, (long long)route->place->rows, (long long)y->cols);
 	out = pm_tensor(g, PM_T_TEMP, PM_F32, route->place->rows, y->cols, "combined");
-	return pm_node(g, &op_combine, INPUTS, (struct pm_tensor *[]){y, route->weight, route->place, add, route->pair}, 1, &out,
-		&(struct attr){scale != 0 ? scale : 1}, sizeof(struct attr)) ? out : NULL;
+	return pm_stage_of(pm_node(g, &op_combine, INPUTS, (struct pm_tensor *[]){y, route->weight, route->place, add, route->pair}, 1, &out,
+		&(struct attr){scale != 0 ? scale : 1}, sizeof(struct attr)), stages) ? out : NULL;
 }

@@ -5,6 +5,7 @@
 #include "op/gemm.h"
 #include "op/linear.h"
 #include "op/pairs.h"
+#include "op/stage.h"
 
 /* Inputs are those of linear.c's operation, going forward the runs, and the counts. */
 struct attr {
@@ -108,16 +109,34 @@ static int run(const struct pm_node *n, struct pm_err *e)
 }
 
 /* Few rows: all experts in one launch, which finds out itself who they are; one after the other where matrices have memory of their own. */
-static int run_forward(const struct pm_node *n, struct pm_err *e)
+static bool together(const struct pm_node *n)
 {
-	struct one o;
+	bool yes = n->g->thin;
 	int i;
 
 	for (i = W; i <= B; i++)
-		if (!n->g->thin || (n->in[i] && n->in[i]->part))
-			return run(n, e);
+		yes = yes && !(n->in[i] && n->in[i]->part);
+	return yes;
+}
+
+static int run_forward(const struct pm_node *n, struct pm_err *e)
+{
+	struct one o;
+
+	if (!together(n))
+		return run(n, e);
 	one_of(&o, n, 0, 0, pairs_of(n));
 	return pm_linear_runs(&o.node, n->in[RUNS], e);
+}
+
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	struct one o;
+
+	if (!together(n))
+		return 0;
+	one_of(&o, n, 0, 0, pairs_of(n));
+	return pm_linear_stages(&o.node, n->in[RUNS], c, e);
 }
 
 /* ---- gradients ---- */
@@ -230,5 +249,5 @@ struct pm_tensor *pm_experts(struct pm_graph *g, struct pm_tensor *x, const stru
 	out[0] = pm_tensor(g, PM_T_TEMP, PM_F32, in[X]->rows, cols, "experts");
 	if (o->lora.a)
 		out[1] = pm_tensor(g, PM_T_TEMP, PM_F32, in[X]->rows, o->lora.a->rows / route->experts, "lora of experts");
-	return pm_node(g, &op_experts, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at) ? out[0] : NULL;
+	return pm_stage_of(pm_node(g, &op_experts, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at), stages) ? out[0] : NULL;
 }

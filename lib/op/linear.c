@@ -166,17 +166,22 @@ static int run_thin(const struct pm_node *n, struct pm_mat x, const struct pm_te
 	return 0;
 }
 
-static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+int pm_linear_stages(const struct pm_node *n, const struct pm_tensor *runs, struct pm_chain *c, struct pm_err *e)
 {
 	struct pm_thin p[2];
 	int i, r = 1, count;
 
 	if (!n->g->thin || dropped(n))
 		return 0;
-	count = thin_products(n, pm_mat(n->in[X]), NULL, p);
+	count = thin_products(n, pm_mat(n->in[X]), runs, p);
 	for (i = 0; r > 0 && i < count; i++)
 		r = pm_thin_stages(c, &p[i], e);
 	return r;
+}
+
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	return pm_linear_stages(n, NULL, c, e);
 }
 
 /* x as the adapter reads it: dropped, to the scratch memory, or as it is. */

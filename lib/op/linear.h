@@ -15,6 +15,9 @@ extern const struct pm_op pm_linear_dadd, pm_linear_dh, pm_linear_dx, pm_linear_
  * them (pm_route.runs). It returns without waiting for what says where they go. */
 int pm_linear_runs(const struct pm_node *n, const struct pm_tensor *runs, struct pm_err *e);
 
+/* The same, or (runs NULL) pm_linear_op's run, as stages of a chain: 1, or 0 where it cannot be. */
+int pm_linear_stages(const struct pm_node *n, const struct pm_tensor *runs, struct pm_chain *c, struct pm_err *e);
+
 /* The attr of these nodes, in the graph's arena; NULL where there was no memory. */
 const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts);
 const void *pm_linear_attr_db(struct pm_graph *g, const void *attr);

@@ -7,6 +7,7 @@
 /* What the host knows of a route; in the graph's arena. */
 struct pm_route_host {
 	bool known;                     /* count is that of this run: a run of the route forgets it, the first who asks reads it */
+	bool unseen;                    /* the route is a stage of a chain: nobody says when it has run */
 	int64_t periods;
 	int32_t *count;                 /* (E, periods) */
 	/* while the graph is built: what was spread last, and the result, since several products read the same */

@@ -2,6 +2,7 @@
 #include "op/elem.h"
 #include "op/pairs.h"
 #include "op/rowsum.h"
+#include "op/stage.h"
 
 #define FEW 16                          /* rows whose experts are chosen by the work-item that sorts */
 
@@ -75,9 +76,30 @@ static int run(const struct pm_node *n, struct pm_err *e)
 		PM_I32(n->out[RUNS]->rows));
 }
 
+/* As run_cpu, with few rows. */
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *x = n->in[0];
+	struct pm_stage s = {.op = PM_STAGE_ROUTE, .tasks = 1, .in = {pm_range(x)}, .w = {[7] = (int64_t)pm_address(x), x->ld, x->cols, at->chosen, at->all,
+		pm_stage_real(at->scale), x->rows, period_of(n->g, x->rows), n->out[RUNS]->rows}};
+	int i;
+
+	if (!n->g->thin || x->rows > FEW || !s.w[7] || !pm_chain_define_number(c, "EXPERTS", 1))
+		return 0;
+	for (i = 0; i < OUTPUTS; i++) {
+		s.w[i] = (int64_t)pm_address(n->out[i]);
+		*(i ? &s.also[i - 1] : &s.out) = pm_range(n->out[i]);
+	}
+	s.also[OUTPUTS - 1] = (struct pm_range){pm_mem_address(n->scratch), pm_mem_size(n->scratch)};
+	s.w[OUTPUTS] = (int64_t)s.also[OUTPUTS - 1].at;
+	at->host->unseen = true;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 int pm_route_counts(struct pm_route_host *h, const struct pm_tensor *count, struct pm_err *e)
 {
-	if (!h->known && pm_mem_read(count->mem, 0, h->count, (size_t)(count->rows * count->cols) * 4, e) < 0)
+	if ((!h->known || h->unseen) && pm_mem_read(count->mem, 0, h->count, (size_t)(count->rows * count->cols) * 4, e) < 0)
 		return -1;
 	h->known = true;
 	return 0;
@@ -150,7 +172,7 @@ int pm_route(struct pm_graph *g, struct pm_tensor *logits, const struct pm_route
 	o[PLACE] = pm_tensor(g, PM_T_TEMP, PM_I32, T, at.chosen, "places");
 	o[COUNT] = pm_tensor(g, PM_T_TEMP, PM_I32, logits->cols, periods, "counts");
 	o[RUNS] = pm_tensor(g, PM_T_TEMP, PM_I32, T * at.chosen < logits->cols ? T * at.chosen : logits->cols, 3, "runs of pairs");
-	if (!pm_node(g, &op_route, 1, &logits, OUTPUTS, o, &at, sizeof at))
+	if (!pm_stage_of(pm_node(g, &op_route, 1, &logits, OUTPUTS, o, &at, sizeof at), stages))
 		return -1;
 	*out = (struct pm_route){logits->cols, at.chosen, o[EXPERT], o[WEIGHT], o[PAIR], o[PLACE], o[COUNT], o[RUNS], at.host};
 	return 0;

@@ -10,13 +10,18 @@
 enum {
 	PM_STAGE_NORM,                  /* y, x, weight's address, groups, columns of each, eps; a task is a row */
 	PM_STAGE_QUANTISE,              /* where to, x, columns, slot of INT8; a task is a row */
-	PM_STAGE_INT8,                  /* c, a, b, m, n, k, columns of a task, bias, its type, add, h, l, r, s, scale, slot; of A the address of its rows, rounded */
+	PM_STAGE_INT8,                  /* c, a, b, m, n, k, columns of a task, bias, its type, add, h, l, r, s, scale, slot; of A the address of its rows, rounded; where
+	                                 * runs of rows have matrices of their own (or 0) their address, bytes from a matrix to the next, elements from l to l. A task is
+	                                 * some columns, of one run */
 	PM_STAGE_FLOAT,                 /* the same with A itself */
 	PM_STAGE_ROPE,                  /* y, x, table, heads, columns of each, dims; a task is a row */
 	PM_STAGE_STORE,                 /* cache's address and rows, x, row numbers' address, columns; a task is a row */
 	PM_STAGE_PART,                  /* parts' address, q, k, v, spans, kv_period, chunks, workers, kv heads, scale, cap; (worker, kv head, row) */
 	PM_STAGE_JOIN,                  /* y, parts, spans, sinks, kv_period, chunks, heads; (kv head, row) */
 	PM_STAGE_ACT,                   /* y, x, up, columns; (PM_STAGE_SOME columns, row) */
+	PM_STAGE_ROUTE,                 /* addresses of experts, weights, pairs, places, counts, runs, room; logits, experts, chosen, all, scale, rows, period, runs */
+	PM_STAGE_SPREAD,                /* y, x, pairs' address, chosen, columns; a task is a pair */
+	PM_STAGE_COMBINE,               /* out, y, places' address, weights, add, chosen, columns, scale; (PM_STAGE_SOME columns, row) */
 };
 
 #define PM_STAGE_SOME 1024               /* SOME of the kernel */

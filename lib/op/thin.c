@@ -21,10 +21,10 @@ static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
 	return p->int8 && p->b_trans && !pm_dtype_plain(p->b.type) && p->b.type != PM_NF4 && p->b.type != PM_FP4 && p->k <= INT8_MOST && pm_dev_info(d)->vnni && pm_tune(d, "linear", "int8", 1);
 }
 
-/* Columns of a work-item: so many that a unit has ITEMS_A_UNIT, and a run, whose rows may be more than another's, a few. */
-static int64_t columns(const struct pm_dev *d, const struct pm_thin *p)
+/* Columns of a work-item: so many that a unit has `each` of them, and a run, whose rows may be more than another's, a few. */
+static int64_t columns(const struct pm_dev *d, const struct pm_thin *p, int each)
 {
-	const int64_t unit = p->b_trans ? BLOCK : WIDTH, items = (int64_t)pm_dev_info(d)->units * ITEMS_A_UNIT;
+	const int64_t unit = p->b_trans ? BLOCK : WIDTH, items = (int64_t)pm_dev_info(d)->units * each;
 	const int64_t of_run = p->slots ? pm_ceil_div(items, p->slots) : items;
 
 	return pm_ceil_div(pm_ceil_div(p->n, unit), of_run > ITEMS_A_RUN ? of_run : ITEMS_A_RUN) * unit;
@@ -40,7 +40,7 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
 	const bool cpu = info->cpu && !pm_dev_reference(d), int8 = cpu && in_int8(d, p);
-	const int64_t cols = columns(d, p), slots = p->slots ? p->slots : 1;
+	const int64_t cols = columns(d, p, ITEMS_A_UNIT), slots = p->slots ? p->slots : 1;
 	const struct pm_kernel *k;
 	struct pm_launch l = {.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k,
 		.bytes = (double)slots * (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k)) + 4.0 * (double)p->m * (double)(p->n + p->k)};
@@ -101,28 +101,37 @@ static int quantised(struct pm_chain *c, const struct pm_thin *p, int slot, stru
 	return at->at ? pm_chain_add(c, &s, e) : -1;
 }
 
+/* ROWS, which all products of a chain have in common: runs take what there is, the bits are the same. */
+static bool define_rows(struct pm_chain *c, const struct pm_thin *p)
+{
+	return pm_chain_define_number(c, "ROWS", together(pm_ceil_div(p->m, p->runs ? p->slots : 1))) ||
+		(p->runs && (pm_chain_define_number(c, "ROWS", 1) || pm_chain_define_number(c, "ROWS", 2) || pm_chain_define_number(c, "ROWS", 4)));
+}
+
 int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e)
 {
 	struct pm_dev *d = pm_chain_dev(c);
 	const bool int8 = in_int8(d, p);
-	const int64_t cols = pm_ceil_div(pm_ceil_div(p->n, BLOCK), (int64_t)pm_dev_info(d)->units * TASKS_A_UNIT) * BLOCK;
+	const int64_t cols = columns(d, p, TASKS_A_UNIT), slots = p->runs ? p->slots : 1;
+	const int64_t runs = p->runs ? (int64_t)pm_mem_address(p->runs) : 0;
 	struct pm_range a = range(p->a, p->m, p->k);
-	struct pm_stage s = {.op = int8 ? PM_STAGE_INT8 : PM_STAGE_FLOAT, .tasks = pm_ceil_div(p->n, cols), .out = range(p->c, p->m, p->n),
-		.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k, .bytes = (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k))};
+	struct pm_stage s = {.op = int8 ? PM_STAGE_INT8 : PM_STAGE_FLOAT, .tasks = pm_ceil_div(p->n, cols) * slots, .out = range(p->c, p->m, p->n),
+		.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k, .bytes = (double)slots * (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k))};
 	int slot;
 
-	if (p->runs || !p->b_trans || (!int8 && !pm_dtype_plain(p->b.type)) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !address(p->b))
+	if (!p->b_trans || (!int8 && !pm_dtype_plain(p->b.type)) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !address(p->b))
 		return 0;
 	slot = pm_chain_slot(c, int8 ? "INT8" : "FLOAT", pm_dtype(p->b.type)->name);
-	if (slot < 0 || (int8 && !pm_chain_define_number(c, "ROWS", together(p->m))))
+	if (slot < 0 || (int8 && !define_rows(c, p)))
 		return 0;
 	if (int8 && quantised(c, p, slot, &a, e) < 0)
 		return -1;
 	s.in[0] = a;
 	s.in[1] = range(p->add, p->m, p->n);
 	s.in[2] = range(p->h, p->m, p->r);
+	s.in[3] = (struct pm_range){(size_t)runs, runs ? (size_t)slots * 12 : 0};
 	memcpy(s.w, (int64_t[]){address(p->c), p->c.ld, (int64_t)a.at, p->a.ld, address(p->b), p->b.ld, p->m, p->n, p->k, cols, address(p->bias),
 		p->bias.type, address(p->add), p->add.ld, address(p->h), p->h.ld, address(p->l), p->l.ld, p->r, pm_stage_real(p->s),
-		pm_stage_real(p->scale != 0 ? p->scale : 1), slot}, 22 * sizeof *s.w);
+		pm_stage_real(p->scale != 0 ? p->scale : 1), slot, runs, (int64_t)pm_dtype_bytes(p->b.type, (uint64_t)p->b_step), p->l_step}, 25 * sizeof *s.w);
 	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
 }

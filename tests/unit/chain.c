@@ -8,7 +8,7 @@
 #include "quant/quant.h"
 #include "tap.h"
 
-enum { DIM = 256, HEADS = 4, KV_HEADS = 2, HEAD = 32, INNER = 512, CONTEXT = 600, MOST = 5, MATRICES = 7, RUNS = 3 };
+enum { DIM = 256, HEADS = 4, KV_HEADS = 2, HEAD = 32, INNER = 512, CONTEXT = 600, MOST = 5, MATRICES = 7, RUNS = 3, EXPERTS = 6, CHOSEN = 2 };
 
 static struct pm_err err;
 
@@ -17,19 +17,21 @@ static const struct kind {
 	const char *name;
 	enum pm_dtype type[MATRICES];
 	enum pm_act act;
-	bool lora, interleaved;
+	bool lora, interleaved, experts;
 } kinds[] = {
-	{"bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false},
-	{"q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q4_0}, PM_ACT_SILU, false, true},
-	{"q4_k, q6_k and f16", {PM_Q4_K, PM_Q4_K, PM_Q6_K, PM_F16, PM_Q4_K, PM_Q4_K, PM_Q6_K}, PM_ACT_GELU_TANH, true, false},
-	{"q5_1 and iq4_nl", {PM_Q5_1, PM_Q5_1, PM_Q5_1, PM_IQ4_NL, PM_Q5_1, PM_IQ4_NL, PM_Q5_1}, PM_ACT_SILU, false, false},
+	{"bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, false},
+	{"q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q4_0}, PM_ACT_SILU, false, true, false},
+	{"q4_k, q6_k and f16", {PM_Q4_K, PM_Q4_K, PM_Q6_K, PM_F16, PM_Q4_K, PM_Q4_K, PM_Q6_K}, PM_ACT_GELU_TANH, true, false, false},
+	{"q5_1 and iq4_nl", {PM_Q5_1, PM_Q5_1, PM_Q5_1, PM_IQ4_NL, PM_Q5_1, PM_IQ4_NL, PM_Q5_1}, PM_ACT_SILU, false, false, false},
+	{"experts in bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, true},
+	{"experts in q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q8_0}, PM_ACT_SILU, false, false, true},
 };
 
 struct block {
 	struct pm_dev *d;
 	struct pm_graph *g;
 	struct pm_plan *p;
-	struct pm_mem *mem[16];
+	struct pm_mem *mem[20];
 	size_t mems;
 	struct pm_tensor *x, *span, *rows, *cs, *y;
 };
@@ -92,6 +94,30 @@ static struct pm_tensor *linear(struct block *b, struct pm_tensor *x, const stru
 	return pm_linear(b->g, x, weight(b, k->type[i], out, x->cols, (uint32_t)i), i == 2 ? weight(b, PM_F32, 1, out, 50) : NULL, &o);
 }
 
+/* One of the experts' products: what, 4 and on, says which. */
+static struct pm_tensor *experts(struct block *b, struct pm_tensor *x, const struct pm_route *route, const struct kind *k, int what, int64_t out)
+{
+	struct pm_experts_opts o = {.pairs = what == 6};
+	struct pm_tensor *w = weight(b, k->type[what], EXPERTS * out, x->cols, (uint32_t)what);
+
+	if (k->lora && what == 5) {
+		o.lora.a = weight(b, PM_F32, EXPERTS * 3, x->cols, 62);
+		o.lora.b = weight(b, PM_F32, EXPERTS * out, 3, 63);
+		o.lora.s = 2;
+	}
+	return pm_experts(b->g, x, route, w, what == 4 ? weight(b, PM_F32, EXPERTS, out, 51) : NULL, &o);
+}
+
+static struct pm_tensor *mixture(struct block *b, struct pm_tensor *x, const struct kind *k, struct pm_tensor *add)
+{
+	struct pm_route route;
+	struct pm_tensor *y;
+
+	pm_route(b->g, pm_linear(b->g, x, weight(b, PM_F32, EXPERTS, DIM, 52), NULL, NULL), &(struct pm_route_opts){.chosen = CHOSEN}, &route);
+	y = pm_act(b->g, k->act, experts(b, x, &route, k, 4, INNER), experts(b, x, &route, k, 5, INNER));
+	return pm_combine(b->g, experts(b, y, &route, k, 6, DIM), &route, add, 0.5f);
+}
+
 static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64_t T, bool chain)
 {
 	struct pm_attention_opts o = {.heads = HEADS, .kv_heads = KV_HEADS, .head_dim = HEAD, .scale = 0.2f, .kv_period = CONTEXT, .decode = true};
@@ -117,8 +143,12 @@ static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64
 	cv = pm_store(b->g, cache(b, 42), qkv[2], b->rows);
 	x = linear(b, pm_attention(b->g, qkv[0], ck, cv, b->span, NULL, &o), k, 3, DIM, b->x);
 	b->y = pm_rms_norm(b->g, x, norm, 0, 1e-5f, false);
-	b->y = pm_act(b->g, k->act, linear(b, b->y, k, 4, INNER, NULL), linear(b, b->y, k, 5, INNER, NULL));
-	b->y = linear(b, b->y, k, 6, DIM, x);
+	if (k->experts) {
+		b->y = mixture(b, b->y, k, x);
+	} else {
+		b->y = pm_act(b->g, k->act, linear(b, b->y, k, 4, INNER, NULL), linear(b, b->y, k, 5, INNER, NULL));
+		b->y = linear(b, b->y, k, 6, DIM, x);
+	}
 	must(pm_graph_ok(b->g, &err) == 0);
 	b->y->keep = true;
 	must(pm_plan_new(&b->p, b->g, &err) == 0 && pm_plan_alloc(b->p, NULL, &err) == 0);
