@@ -1,40 +1,14 @@
-//! use quant gemm_bias gemm_tile
+//! use quant gemm_bias gemm_tile gemm_square
 /* gemm_cpu.cl: the product of lib/op/gemm.h for CPUs, in float32 (see gemm_tile.cl). Packed A is [panel][k][MR].
  * Measured on 2 cores of a Zen 4, 512 x 2048 x 2048: 209 GFLOP/s of 234. */
-
-/* The first rows x n values of the square of B at element `at`, rows of memory in rows; zeros else. */
-inline void some_b(vf *r, __global const tb *b, long at, long ldb, int rows, int n)
-{
-	float e[VL * VL];
-
-	for (int j = 0; j < VL; j++)
-		for (int i = 0; i < VL; i++)
-			e[j * VL + i] = j < rows && i < n ? LOAD(TYPE_B, b, at + j * ldb + i) : 0;
-	UNROLL for (int j = 0; j < VL; j++)
-		r[j] = VLOAD(f32, e, j * VL);
-}
 
 /* The block of B at element `at`, kc x cols, widened into the tile; KC is a multiple of VL. */
 inline void widen(vf *t, __global const tb *b, long at, long ldb, int cols, int kc)
 {
-	for (int v = 0; v < NV; v++, cols -= VL)
+	for (int v = 0; v < NV; v++)
 		for (int i = 0; i < kc; i += VL) {
 			vf r[VL];
-#ifdef B_TRANS
-			const long p = at + v * VL * ldb + i;
-			const int rows = cols, n = kc - i;
-#else
-			const long p = at + i * ldb + v * VL;
-			const int rows = kc - i, n = cols;
-#endif
-			if (rows >= VL && n >= VL)
-				UNROLL for (int j = 0; j < VL; j++)
-					r[j] = VLOAD(TYPE_B, b, p + j * ldb);
-			else
-				some_b(r, b, p, ldb, rows, n);
-#ifdef B_TRANS
-			turn(r);
-#endif
+			square_b(r, b, at, ldb, i, kc, v * VL, cols);
 			UNROLL for (int j = 0; j < VL; j++)
 				t[(i + j) * NV + v] = r[j];
 		}

@@ -36,6 +36,7 @@ struct pm_model {
 	struct pm_weight *weight;               /* one a tensor of the spec that is present */
 	size_t nweights;
 	bool bf16;                              /* what --precision came to */
+	bool rounded;                           /* bf16, or finer: products of passes without gradients may round */
 	bool exact;                             /* --precision f32 or --reference: nothing is rounded */
 	char *dir;
 	char *notice;                           /* what the user should be told of how the weights are held; NULL: nothing */

@@ -185,17 +185,16 @@ static int notice_copies(struct pm_model *m, struct pm_err *e)
 	return r;
 }
 
-/* auto: float32 for a model that is stored in it, else what the device does best. */
-static bool wants_bf16(const struct pm_model *m, enum pm_precision prec)
+/* auto: float32 for a model that is stored in it, else what is `faster` on the device. */
+static bool wants_rounding(const struct pm_model *m, enum pm_precision prec, bool faster)
 {
-	const struct pm_dev_info *info = pm_dev_info(m->dev);
 	size_t i, count;
 
 	if (prec == PM_PREC_F32 || pm_dev_reference(m->dev))
 		return false;
 	if (prec == PM_PREC_BF16)
 		return true;
-	if (!info->bf16 && !info->amx && !info->gpu)
+	if (!faster)
 		return false;
 	count = m->store ? pm_store_count(m->store) : 0;
 	for (i = 0; i < count; i++)
@@ -207,6 +206,7 @@ static bool wants_bf16(const struct pm_model *m, enum pm_precision prec)
 int pm_model_open(struct pm_model **out, const char *dir, const char *share, const char *family, struct pm_dev *dev,
 	enum pm_precision prec, enum pm_weights_use use, struct pm_err *e)
 {
+	const struct pm_dev_info *info = pm_dev_info(dev);
 	struct pm_model *m = NULL;
 	size_t i;
 
@@ -221,7 +221,8 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 	m->weight = pm_alloc(m->spec->ntensors, sizeof *m->weight, e);
 	if (!m->weight)
 		goto fail;
-	m->bf16 = wants_bf16(m, prec);
+	m->bf16 = wants_rounding(m, prec, info->bf16 || info->amx || info->gpu);
+	m->rounded = m->bf16 || wants_rounding(m, prec, pm_op_rounds(dev));
 	m->exact = prec == PM_PREC_F32 || pm_dev_reference(m->dev);
 	for (i = 0; i < m->spec->ntensors; i++) {
 		const struct pm_tensor_spec *t = &m->spec->tensor[i];
@@ -288,7 +289,7 @@ int pm_model_init(struct pm_model **out, const char *config, const char *share, 
 		pm_ctx(e, "%s", config);
 		goto fail;
 	}
-	m->bf16 = prec == PM_PREC_BF16 && !pm_dev_reference(dev);
+	m->bf16 = m->rounded = prec == PM_PREC_BF16 && !pm_dev_reference(dev);
 	m->weight = pm_alloc(m->spec->ntensors, sizeof *m->weight, e);
 	if (!m->weight)
 		goto fail;

@@ -16,35 +16,46 @@ struct kind {
 	const char *define;
 	int vl, nv, mr, kg, kc;
 	int value;                      /* bytes of one value of packed A */
+	int group;                      /* values of packed A that have a scale of four bytes; 0: none */
 };
+
+static int64_t period_of(const struct pm_gemm *p)
+{
+	return p->period > 0 && p->period < p->k ? p->period : p->k;
+}
+
+/* Whole numbers run at up to twice the rate of float32 on all of x86. */
+bool pm_op_rounds(const struct pm_dev *d)
+{
+	const struct pm_dev_info *info = pm_dev_info(d);
+
+	return info->cpu && !pm_dev_reference(d) && pm_tune(d, "linear", "int16", strstr(info->vendor, "AMD") || strstr(info->vendor, "Intel"));
+}
 
 static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
 	/* vdpbf16ps runs at twice the rate of float32 on AMD's CPUs, at half of it on Intel's */
-	int amd = strstr(info->vendor, "AMD") != NULL;
+	const bool amd = strstr(info->vendor, "AMD") != NULL;
 	struct kind k;
 
 	if (!info->cpu || pm_dev_reference(d))
 		return (struct kind){0};
 	if (p->bf16 && info->amx && pm_tune(d, "linear", "amx", 1))
-		return (struct kind){"gemm_bf16", "gemm_bf16_pack", " -DAMX", 16, 2, 32, 32, 1024, 2};
-	k = (struct kind){"gemm_cpu", "gemm_pack", "", 8, 3, 4, 1, 256, 4};
+		return (struct kind){"gemm_bf16", "gemm_bf16_pack", " -DAMX", 16, 2, 32, 32, 1024, 2, 0};
+	k = (struct kind){"gemm_cpu", "gemm_pack", "", 8, 3, 4, 1, 256, 4, 0};
 	if (info->avx512)
 		k.vl = 16, k.mr = 8;
 	if (p->bf16 && info->bf16 && pm_tune(d, "linear", "bf16", amd))
-		k = (struct kind){"gemm_bf16", "gemm_bf16_pack", "", 16, 3, 8, 2, 512, 2};
+		k = (struct kind){"gemm_bf16", "gemm_bf16_pack", "", 16, 3, 8, 2, 512, 2, 0};
+	else if (p->bf16 && p->b_trans && !p->a_trans && period_of(p) == p->k && pm_op_rounds(d))
+		k = (struct kind){"gemm_int16", "gemm_pack", " -DINT14", k.vl, k.vl == 16 ? 3 : 2, k.mr, 32, 512, 2, 32};
 	/* narrower tiles are slower, but waste less at the edge */
 	if (p->n <= k.vl)
 		k.nv = 1;
 	else if (11 * pm_ceil_div(p->n, 2 * k.vl) * 2 < 10 * pm_ceil_div(p->n, 3 * k.vl) * 3)
 		k.nv = 2;
 	return k;
-}
-
-static int64_t period_of(const struct pm_gemm *p)
-{
-	return p->period > 0 && p->period < p->k ? p->period : p->k;
 }
 
 /* A piece of a product: rows from m0, and k from k0. */
@@ -102,7 +113,7 @@ size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p)
 		shorter = pm_ceil_div(shorter, k.kg) * k.kg * pm_ceil_div(ROWS * j < p->m ? ROWS * j : p->m, 32) * 32;
 		most = shorter > most ? shorter : most;
 	}
-	most *= k.value;
+	most = most * k.value + (k.group ? most / k.group * 4 : 0);
 	return ((size_t)most + align - 1) / align * align;
 }
 

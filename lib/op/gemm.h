@@ -1,8 +1,8 @@
 /* gemm.h: the products that linear.c and head.c are made of. Private to this room.
  *
  * Bits (see graph.h). An element of C is a sum of chains: blocks of k of a fixed size that begin anew at each multiple of
- * `period`, each block one chain of fma from zero, added to C one after the other. It depends on its row of A and its
- * column of B, and on nothing else: not on m, on where it lies, or on the number of threads. */
+ * `period`, each block one chain of fma from zero (of products, of pairs of them, or of sums of 32 whole numbers), added to C one after the
+ * other. It depends on its row of A and its column of B, and on nothing else: not on m, on where it lies, or on the number of threads. */
 #ifndef PM_OP_GEMM_H
 #define PM_OP_GEMM_H
 
@@ -51,7 +51,7 @@ struct pm_gemm {
 	struct pm_mat a, b, c;          /* A and C float32, B any type that weights are stored in */
 	bool a_trans, b_trans;          /* A is stored (k, m); B is stored (n, k) */
 	bool acc;
-	bool bf16;                      /* operands may be rounded to bf16 */
+	bool bf16;                      /* operands may be rounded to bf16, or to something finer */
 	int64_t period;                 /* of k; 0: all of it */
 	float alpha;                    /* A is taken times alpha; 0 means 1 */
 	struct pm_mat live;             /* i32, one for every 16 rows of A and C: 0 where all may be left out. Their C is zero (or,

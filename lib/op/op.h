@@ -14,6 +14,8 @@
 /* Whether a matrix of this type can be a weight (of embed, linear and head): f32, f16, bf16, and the block types that kernels/quant.cl
  * reads: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 NF4 FP4 AFFINE8. */
 bool pm_op_takes(enum pm_dtype t);
+/* Whether products that may round (g->bf16) are faster than in float32 where the device has no instructions for bfloat16: forward ones are. */
+bool pm_op_rounds(const struct pm_dev *d);
 
 /* ---- embed.c: rows of a table ---- */
 
