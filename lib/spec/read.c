@@ -9,6 +9,7 @@
 #include "spec/load.h"
 
 #define MAX_NUMBERS ((int64_t)1 << 48)  /* of one tensor: so that sizes in bytes never overflow */
+#define MAX_APART ((int64_t)1 << 20)    /* matrices of experts with names of their own: more than any model has would only keep us busy */
 
 /* ---- objects by table ---- */
 
@@ -357,6 +358,7 @@ static int read_lists(struct pm_spec *s, struct pm_err *e)
 {
 	const json_t *ropes = json_object_get(s->json, "ropes"), *layers = json_object_get(s->json, "layer"),
 		*tensors = json_object_get(s->json, "tensor");
+	int64_t apart = 0;
 	size_t i;
 
 	s->nropes = (int)json_array_size(ropes);
@@ -377,6 +379,8 @@ static int read_lists(struct pm_spec *s, struct pm_err *e)
 	for (i = 0; i < s->ntensors; i++)
 		if (read_tensor(&s->tensor[i], json_array_get(tensors, i), &s->arena, e) < 0)
 			return pm_ctx(e, "tensor %zu", i);
+		else if (s->tensor[i].apart && (apart += s->tensor[i].experts) > MAX_APART)
+			return pm_fail(e, PM_DATA, "tensor %zu: more than %lld matrices of experts", i, (long long)MAX_APART);
 		else
 			s->tensor[i].plus = s->norm == PM_NORM_RMS1 && !strcmp(s->tensor[i].use, "norm");
 	return sort_roles(s, e);

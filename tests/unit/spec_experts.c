@@ -101,6 +101,8 @@ static void wrong_configs(void)
 {
 	refuses("mixtral/base", "{\"num_experts_per_tok\":7}", "'num_experts_per_tok' is 7, at most the number of experts (6)");
 	refuses("mixtral/base", "{\"num_experts\":7}", "'num_experts' (7) and 'num_local_experts' (6) contradict each other");
+	refuses("mixtral/base", "{\"num_local_experts\":65536,\"num_hidden_layers\":6}", "more than 1048576 matrices of experts");
+	refuses("mixtral/base", "{\"num_local_experts\":65537}", "at most 65536 was wanted");
 	refuses("mixtral/base", "{\"num_local_experts\":0}", "'num_local_experts' is 0");
 	refuses("mixtral/base", "{\"router_jitter_noise\":0.1}", "'router_jitter_noise' is 0.1, only 0");
 	refuses("qwen3_moe/norm", "{\"mlp_only_layers\":\"all\"}", "'mlp_only_layers' is \"all\"");
