@@ -129,6 +129,10 @@ st_tensors() {
 		tensors "$m/gptoss/gptoss.bf16.gguf" | grep "$t" | grep -F -f - want
 	done
 	fails_with 64 "is mxfp4 already" pm-gguf quantize -q "$m/gptoss/hf" --to Q4_K_M -o c.gguf
+	pm-gguf split -q "$m/gptoss/gptoss.bf16.gguf" -o part --max-tensors 10
+	pm-gguf join -q part-00001-of-00005.gguf -o joined.gguf
+	cmp joined.gguf "$m/gptoss/gptoss.bf16.gguf"
+	pm-gguf check part-00001-of-00005.gguf joined.gguf "$m/mixtral/mixtral.f16.gguf" "$m/qwen3moe/qwen3moe.bf16.gguf"
 	pm-gguf quantize -q "$m/qwen3moe/hf" --to Q4_K_M -o d.gguf
 	tensors "$m/qwen3moe/quantised/Q4_K_M.gguf" >want
 	tensors d.gguf | cmp - want
@@ -233,6 +237,36 @@ st_tensors() {
 		pm-eval -q --precision f32 -m dir t.jsonl >e
 		jq -s -e 'def near(a; b): (a - b | fabs) <= 1e-5 * b; (.[0].loss * 1.05 < .[4].loss) and all(.[1, 2, 3]; near(.loss; $a[0].loss))' --slurpfile a a a b c d e
 	done
+}
+
+@test "pm-train: on a GGUF file with experts as on its numbers in a directory; adapters of experts both ways" {
+	needs_golden $models/qwen3moe/golden.json
+	needs_device
+	m=$(golden_path $models)
+	jq -nc 'range(6) as $r | {ids: [range(24) | (. * 37 + $r * 53) % 330]}' >t.jsonl
+	while read -r file targets; do
+		f=$m/$file
+		rm -rf dir g h back
+		pm-gguf export "$f" --dtype f32 -o dir
+		o="-q --precision f32 --lora 4 --lr 0.01 --batch 2 --no-shuffle --seed 3 --targets $targets"
+		pm-train $o -m "$f" --gguf -o g t.jsonl
+		pm-train $o -m dir -o h t.jsonl
+		jq -s -e --slurpfile h h/metrics.jsonl 'def near(a; b): (a - b | fabs) <= 1e-5 * (b | fabs); length == 3 and
+			all(range(length) as $i | [.[$i], $h[$i]]; near(.[0].loss; .[1].loss) and near(.[0].grad_norm; .[1].grad_norm))' g/metrics.jsonl
+		pm-gguf convert g --base "$f" --name g -o g.gguf
+		cmp g.gguf g/adapter.gguf
+		pm-gguf export g.gguf --base "$f" -o back
+		st_tensors back/adapter_model.safetensors >have
+		st_tensors g/adapter_model.safetensors | cmp - have
+		for a in g g.gguf h; do
+			pm-eval -q --precision f32 -m dir -a $a t.jsonl
+			pm-eval -q --precision f32 -m "$f" -a $a t.jsonl
+		done | jq -s -e '[.[].loss] | (max - min) / max < 1e-5'
+	done <<-END
+		qwen3moe/quantised/Q4_K_M.gguf q_proj,gate_proj,up_proj,down_proj
+		mixtral/quantised/Q8_0.gguf all-linear
+		gptoss/gptoss.bf16.gguf all-linear
+	END
 }
 
 @test "pm-eval, pm-inspect: a model in parts" {

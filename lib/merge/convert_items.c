@@ -54,14 +54,15 @@ static int by_file(const void *a, const void *b)
 /* The stacks of t's layer, by their names in the directory. */
 static int add_layer(struct pm_convert *c, const struct pm_tensor_spec *t, struct pm_err *e)
 {
-	const struct pm_tensor_spec *stack[16];
+	const struct pm_tensor_spec *stack[16] = {NULL};
 	size_t i, n = 0;
 	int r = 0;
 
 	for (i = 0; i < c->spec->ntensors; i++)
 		if (c->spec->tensor[i].apart && same_layer(t, &c->spec->tensor[i]) && n < sizeof stack / sizeof *stack)
 			stack[n++] = &c->spec->tensor[i];
-	qsort(stack, n, sizeof *stack, by_file);
+	if (n)
+		qsort(stack, n, sizeof *stack, by_file);
 	for (i = 0; r == 0 && i < n; i++)
 		r = add(c, stack[i], NULL, e);
 	return r;

@@ -286,7 +286,7 @@ PM_BODY enc_q8_body(uint8_t *out, const float *x, size_t n, int head)
 			v[k] = PM_SEL(v[k] > -most_code, v[k], -most_code);
 			l[k] = __builtin_convertvector(__builtin_convertvector(v[k], pm_vi), pm_vb);
 		}
-		memcpy(out + head, l, 32);
+		memcpy(out + head, l, sizeof l);
 		for (j = 0, sum = 0; head == 4 && j < 32; j++)
 			sum += (int8_t)out[head + j];
 		if (head == 4)

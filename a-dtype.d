@@ -1,0 +1,2 @@
+dtype.o: lib/base/dtype.c lib/base/dtype.h
+lib/base/dtype.h:

@@ -1,0 +1,41 @@
+gguf_copy.o: bin/gguf_copy.c lib/base/mem.h lib/base/err.h bin/gguf.h \
+  bin/names.h lib/cli/opt.h lib/cli/tool.h lib/base/json.h \
+  lib/base/str.h lib/hub/cache.h lib/hub/list.h lib/hub/name.h \
+  lib/cli/verb.h lib/io/store.h lib/base/hash.h lib/io/gguf.h \
+  lib/base/dtype.h lib/io/safetensors.h lib/base/file.h
+
+lib/base/mem.h:
+
+lib/base/err.h:
+
+bin/gguf.h:
+
+bin/names.h:
+
+lib/cli/opt.h:
+
+lib/cli/tool.h:
+
+lib/base/json.h:
+
+lib/base/str.h:
+
+lib/hub/cache.h:
+
+lib/hub/list.h:
+
+lib/hub/name.h:
+
+lib/cli/verb.h:
+
+lib/io/store.h:
+
+lib/base/hash.h:
+
+lib/io/gguf.h:
+
+lib/base/dtype.h:
+
+lib/io/safetensors.h:
+
+lib/base/file.h:

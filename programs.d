@@ -1,0 +1,30 @@
+programs.o: lib/spec/programs.c lib/base/file.h lib/base/err.h \
+  lib/base/str.h lib/base/jq.h lib/base/json.h lib/spec/load.h \
+  lib/spec/spec.h lib/base/mem.h lib/io/gguf.h lib/base/dtype.h \
+  lib/io/safetensors.h lib/io/store.h lib/base/hash.h
+
+lib/base/file.h:
+
+lib/base/err.h:
+
+lib/base/str.h:
+
+lib/base/jq.h:
+
+lib/base/json.h:
+
+lib/spec/load.h:
+
+lib/spec/spec.h:
+
+lib/base/mem.h:
+
+lib/io/gguf.h:
+
+lib/base/dtype.h:
+
+lib/io/safetensors.h:
+
+lib/io/store.h:
+
+lib/base/hash.h:
