@@ -30,7 +30,7 @@ def known_keys($rows):
   | (reduce ([$rows[][0]] + other_keys)[] as $k ({}; .[$k] = true)) as $known
   | ([.keys | keys_unsorted[] | select(startswith($p)) | ltrimstr($p) | select($known[.] | not)] | first // null) as $more
   | if $more == null then . else error("'\($p)\($more)' is \($in | of($more) | shown), which is not known here") end
-  | if (of("expert_count") // 0) != 0 and ($rows | index([experts[0]]) | not)
+  | if (of("expert_count") // 0) != 0 and all($rows[]; .[0] != "expert_count")
     then error("'\($p)expert_count' is \(of("expert_count") | shown), this architecture is known without experts") else . end
   | if of("attention.causal") == false then error("'\($p)attention.causal' is false, only true is computed here") else . end;
 
