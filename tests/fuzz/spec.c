@@ -12,7 +12,7 @@ static int parse_spec(const uint8_t *data, size_t size, struct pm_err *e)
 
 	if (pm_spec_load(&s, fuzz_file("config.json", data, size), "share", NULL, NULL, e) < 0)
 		return -1;
-	must(pm_spec_parameters(s) > 0 && pm_spec_cached(s) > 0);
+	must(pm_spec_parameters(s) > 0 && pm_spec_cached(s) > 0 && pm_spec_active(s) > 0 && pm_spec_active(s) <= pm_spec_parameters(s));
 	for (i = 0; i < s->nropes; i++) {
 		dims = s->ropes[i].dims;
 		if (dims > 4096)
