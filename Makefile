@@ -97,7 +97,7 @@ lint:
 		--suppress=missingIncludeSystem --suppress=preprocessorErrorDirective --include=tests/cppcheck.h \
 		lib $(if $(TOOLS),bin))
 	! mandoc -Tlint -Wstyle $(MAN) | grep -v "referenced manual not found"
-	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds tests/tokbench/run tests/bench/llamacpp tests/bench/start tests/bench/gpt2 tests/bench/torch $(wildcard tests/*.bash tests/bench/run examples/*.sh))
+	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds tests/tokbench/run tests/bench/llamacpp tests/bench/start tests/bench/accuracy tests/bench/gpt2 tests/bench/torch $(wildcard tests/*.bash tests/bench/run examples/*.sh))
 
 lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark $B/tests/tokbench/tokbench $B/tests/server/hub
 
@@ -123,6 +123,10 @@ bench: all $B/tests/benchmark
 ##: pm beside llama.cpp on one GGUF: LLAMACPP=DIR of its programs, M=FILE.gguf
 bench-llamacpp: all
 	LLAMACPP='$(LLAMACPP)' PM_BUILD=$B bash tests/bench/llamacpp '$(M)'
+
+##: perplexity by the plain kernels and by the fast ones: M='MODEL ...', TEXT=FILE, MASKS='avx512 ...'
+bench-accuracy: all
+	TEXT='$(TEXT)' MASKS='$(MASKS)' PM_BUILD=$B bash tests/bench/accuracy $(M)
 
 ##: milliseconds to the first token, warm and the first time ever; M='MODEL ...' beside reading their bytes
 bench-start: all
@@ -177,6 +181,6 @@ help:
 	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR BASHCOMPDIR ZSHCOMPDIR DESTDIR B"
 
 FORCE:
-.PHONY: all check check-unit check-op check-masks check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-llamacpp bench-start bench-gpt2 bench-torch bench-tokenize install install-files uninstall dist clean help FORCE
+.PHONY: all check check-unit check-op check-masks check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-llamacpp bench-start bench-accuracy bench-gpt2 bench-torch bench-tokenize install install-files uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
