@@ -1,10 +1,10 @@
 /* head.c: logits, and the negative log-likelihood of targets over slices of the vocabulary, of which only one is stored at a time.
  * kernels/head*.cl, gemm*.cl, tests/op/head.c
  *
- * The backward pass computes the slices' logits again. Where nothing but x wants a gradient, the forward pass of CPUs makes it at once instead, for
- * dnll = 1, as attention would whose keys and values are the rows of W: sums of exp(logit - m) * W, m the largest logit so far, which are
- * rescaled when it grows; then the backward pass has only to multiply. The target's row is left out of the sums and added at the end times (its
- * probability - 1), so that no rounding of a probability near 1 is seen. */
+ * The backward pass computes the slices' logits again, but for those of few rows that are one slice: these are kept for it. Where nothing but x wants
+ * a gradient, the forward pass of CPUs makes it at once instead, for dnll = 1, as attention would whose keys and values are the rows of W: sums of
+ * exp(logit - m) * W, m the largest logit so far, which are rescaled when it grows; then the backward pass has only to multiply. The target's row
+ * is left out of the sums and added at the end times (its probability - 1), so that no rounding of a probability near 1 is seen. */
 #include <stdio.h>
 
 #include "op/elem.h"
@@ -21,8 +21,9 @@
 #define STATE 3                 /* as in head.cl */
 #define LANES 64
 
-enum { X, W, BIAS, A, B, TARGET, INPUTS, LSE = INPUTS, H, DNLL, GRAD_INPUTS };
-enum { NLL, OUT_LSE, OUT_H, OUT_UNIT, OUTPUTS };   /* OUT_UNIT: dnll/dx (T, D), where the backward pass asked for it */
+enum { X, W, BIAS, A, B, TARGET, INPUTS, LSE = INPUTS, H, DNLL, LOGITS, GRAD_INPUTS };
+/* Where the backward pass asked for them: OUT_UNIT, dnll/dx (T, D); OUT_LOGITS, the only slice, which it then turns into its gradient. */
+enum { NLL, OUT_LSE, OUT_H, OUT_UNIT, OUT_LOGITS, OUTPUTS };
 enum { DX, DW, DB, DA, DLORA_B, GRADS };
 
 struct attr {
@@ -44,6 +45,12 @@ static size_t room(int64_t n)
 	return (size_t)((n * 4 + 63) / 64 * 64);
 }
 
+/* The logits that the forward pass keeps for the backward pass, or NULL. */
+static const struct pm_tensor *kept(const struct pm_node *n)
+{
+	return n->op == &op_nll ? n->out[OUT_LOGITS] : n->in[LOGITS];
+}
+
 static struct layout layout(const struct pm_node *n)
 {
 	const struct attr *at = n->attr;
@@ -53,7 +60,7 @@ static struct layout layout(const struct pm_node *n)
 	l.slice = most > step ? most / step * step : step;
 	if (l.slice > l.vocab)
 		l.slice = l.vocab;
-	l.state = room(l.rows * l.slice);
+	l.state = kept(n) ? 0 : room(l.rows * l.slice);
 	l.live = l.state + room(l.rows * STATE);
 	l.dh = l.live + room((l.rows + 15) / 16);
 	l.products = l.dh + (n->in[A] ? room(l.rows * n->in[A]->rows) : 0);
@@ -73,7 +80,7 @@ static struct pm_mat weight_slice(const struct pm_tensor *w, bool transposed, in
 
 static struct pm_mat slice_mat(const struct pm_node *n, int64_t cols)
 {
-	return (struct pm_mat){n->scratch, PM_F32, 0, cols};
+	return kept(n) ? pm_mat(kept(n)) : (struct pm_mat){n->scratch, PM_F32, 0, cols};
 }
 
 static struct pm_mat live_mat(const struct pm_node *n, const struct layout *l)
@@ -235,10 +242,11 @@ static int take_slice(const struct pm_node *n, const struct layout *l, int64_t v
 	const bool cpu = pm_elem_cpu(n->g->dev);
 	const struct pm_kernel *k = pm_kernel(n->g->dev, "head", cpu ? "head_slice_cpu" : "head_slice", NULL, e);
 	const size_t lanes = cpu ? 1 : LANES;
+	const struct pm_mat z = slice_mat(n, cols);
 	struct pm_launch where = {.global = {(size_t)l->rows * lanes}, .local = {lanes}, .flops = 20.0 * (double)(l->rows * cols),
 		.bytes = 4.0 * (double)(l->rows * cols)};
 
-	return k ? PM_LAUNCH(k, where, e, PM_MEM(n->scratch), PM_I64(l->state / 4), PM_MEM(n->scratch), PM_I64(0), PM_I64(cols),
+	return k ? PM_LAUNCH(k, where, e, PM_MEM(n->scratch), PM_I64(l->state / 4), PM_MEM(z.mem), PM_I64(z.off), PM_I64(z.ld),
 		PM_MEM(t->mem), PM_I64(t->off), PM_I64(t->ld), PM_I32(cols), PM_I32(v0), PM_F32(at->cap)) : -1;
 }
 
@@ -339,13 +347,14 @@ static int turn_slice(const struct pm_node *n, const struct layout *l, int64_t v
 	const struct pm_tensor *t = n->in[TARGET], *lse = n->in[LSE], *dnll = n->in[DNLL];
 	const bool cpu = pm_elem_cpu(n->g->dev);
 	const struct pm_kernel *k = pm_kernel(n->g->dev, "head", cpu ? "head_slice_grad_cpu" : "head_slice_grad", NULL, e);
+	const struct pm_mat z = slice_mat(n, cols);
 	struct pm_launch where = pm_elem_launch(l->rows, cols);
 
 	if (cpu)
 		where = (struct pm_launch){.global = {(size_t)l->rows}, .local = {1}};
 	where.flops = 20.0 * (double)(l->rows * cols);
 	where.bytes = 8.0 * (double)(l->rows * cols);
-	return k ? PM_LAUNCH(k, where, e, PM_MEM(n->scratch), PM_I64(0), PM_I64(cols), PM_MEM(lse->mem), PM_I64(lse->off), PM_I64(lse->ld),
+	return k ? PM_LAUNCH(k, where, e, PM_MEM(z.mem), PM_I64(z.off), PM_I64(z.ld), PM_MEM(lse->mem), PM_I64(lse->off), PM_I64(lse->ld),
 		PM_MEM(dnll->mem), PM_I64(dnll->off), PM_I64(dnll->ld), PM_MEM(t->mem), PM_I64(t->off), PM_I64(t->ld), PM_I32(cols), PM_I32(v0),
 		PM_F32(at->scale), PM_F32(at->cap)) : -1;
 }
@@ -354,10 +363,11 @@ static int bias_grad(const struct pm_node *n, const struct layout *l, int64_t v0
 {
 	const struct pm_tensor *db = n->out[DB];
 	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", "linear_bias_grad", NULL, e);
+	const struct pm_mat z = slice_mat(n, cols);
 	int64_t period = n->g->period > 0 ? n->g->period : l->rows;
 
 	return k ? PM_LAUNCH(k, pm_elementwise(false, 1, cols, (double)l->rows, 4 * (double)l->rows), e, PM_MEM(db->mem), PM_I64(db->off + v0),
-		PM_MEM(n->scratch), PM_I64(0), PM_I64(cols), PM_I64(l->rows), PM_I64(cols), PM_I64(period), PM_F32(1)) : -1;
+		PM_MEM(z.mem), PM_I64(z.off), PM_I64(z.ld), PM_I64(l->rows), PM_I64(cols), PM_I64(period), PM_F32(1)) : -1;
 }
 
 static int grad_slice(const struct pm_node *n, const struct layout *l, int64_t v0, int64_t cols, struct pm_err *e)
@@ -365,7 +375,7 @@ static int grad_slice(const struct pm_node *n, const struct layout *l, int64_t v
 	static const int products[] = {DX, DW, DA, DLORA_B};
 	size_t i;
 
-	if (logits_slice(n, l, n->in[H], v0, cols, e) < 0 || turn_slice(n, l, v0, cols, e) < 0)
+	if ((!kept(n) && logits_slice(n, l, n->in[H], v0, cols, e) < 0) || turn_slice(n, l, v0, cols, e) < 0)
 		return -1;
 	for (i = 0; i < sizeof products / sizeof *products; i++) {
 		struct pm_gemm p;
@@ -435,6 +445,18 @@ static void grad_of_unit(struct pm_graph *g, struct pm_node *n, struct pm_tensor
 		b->acc[0] = acc;
 }
 
+/* The forward node's only slice as a tensor, which its gradient follows at once and nobody else reads; NULL where there are several. */
+static struct pm_tensor *keep_logits(struct pm_graph *g, struct pm_node *n)
+{
+	const struct layout l = layout(n);
+
+	if (l.slice < l.vocab)
+		return NULL;
+	n->out[OUT_LOGITS] = pm_tensor(g, PM_T_TEMP, PM_F32, l.rows, l.vocab, "logits");
+	n->nout = OUTPUTS;
+	return n->out[OUT_LOGITS];
+}
+
 static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 {
 	static const int from[GRADS] = {X, W, BIAS, A, B};
@@ -460,6 +482,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 		grad_of_unit(g, n, dnll, out[DX], acc[DX]);
 		return 0;
 	}
+	in[LOGITS] = out[DW] ? keep_logits(g, n) : NULL;
 	b = any ? pm_node(g, &op_nll_grad, GRAD_INPUTS, in, GRADS, out, n->attr, sizeof(struct attr)) : NULL;
 	for (i = 0; b && i < GRADS; i++)
 		b->acc[i] = acc[i];
