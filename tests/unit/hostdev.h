@@ -27,6 +27,9 @@ const struct pm_dev_info *pm_dev_info(const struct pm_dev *d) { (void)d; return 
 uint64_t pm_dev_held(const struct pm_dev *d) { (void)d; return held; }
 int pm_dev_flush(struct pm_dev *d, struct pm_err *e) { (void)d; (void)e; return 0; }
 size_t pm_mem_size(const struct pm_mem *m) { return m->size; }
+size_t pm_mem_address(const struct pm_mem *m) { (void)m; return 0; }
+bool pm_dev_reference(const struct pm_dev *d) { (void)d; return true; }
+int pm_tune(const struct pm_dev *d, const char *operation, const char *key, int fallback) { (void)d; (void)operation; (void)key; return fallback; }
 
 int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e)
 {
@@ -38,6 +41,14 @@ int pm_mem_new(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_er
 	(*out)->bytes = malloc(bytes);
 	memset((*out)->bytes, 0xff, bytes);
 	held += bytes;
+	return 0;
+}
+
+int pm_mem_zeros(struct pm_mem **out, struct pm_dev *d, size_t bytes, struct pm_err *e)
+{
+	if (pm_mem_new(out, d, bytes, e) < 0)
+		return -1;
+	memset((*out)->bytes, 0, bytes);
 	return 0;
 }
 
