@@ -121,7 +121,7 @@ static int begin(struct run *r, int argc, char **argv, struct pm_err *e)
 /* What OUT.part was made by is what goes on with it: the model, and whether the output matrix counts. */
 static int same_model(struct run *r, struct pm_err *e)
 {
-	char hex[PM_SHA256_HEX];
+	char hex[PM_SHA256_HEX] = "";
 	struct pm_str is = {0};
 	struct pm_sha256 h;
 	int s = pm_sha256_begin(&h, e);

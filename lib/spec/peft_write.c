@@ -172,7 +172,7 @@ static size_t list_parts(struct part *part, const struct pm_peft *p)
 
 	for (i = 0; i < p->nmodules; i++) {
 		const struct pm_lora_module *m = &p->module[i];
-		const uint64_t r = (uint64_t)m->r, stacked = m->fused ? (uint64_t)m->experts : 1;
+		const uint64_t r = (uint64_t)(m->fused ? m->r * m->experts : m->r);
 
 		if (m->kind == PM_ADAPT_SAVE) {
 			int64_t dim[4];
@@ -187,8 +187,8 @@ static size_t list_parts(struct part *part, const struct pm_peft *p)
 		for (k = 0; m->shares == i && k < (m->experts && !m->fused ? m->experts : 1); k++) {
 			const int64_t expert = m->experts && !m->fused ? k : -1;
 
-			part[n++] = (struct part){m->name_a, i, 0, 2, expert, {stacked * r, (uint64_t)m->in}};
-			part[n++] = (struct part){m->name_b, i, 1, 2, expert, {m->fused ? (uint64_t)peft_stack_rows(m) : (uint64_t)m->out, stacked * r}};
+			part[n++] = (struct part){m->name_a, i, 0, 2, expert, {r, (uint64_t)m->in}};
+			part[n++] = (struct part){m->name_b, i, 1, 2, expert, {m->fused ? (uint64_t)peft_stack_rows(m) : (uint64_t)m->out, r}};
 		}
 	}
 	qsort(part, n, sizeof *part, by_part);
