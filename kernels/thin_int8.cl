@@ -1,6 +1,6 @@
 /* thin_int8.cl: what the products of few rows with B in blocks (quant.cl) share, for CPUs with vpdpbusd: sums of products of 8-bit integers.
  * A row of A is rounded to 8 bits, a scale every 32 values (its largest magnitude is 127); a code of B less its
- * zero times a value of A is summed exactly, four to a 32-bit lane, and 64 values are added to 16 sums of float32 as sum times scale
+ * zero times a value of A is summed exactly, four to a 32-bit lane, and 64 to 256 values are added to 16 sums of float32 as sum times scale
  * of A times scale of B. A row's bits depend on the row alone; those of B lie STREAMS apart, as in thin_cpu.cl.
  *
  * THIN_INT8(type) defines, for a format, quantise_type, which rounds a row, and rows_type, which makes a work-item's columns. */
@@ -50,9 +50,10 @@ INLINE int16 pick(int16 t, int16 i)
 }
 
 /* What belongs to a format: what code 0 stands for, negated; values that have a scale of their own; whether they have a minimum, too; and the order
- * of the values of a row. SWAPPED: of each 128 values the second and third 32 change places, as the codes of Q4_K and Q5_K lie, whose minima are
- * subtracted. QUADS: of each 128 the first halves of the four blocks of 32 come first, then the second halves, as the nibbles of four blocks lie. */
-enum { PLAIN, SWAPPED, QUADS };
+ * of the values of a row. QUADS: of each 128 the first halves of the four blocks of 32 come first, then the second halves, as the nibbles of four blocks
+ * lie. EIGHTS: of each 256 the first halves of the even blocks of 32, then of the odd ones, then the second halves likewise, as the nibbles of Q4_K and Q5_K
+ * lie when quarters of vectors have changed places; minima are subtracted. SIXTEENTHS: so, and codes of odd blocks come 16 times too large. */
+enum { PLAIN, QUADS, EIGHTS, SIXTEENTHS };
 #define traits_q4_0 ZERO = 8, GRAIN = 32, LOW = 0, ORDER = QUADS
 #define traits_q4_1 ZERO = 0, GRAIN = 32, LOW = 1, ORDER = PLAIN
 #define traits_q5_0 ZERO = 16, GRAIN = 32, LOW = 0, ORDER = PLAIN
@@ -63,8 +64,8 @@ enum { PLAIN, SWAPPED, QUADS };
 #define traits_mxfp4 ZERO = 16, GRAIN = 32, LOW = 0, ORDER = PLAIN
 #define traits_q2_k ZERO = 0, GRAIN = 16, LOW = 1, ORDER = PLAIN
 #define traits_q3_k ZERO = 4, GRAIN = 16, LOW = 0, ORDER = PLAIN
-#define traits_q4_k ZERO = 0, GRAIN = 32, LOW = 1, ORDER = SWAPPED
-#define traits_q5_k ZERO = 0, GRAIN = 32, LOW = 1, ORDER = SWAPPED
+#define traits_q4_k ZERO = 0, GRAIN = 32, LOW = 1, ORDER = SIXTEENTHS
+#define traits_q5_k ZERO = 0, GRAIN = 32, LOW = 1, ORDER = EIGHTS
 #define traits_q6_k ZERO = 32, GRAIN = 16, LOW = 0, ORDER = PLAIN
 #define traits_iq4_xs ZERO = 128, GRAIN = 32, LOW = 0, ORDER = PLAIN
 
@@ -73,7 +74,8 @@ enum { PLAIN, SWAPPED, QUADS };
 #define STEP 256
 
 /* For each STEP values: 16 scales in d and, LOW, the sums of what they belong to in low; or, at a grain of 32, 8 of each in d; or, in QUADS, the scales of 4 blocks
- * in d and of the next 4 in low, each 4 times. */
+ * in d and of the next 4 in low, each 4 times; or, in EIGHTS, the scales of even blocks in d and of odd ones in low, each 4 times, and in start first the eight
+ * sums, each times its scale, as 16-bit integers, 4 times, then what one of these stands for, negated. */
 struct row {
 	int16 *q;                       /* its bytes, as the codes of B lie */
 	int16 *start;                   /* what sums begin with: what the zero of the codes takes away */
@@ -141,10 +143,10 @@ INLINE void quantise_step(const struct row *x, int g, const float16 *v, int ZERO
 
 	vstore8(to, 0, by);
 	UNROLL for (int j = 0; j < 8; j++) {
-		const int at = ORDER == QUADS ? j / 4 * 8 + j % 4 : ORDER == SWAPPED && (j % 4 == 1 || j % 4 == 2) ? 2 * (j ^ 3) : 2 * j;
+		const int at = ORDER >= EIGHTS ? j % 2 * 4 + j / 2 : ORDER == QUADS ? j / 4 * 8 + j % 4 : 2 * j;
 		/* 1.5 · 2²³ added, the low byte is what the value rounds to */
 		q[at] = convert_char16(as_int16(fma(v[2 * j], (float16)by[j], (float16)12582912.0f)));
-		q[ORDER == QUADS ? at + 4 : at + 1] = convert_char16(as_int16(fma(v[2 * j + 1], (float16)by[j], (float16)12582912.0f)));
+		q[at + (ORDER >= EIGHTS ? 8 : ORDER == QUADS ? 4 : 1)] = convert_char16(as_int16(fma(v[2 * j + 1], (float16)by[j], (float16)12582912.0f)));
 	}
 	UNROLL for (int j = 0; j < 4; j++) {
 		sum[j] = dot4((int16)0, (int16)0x01010101, x->q[4 * g + j]);
@@ -155,12 +157,23 @@ INLINE void quantise_step(const struct row *x, int g, const float16 *v, int ZERO
 		x->start[4 * g + 2] += x->start[4 * g + 3];
 		x->d[g] = d.s0000111122223333;
 		x->low[g] = d.s4444555566667777;
+	} else if (ORDER >= EIGHTS) {
+		const int16 two[4] = {dot4(sum[0], (int16)0x01010101, x->q[4 * g + 2]), dot4(sum[1], (int16)0x01010101, x->q[4 * g + 3])};
+		const float8 low = convert_float8(sum_fours(two).s04152637) * d;
+		const float8 size = fabs(low);
+		const float4 four = fmax(size.lo, size.hi);
+		const float all = fmax(fmax(four.s0, four.s1), fmax(four.s2, four.s3)), to_low = all > 0 ? 32767 / all : 0;
+		const int4 words = as_int4(convert_short8_sat_rte(low * to_low));
+		x->start[4 * g] = (int16)(words, words, words, words);
+		x->start[4 * g + 1] = as_int16((float16)(all * (-1.0f / 32767)));
+		x->d[g] = d.s0000222244446666;
+		x->low[g] = d.s1111333355557777 * (ORDER == SIXTEENTHS ? 0.0625f : 1.0f);
 	} else if (GRAIN == 16) {
 		x->d[g] = ((float16)(d, d)).s08192a3b4c5d6e7f;
 		x->low[g] = convert_float16(sum_fours(sum)) * x->d[g];
 	} else {
 		const float8 low = convert_float8(sum_eights(sum));
-		x->d[g] = (float16)(d, ORDER == SWAPPED ? -low.s02134657 * d : low * d);
+		x->d[g] = (float16)(d, low * d);
 	}
 }
 
@@ -286,76 +299,7 @@ DEFINE_STEP_32(iq4_nl)
 DEFINE_STEP_32(mxfp4)
 DEFINE_STEP_32(affine8)
 
-/* The eight scales and minima of Q4_K and Q5_K, 6 bits each, times d and dmin. */
-INLINE float16 scales_k(block_t p)
-{
-	const int4 h = GET4(p);
-	/* bytes 4 .. 15 to 16-bit lanes: what holds the low bits of each, and what holds the upper two (0x80: none) */
-	const short16 low = (short16)(0x8004, 0x8005, 0x8006, 0x8007, 0x800c, 0x800d, 0x800e, 0x800f, 0x8008, 0x8009, 0x800a, 0x800b,
-		0x800c, 0x800d, 0x800e, 0x800f);
-	const short16 top = (short16)(0x8080, 0x8080, 0x8080, 0x8080, 0x8004, 0x8005, 0x8006, 0x8007, 0x8080, 0x8080, 0x8080, 0x8080,
-		0x8008, 0x8009, 0x800a, 0x800b);
-	ushort16 a, b;
-	float4 d;
-
-	__asm__("vpshufb %2, %1, %0" : "=v"(a) : "v"((int8)(h, h)), "v"(low));
-	__asm__("vpshufb %2, %1, %0" : "=v"(b) : "v"((int8)(h, h)), "v"(top));
-	__asm__("vcvtph2ps %1, %0" : "=v"(d) : "v"(h));
-	a = (a >> (ushort16)(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 4, 4, 4)) &
-		(ushort16)(63, 63, 63, 63, 15, 15, 15, 15, 63, 63, 63, 63, 15, 15, 15, 15);
-	b = b >> (ushort)2 & (ushort)0x30;
-	return convert_float16(a | b) * TWO(wider((float8)(d, d)), 0, 1);
-}
-
-/* 128 codes: those of sub-blocks 4h and 4h + 2 side by side, then those of 4h + 1 and 4h + 3. */
-INLINE void add_k(struct sums *t, const struct row *x, int g, int h, int16 even, int16 odd, const float16 *d)
-{
-	enum { traits_q4_k };
-	UNROLL for (int r = 0; r < ROWS; r++) {
-		ADD(r, even, 4 * g + 2 * h, TWO(d[r], 4 * h, 4 * h + 2));
-		ADD(r, odd, 4 * g + 2 * h + 1, TWO(d[r], 4 * h + 1, 4 * h + 3));
-	}
-}
-
-/* d: eight scales, then what the minima add. */
-INLINE void begin_k(float16 *d, struct sums *t, const struct row *x, int g, block_t p)
-{
-	const float16 s = scales_k(p);
-
-	UNROLL for (int r = 0; r < ROWS; r++) {
-		d[r] = s * x[r].d[g];
-		t->low[r] += d[r];
-	}
-}
-
-INLINE void step_q4_k(struct sums *t, const struct row *x, int g, block_t p, int n)
-{
-	enum { traits_q4_k };
-	float16 d[ROWS];
-
-	begin_k(d, t, x, g, p);
-	UNROLL for (int h = 0; h < 2; h++) {
-		const int16 q = GET16(p + 16 + 64 * h);
-		add_k(t, x, g, h, q & 0x0f0f0f0f, q >> 4 & 0x0f0f0f0f, d);
-	}
-}
-
 #define HALVES(a, b) ((uint16)((uint8)(a), (uint8)(b)))
-
-INLINE void step_q5_k(struct sums *t, const struct row *x, int g, block_t p, int n)
-{
-	enum { traits_q5_k };
-	const int8 five = GET8(p + 16);
-	const uint16 b = as_uint16((int16)(five, five));
-	const int16 q = GET16(p + 48), v = GET16(p + 112);
-	float16 d[ROWS];
-
-	begin_k(d, t, x, g, p);
-	add_k(t, x, g, 0, (q & 0x0f0f0f0f) | (as_int16(b << HALVES(4, 2)) & 0x10101010),
-		(q >> 4 & 0x0f0f0f0f) | (as_int16(b << HALVES(3, 1)) & 0x10101010), d);
-	add_k(t, x, g, 1, (v & 0x0f0f0f0f) | (as_int16(b >> HALVES(0, 2)) & 0x10101010),
-		(v >> 4 & 0x0f0f0f0f) | (as_int16(b >> HALVES(1, 3)) & 0x10101010), d);
-}
 
 /* 64 codes with four scales. */
 INLINE void add_16(struct sums *t, const struct row *x, int g, int part, int16 codes, const float16 *d, int ZERO)
@@ -480,6 +424,26 @@ INLINE void step_q4_0(struct sums *t, const struct row *x, int g, block_t p, int
 	quad_q4_0(t, x, 2 * g + 1, p + 72);
 }
 
+/* One step of each column. */
+#define EACH(type) \
+INLINE void steps_##type(struct sums *t, const struct row *x, int g, const block_t *q, int n) \
+{ \
+	UNROLL for (int j = 0; j < COLS; j++) \
+		step_##type(&t[j], x, g, AT(type, q[j], g * STEP), n); \
+}
+EACH(q4_0)
+EACH(q4_1)
+EACH(q5_0)
+EACH(q5_1)
+EACH(q8_0)
+EACH(iq4_nl)
+EACH(affine8)
+EACH(mxfp4)
+EACH(q2_k)
+EACH(q3_k)
+EACH(q6_k)
+EACH(iq4_xs)
+
 /* The sums of 8 vectors, each added as sum16 does it. */
 INLINE float8 sum_each(const float16 *v)
 {
@@ -493,6 +457,14 @@ INLINE float8 sum_each(const float16 *v)
 	h[0] = (float16)(h[0].s01, h[0].s45, h[0].s89, h[0].scd, h[1].s01, h[1].s45, h[1].s89, h[1].scd) +
 		(float16)(h[0].s23, h[0].s67, h[0].sab, h[0].sef, h[1].s23, h[1].s67, h[1].sab, h[1].sef);
 	return h[0].even + h[0].odd;
+}
+
+/* Bytes of a walk, AHEAD of those at p: without this, loads from eight places of short rows are waited for. Formats of 8 bits are the slower for it. */
+#define AHEAD 384
+INLINE void fetch(block_t p, int bytes)
+{
+	for (int i = 0; i < bytes && bytes < STEP; i += 64)
+		__builtin_prefetch((const void *)((size_t)p + AHEAD + i));
 }
 
 /* dots_type: ROWS rows of A from row m0 (of m) with COLS rows of B, number n0 and on in the walk. rows_type: with all rows of a walk. */
@@ -519,15 +491,16 @@ INLINE void dots_##type(__global float *c, long ldc, const struct row *x, block_
 			t[j].low[r] = 0; \
 		} \
 	} \
-	for (g = 0; (g + 1) * STEP <= k; g++) \
+	for (g = 0; (g + 1) * STEP <= k; g++) { \
 		UNROLL for (int j = 0; j < COLS; j++) \
-			step_##type(&t[j], x, g, AT(type, q[j], g * STEP), 8); \
+			fetch(AT(type, q[j], g * STEP), (int)(size_t)at_##type((size_t)0, STEP)); \
+		steps_##type(t, x, g, q, 8); \
+	} \
 	if (block_##type < STEP && g * STEP < k) \
-		UNROLL for (int j = 0; j < COLS; j++) \
-			step_##type(&t[j], x, g, AT(type, q[j], g * STEP), (k - g * STEP) / 32); \
+		steps_##type(t, x, g, q, (k - g * STEP) / 32); \
 	UNROLL for (int r = 0; r < ROWS; r++) \
 		UNROLL for (int j = 0; j < COLS; j++) \
-			v[r * COLS + j] = !LOW ? t[j].s[r] : t[j].s[r] + (ORDER == SWAPPED ? (float16)((float8)0, t[j].low[r].hi) : t[j].low[r]); \
+			v[r * COLS + j] = !LOW ? t[j].s[r] : t[j].s[r] + (ORDER >= EIGHTS ? low_k(t, j, r) : t[j].low[r]); \
 	vstore8(sum_each(v), 0, sum); \
 	for (int r = 0; r < ROWS && m0 + r < m; r++) \
 		for (int j = 0; j < COLS; j++) \
