@@ -74,8 +74,8 @@ enum { PLAIN, QUADS, EIGHTS, SIXTEENTHS };
 #define STEP 256
 
 /* For each STEP values: 16 scales in d and, LOW, the sums of what they belong to in low; or, at a grain of 32, 8 of each in d; or, in QUADS, the scales of 4 blocks
- * in d and of the next 4 in low, each 4 times; or, in EIGHTS, the scales of even blocks in d and of odd ones in low, each 4 times, and in start first the eight
- * sums, each times its scale, as 16-bit integers, 4 times, then what one of these stands for, negated. */
+ * in d and of the next 4 in low, each 4 times; or, in EIGHTS, the scales of even blocks in d and of odd ones in low, each 4 times, and in start the sums of
+ * four blocks, each times its scale and negated, 4 times, then of the next four. */
 struct row {
 	int16 *q;                       /* its bytes, as the codes of B lie */
 	int16 *start;                   /* what sums begin with: what the zero of the codes takes away */
@@ -159,13 +159,9 @@ INLINE void quantise_step(const struct row *x, int g, const float16 *v, int ZERO
 		x->low[g] = d.s4444555566667777;
 	} else if (ORDER >= EIGHTS) {
 		const int16 two[4] = {dot4(sum[0], (int16)0x01010101, x->q[4 * g + 2]), dot4(sum[1], (int16)0x01010101, x->q[4 * g + 3])};
-		const float8 low = convert_float8(sum_fours(two).s04152637) * d;
-		const float8 size = fabs(low);
-		const float4 four = fmax(size.lo, size.hi);
-		const float all = fmax(fmax(four.s0, four.s1), fmax(four.s2, four.s3)), to_low = all > 0 ? 32767 / all : 0;
-		const int4 words = as_int4(convert_short8_sat_rte(low * to_low));
-		x->start[4 * g] = (int16)(words, words, words, words);
-		x->start[4 * g + 1] = as_int16((float16)(all * (-1.0f / 32767)));
+		const float8 low = convert_float8(sum_fours(two).s04152637) * -d;
+		x->start[4 * g] = as_int16((float16)(low.lo, low.lo, low.lo, low.lo));
+		x->start[4 * g + 1] = as_int16((float16)(low.hi, low.hi, low.hi, low.hi));
 		x->d[g] = d.s0000222244446666;
 		x->low[g] = d.s1111333355557777 * (ORDER == SIXTEENTHS ? 0.0625f : 1.0f);
 	} else if (GRAIN == 16) {

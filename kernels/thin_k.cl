@@ -1,13 +1,6 @@
 /* thin_k.cl: the steps of Q4_K and Q5_K for thin_int8.cl: scales and minima of up to four columns are unpacked together, and the codes of a super-block
- * are summed in 16 lanes, a quarter of a vector two blocks. A row's sums, which the minima are multiplied by, are rounded to 16 bits. */
+ * are summed in 16 lanes, a quarter of a vector two blocks. */
 #if HAVE_VNNI
-/* Pairs of products of 16-bit integers, summed. */
-INLINE int16 pairs(int16 a, int16 b)
-{
-	__asm__("vpmaddwd %2, %1, %0" : "=v"(a) : "v"(a), "v"(b));
-	return a;
-}
-
 #define EACH_QUARTER(a, b, c, d) (int16)(a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d)
 #define BYTES(a, b, c, d) (int16)((int4)(0x80808000 + (a)), (int4)(0x80808000 + (b)), (int4)(0x80808000 + (c)), (int4)(0x80808000 + (d)))
 #define AT_ONCE (COLS < 4 ? COLS : 4)
@@ -77,9 +70,10 @@ INLINE void step_##type(struct sums *t, const struct row *x, int g, const block_
 	float8 d; \
 	__asm__("vcvtph2ps %1, %0" : "=v"(d) : "v"(halves)); \
 	const float16 dmin = lanes(wider(d), (int16)((int4)1, (int4)3, (int4)5, (int4)7)); \
-	const int16 minima = pick(bytes, EACH_QUARTER(0x80098008, 0x800b800a, 0x800d800c, 0x800f800e)); \
+	const float16 m = convert_float16(pick(bytes, EACH_QUARTER(0x80808008, 0x80808009, 0x8080800a, 0x8080800b))), \
+		n = convert_float16(pick(bytes, EACH_QUARTER(0x8080800c, 0x8080800d, 0x8080800e, 0x8080800f))); \
 	UNROLL for (int r = 0; r < ROWS; r++) \
-		t->low[r] = fma(convert_float16(pairs(minima, x[r].start[4 * g])), dmin * as_float16(x[r].start[4 * g + 1]), t->low[r]); \
+		t->low[r] = fma(fma(n, as_float16(x[r].start[4 * g + 1]), m * as_float16(x[r].start[4 * g])), dmin, t->low[r]); \
 	UNROLL for (int j = 0; j < AT_ONCE; j++) { \
 		const int16 own = spread(bytes, j); \
 		const float16 even = convert_float16(pick(own, BYTES(0, 2, 4, 6))), odd = convert_float16(pick(own, BYTES(1, 3, 5, 7))); \
