@@ -25,6 +25,11 @@ setup() {
 	[ -z "$bad" ] || { echo "$bad"; false; }
 }
 
+@test "tree: compilers leave nothing among the sources" {
+	left=$(find . -path './build*' -prune -o -path ./.git -prune -o -type f \( -name '*.[doa]' -o -name '*.so' -o -name core \) -print)
+	[ -z "$left" ] || { echo "$left"; false; }
+}
+
 @test "tree: the checks find what they look for" {
 	cd "$BATS_TEST_TMPDIR"
 	mkdir -p lib/a lib/b

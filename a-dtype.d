@@ -1,2 +1,0 @@
-dtype.o: lib/base/dtype.c lib/base/dtype.h
-lib/base/dtype.h:
