@@ -191,16 +191,6 @@ static int compute(struct op_env *env, struct pm_mem *logits, struct pm_mem *x, 
 	return r;
 }
 
-static struct pm_mem *floats(struct op_env *env, const float *x, size_t n)
-{
-	struct pm_mem *m = NULL;
-	struct pm_err e;
-
-	if (pm_mem_new(&m, env->dev, n * 4, &e) < 0 || pm_mem_write(m, 0, x, n * 4, &e) < 0)
-		op_check(env, false, "%s", e.text);
-	return m;
-}
-
 static void test(struct op_env *env)
 {
 	static float v[E * OUT * IN];
@@ -211,11 +201,11 @@ static void test(struct op_env *env)
 
 	for (i = 0; i < E * OUT * IN; i++)
 		v[i] = (float)pm_rng_normal(1, 1, (uint64_t)i);
-	logits = floats(env, v + 100, T * E);
-	x = floats(env, v + 1000, T * IN);
-	w = floats(env, v, E * OUT * IN);
+	logits = op_floats(env, v + 100, T * E);
+	x = op_floats(env, v + 1000, T * IN);
+	w = op_floats(env, v, E * OUT * IN);
 	for (i = 0; i < E; i++)
-		part[i] = floats(env, v + i * OUT * IN, OUT * IN);
+		part[i] = op_floats(env, v + i * OUT * IN, OUT * IN);
 	for (i = 0; i < 2; i++) {
 		if (compute(env, logits, x, w, NULL, i, a, &e) < 0 || compute(env, logits, x, NULL, part, i, b, &e) < 0)
 			op_check(env, false, "%s", e.text);
@@ -223,7 +213,7 @@ static void test(struct op_env *env)
 			op_check(env, !memcmp(a, b, sizeof a), "a stack in parts gives other bits%s", i ? " (few rows)" : "");
 	}
 	pm_mem_free(part[E - 1]);
-	part[E - 1] = floats(env, v, OUT * IN - 1);
+	part[E - 1] = op_floats(env, v, OUT * IN - 1);
 	op_check(env, compute(env, logits, x, NULL, part, false, b, &e) < 0, "a part that is too small is taken");
 	pm_mem_free(logits);
 	pm_mem_free(x);

@@ -70,6 +70,8 @@ struct op_env {
 	struct op_report *report;
 };
 void op_check(struct op_env *env, bool ok, const char *fmt, ...) PM_PRINTF(3, 4);
+/* n floats on the device; a failed check where it has no room. */
+struct pm_mem *op_floats(struct op_env *env, const float *x, size_t n);
 
 struct op_test {
 	const char *name;

@@ -59,16 +59,6 @@ static void cost(const void *row, double *flops, double *bytes, double *back)
 #define K 3
 #define T 40
 
-static struct pm_mem *floats(struct op_env *env, const float *x, size_t n)
-{
-	struct pm_mem *m = NULL;
-	struct pm_err e;
-
-	if (pm_mem_new(&m, env->dev, n * 4, &e) < 0 || pm_mem_write(m, 0, x, n * 4, &e) < 0)
-		op_check(env, false, "%s", e.text);
-	return m;
-}
-
 static void check_pairs(struct op_env *env, int64_t n, int64_t period, const int32_t *expert, const int32_t *pair, const int32_t *place, const int32_t *count,
 	const int32_t *runs)
 {
@@ -117,7 +107,7 @@ static void order(struct op_env *env, int64_t n, int64_t period)
 	for (i = 0; i < n * E; i++)
 		x[i] = value[(i * i + i / 5) % 7];
 	x[2] = NAN;
-	m = floats(env, x, (size_t)(n * E));
+	m = op_floats(env, x, (size_t)(n * E));
 	if (!m || pm_graph_new(&g, env->dev, &e) < 0)
 		return;
 	g->period = period;

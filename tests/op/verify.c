@@ -46,6 +46,16 @@ void op_check(struct op_env *env, bool ok, const char *fmt, ...)
 		fault(env->report, "%s: %s", env->where, line);
 }
 
+struct pm_mem *op_floats(struct op_env *env, const float *x, size_t n)
+{
+	struct pm_mem *m = NULL;
+	struct pm_err e;
+
+	if (pm_mem_new(&m, env->dev, n * 4, &e) < 0 || pm_mem_write(m, 0, x, n * 4, &e) < 0)
+		op_check(env, false, "%s", e.text);
+	return m;
+}
+
 /* ---- the reference and its derivatives ---- */
 
 struct probe {
