@@ -20,34 +20,34 @@ enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE,
 #define REAL(i) as_float((int)s->w[i])
 
 /* Formats of blocks and of floats that stages have, by the numbers in their words. */
-#ifdef INT8_0
-#define FOR(type) THIN_INT8(type)
-FOR(INT8_0)
-#ifdef INT8_1
-FOR(INT8_1)
-#endif
-#ifdef INT8_2
-FOR(INT8_2)
-#endif
 #ifdef INT8_3
-FOR(INT8_3)
+#define EVERY_INT8(one) one(0, INT8_0) one(1, INT8_1) one(2, INT8_2) one(3, INT8_3)
+#elif defined INT8_2
+#define EVERY_INT8(one) one(0, INT8_0) one(1, INT8_1) one(2, INT8_2)
+#elif defined INT8_1
+#define EVERY_INT8(one) one(0, INT8_0) one(1, INT8_1)
+#elif defined INT8_0
+#define EVERY_INT8(one) one(0, INT8_0)
+#else
+#define EVERY_INT8(one)
 #endif
-#undef FOR
-#endif
-#ifdef FLOAT_0
-#define FOR(type) THIN_FLOAT(type)
-FOR(FLOAT_0)
-#ifdef FLOAT_1
-FOR(FLOAT_1)
-#endif
-#ifdef FLOAT_2
-FOR(FLOAT_2)
-#endif
+#define ONE(n, type) THIN_INT8(type)
+EVERY_INT8(ONE)
+#undef ONE
 #ifdef FLOAT_3
-FOR(FLOAT_3)
+#define EVERY_FLOAT(one) one(0, FLOAT_0) one(1, FLOAT_1) one(2, FLOAT_2) one(3, FLOAT_3)
+#elif defined FLOAT_2
+#define EVERY_FLOAT(one) one(0, FLOAT_0) one(1, FLOAT_1) one(2, FLOAT_2)
+#elif defined FLOAT_1
+#define EVERY_FLOAT(one) one(0, FLOAT_0) one(1, FLOAT_1)
+#elif defined FLOAT_0
+#define EVERY_FLOAT(one) one(0, FLOAT_0)
+#else
+#define EVERY_FLOAT(one)
 #endif
-#undef FOR
-#endif
+#define ONE(n, type) THIN_FLOAT(type)
+EVERY_FLOAT(ONE)
+#undef ONE
 
 inline void do_norm(__global const struct stage *s, int row)
 {
@@ -65,18 +65,7 @@ inline void do_quantise(__global const struct stage *s, int row)
 
 	switch ((int)s->w[4]) {
 #define ONE(n, type) case n: CAT(quantise_, type)(&x, a, k); break;
-#ifdef INT8_0
-	ONE(0, INT8_0)
-#endif
-#ifdef INT8_1
-	ONE(1, INT8_1)
-#endif
-#ifdef INT8_2
-	ONE(2, INT8_2)
-#endif
-#ifdef INT8_3
-	ONE(3, INT8_3)
-#endif
+	EVERY_INT8(ONE)
 #undef ONE
 	}
 }
@@ -111,18 +100,7 @@ inline void do_int8(__global const struct stage *s, int task)
 			x[i] = row_at((size_t)s->w[2] + (size_t)(t.row + min(m0 + i, t.m - 1)) * ROW_BYTES(t.k), t.k);
 		switch ((int)s->w[21]) {
 #define ONE(n, type) case n: CAT(rows_, type)(P(float, 0) + t.row * s->w[1], s->w[1], x, t.b, s->w[5], m0, t.m, t.walk, t.k, &t.f); break;
-#ifdef INT8_0
-		ONE(0, INT8_0)
-#endif
-#ifdef INT8_1
-		ONE(1, INT8_1)
-#endif
-#ifdef INT8_2
-		ONE(2, INT8_2)
-#endif
-#ifdef INT8_3
-		ONE(3, INT8_3)
-#endif
+		EVERY_INT8(ONE)
 #undef ONE
 		}
 	}
@@ -136,18 +114,7 @@ inline void do_float(__global const struct stage *s, int task)
 	switch ((int)s->w[21]) {
 #define ONE(n, type) case n: CAT(thin_float_, type)(P(float, 0) + t.row * s->w[1], s->w[1], P(const float, 2) + t.row * s->w[3], s->w[3], \
 	(__global const STORAGE(type) *)t.b, s->w[5], t.m, t.k, t.walk, &t.f); break;
-#ifdef FLOAT_0
-	ONE(0, FLOAT_0)
-#endif
-#ifdef FLOAT_1
-	ONE(1, FLOAT_1)
-#endif
-#ifdef FLOAT_2
-	ONE(2, FLOAT_2)
-#endif
-#ifdef FLOAT_3
-	ONE(3, FLOAT_3)
-#endif
+	EVERY_FLOAT(ONE)
 #undef ONE
 	}
 }
