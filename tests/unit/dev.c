@@ -202,8 +202,9 @@ static void test_large(struct pm_dev *d)
 		skip("5 GiB of shared memory are not there");
 		return;
 	}
-	check(pm_mem_new(&m, d, n, &e) == 0 && pm_mem_write(m, n - 1, &a, 1, &e) == 0 && pm_mem_read(m, n - 1, &b, 1, &e) == 0 && b == a,
-		"5 GiB in one piece: %s", e.text);
+	if (!check(pm_mem_new(&m, d, n, &e) == 0, "5 GiB in one piece"))
+		return;
+	check(pm_mem_write(m, n - 1, &a, 1, &e) == 0 && pm_mem_read(m, n - 1, &b, 1, &e) == 0 && b == a, "its last byte is written and read");
 	address_seen(d, m, &last);
 	check(last == 77, "a kernel reaches their last byte");
 	pm_mem_free(m);
@@ -243,7 +244,7 @@ static void test_programs(struct pm_dev *d)
 	check(!pm_kernel(d, "none", "x", NULL, &e) && e.status == PM_CONFIG && strstr(e.text, "none.cl"), "a file that is not there: %s", e.text);
 	check(!pm_kernel(d, "bad", "bad", NULL, &e) && strstr(e.text, "bad.cl:3"), "a build error names file and line: %s", e.text);
 	check(!pm_kernel(d, "uses", "x", NULL, &e) && strstr(e.text, "missing.cl"), "a used file that is not there: %s", e.text);
-	if (!check(pm_mem_new(&m, d, 64, &e) == 0, "memory"))
+	if (!check(k && pm_mem_new(&m, d, 64, &e) == 0, "memory"))
 		return;
 	check(PM_LAUNCH(k, ((struct pm_launch){.global = {1}}), &e, PM_MEM(m)) < 0 && strstr(e.text, "2 arguments, 1"), "arguments are counted: %s", e.text);
 	check(PM_LAUNCH(k, ((struct pm_launch){.global = {1}}), &e, PM_MEM(m), PM_I64(1)) < 0, "and their size is looked at: %s", e.text);
@@ -440,11 +441,16 @@ static void test_probe(void)
 
 static void test_threads(void)
 {
-	struct pm_dev *d = must_open((struct pm_dev_opts){.threads = 1, .reference = true});
+	struct pm_dev *d;
+	int i, good = 0;
 
-	check(!pm_dev_info(d)->cpu || pm_dev_info(d)->units == 1, "one thread is one unit");
-	check(twice(d, NULL, 1) == 126, "and computes");
-	pm_dev_close(d);
+	/* Often: PoCL's threads may still be at work on what a closed device had last. */
+	for (i = 0; i < 20; i++) {
+		d = must_open((struct pm_dev_opts){.threads = 1, .reference = true});
+		good += (!pm_dev_info(d)->cpu || pm_dev_info(d)->units == 1) && twice(d, NULL, 1) == 126;
+		pm_dev_close(d);
+	}
+	check(good == 20, "one thread is one unit, and computes (%d of 20)", good);
 	d = must_open((struct pm_dev_opts){.threads = 1000, .reference = true});
 	check(pm_dev_info(d)->units < 1000, "no more than there are");
 	pm_dev_close(d);

@@ -18,6 +18,7 @@ __attribute__((format(printf, 2, 3), unused)) static int check(int ok, const cha
 	vprintf(fmt, ap);
 	va_end(ap);
 	putchar('\n');
+	fflush(stdout);                                 /* a crash shall show how far it came */
 	tap_failed += !ok;
 	return ok;
 }
