@@ -1,7 +1,6 @@
 /* device.c: which devices there are, the choice of one, and its life. */
 #include "dev/private.h"
 
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,35 +241,6 @@ static const struct found *choose(const struct found *all, size_t n, const char 
 	return NULL;
 }
 
-/* As many compute units of a device as were asked for. Such a part lasts as long as the process and serves again: PoCL (3.1) reads it when
- * one of its threads gives back the event of the last command, which may come after clFinish and after the queue's release; the event
- * holds the queue then, but nothing holds the device. */
-static cl_device_id part_of(cl_device_id root, int threads, cl_int *code)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct { cl_device_id root, id; int threads; } parts[64];
-	static size_t n;
-	const cl_device_partition_property by[] = {CL_DEVICE_PARTITION_BY_COUNTS, threads, CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
-	cl_device_id id = NULL;
-	size_t i;
-
-	pthread_mutex_lock(&lock);
-	*code = CL_SUCCESS;
-	for (i = 0; i < n && !(parts[i].root == root && parts[i].threads == threads); i++)
-		;
-	if (i < n)
-		id = parts[i].id;
-	else if (n == sizeof parts / sizeof *parts)
-		*code = CL_OUT_OF_RESOURCES;
-	else if ((*code = clCreateSubDevices(root, by, 1, &id, NULL)) == CL_SUCCESS) {
-		parts[n].root = root;
-		parts[n].threads = threads;
-		parts[n++].id = id;
-	}
-	pthread_mutex_unlock(&lock);
-	return id;
-}
-
 /* The context and the queue, of the whole device or of as many compute units as were asked for. */
 static int start(struct pm_dev *d, int threads, struct pm_err *e)
 {
@@ -278,7 +248,11 @@ static int start(struct pm_dev *d, int threads, struct pm_err *e)
 	cl_int code;
 
 	if (d->info.cpu && threads > 0 && (unsigned)threads < d->info.units) {
-		d->id = part_of(d->root, threads, &code);
+		const cl_device_partition_property part[] = {CL_DEVICE_PARTITION_BY_COUNTS, threads, CL_DEVICE_PARTITION_BY_COUNTS_LIST_END, 0};
+
+		/* It is never released: PoCL (3.1) reads it when one of its threads gives back the event of the last command, which may
+		 * come after clFinish and after the queue's release. The event holds the queue then, but nothing the device. */
+		code = clCreateSubDevices(d->root, part, 1, &d->id, NULL);
 		if (code != CL_SUCCESS)
 			return pm_cl_fail(e, code, "%s: %d of %u threads: clCreateSubDevices", d->info.name, threads, d->info.units);
 		d->info.units = (unsigned)threads;
