@@ -17,10 +17,10 @@ OPTEST := $(if $(OP_OBJ),$B/tests/optest)
 # One run of optest for each operation, so that they share the cores; a run for one that its list lacks is a failure.
 OPS := $(patsubst tests/op/%.c,%,$(shell grep -l "^const struct op_test " tests/op/*.c))
 OP_RUNS := $(OPS:%="$B/tests/optest %")
-# The same on lesser machines, and as on a GPU (PM_MASK in pm.7): what instruction sets change, and models.
+# The same on lesser machines, on one with AMX, and as on a GPU (PM_MASK in pm.7): what instruction sets change, and models.
 MASKS := amx,bf16,vnni asm avx512 avx2 cpu
 MASKED := $(foreach m,$(MASKS),"$B/tests/optest --mask $m -k q4_k linear head" "$B/tests/optest --mask $m -k bf16 linear head attention") \
-	"$B/tests/optest --mask cpu rms_norm layer_norm rope add act embed sample head" \
+	"$B/tests/optest --tiles -k bf16 linear head experts" "$B/tests/optest --mask cpu rms_norm layer_norm rope add act embed sample head" \
 	$(foreach m,avx512 cpu,"env PM_MASK=$m $B/tests/unit/golden_forward llama" "env PM_MASK=$m $B/tests/unit/golden_greedy gemma3")
 BENCH_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/*.c))
 FUZZ := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))
@@ -58,7 +58,7 @@ $(FUZZ): %: %.o $B/libpm.a
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $B/tests/optest: $(OP_OBJ) $B/libpm.a $(wildcard tests/op/.)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(OP_OBJ) $B/libpm.a $(LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--export-dynamic-symbol=sigaction -o $@ $(OP_OBJ) $B/libpm.a $(LIBS)
 
 # A hub on the loopback, for the tests of pm-fetch alone.
 $B/tests/server/hub: $B/tests/server/hub.o $B/libpm.a
