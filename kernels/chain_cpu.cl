@@ -229,13 +229,55 @@ inline void pause_a_little(void)
 #endif
 }
 
+#if TIMED
+/* What a worker counts, in ticks of the processor: when it began and ended; then, of each stage, the time in its tasks and the time spent waiting for it. */
+struct times {
+	__global ulong *t;
+	ulong last;
+};
+
+inline ulong ticks(void)
+{
+	uint low, high, which;
+
+	__asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(which) : : "memory");
+	return (ulong)high << 32 | low;
+}
+
+inline struct times times_begin(__global ulong *t, int n)
+{
+	t += get_global_id(0) * (2 + 2 * n);
+	for (int i = 0; i < 2 * n; i++)
+		t[2 + i] = 0;
+	t[0] = t[1] = ticks();
+	return (struct times){t, t[0]};
+}
+
+/* The time since the last call was spent so: what = 2 · stage, and 1 more for waiting. */
+inline void times_add(struct times *t, int what)
+{
+	const ulong now = ticks();
+
+	t->t[2 + what] += now - t->last;
+	t->t[1] = t->last = now;
+}
+#define TIMES_BEGIN(times, n) struct times timed = times_begin(times, n)
+#define TIMES_IN(stage) times_add(&timed, 2 * (stage))
+#define TIMES_WAITED(stage) times_add(&timed, 2 * (stage) + 1)
+#else
+#define TIMES_BEGIN(times, n)
+#define TIMES_IN(stage)
+#define TIMES_WAITED(stage)
+#endif
+
 /* Stages number `from` to from + n. count[0] is the number of the next task, count[16 + i] how many of stage i are done: both go on from run to run, so that in
- * run number `run` (modulo 2^32) they begin at run times what a run adds. tasks: of these stages. */
-__kernel WG1 void chain(__global const struct stage *stages, long from, __global uint *count, int n, uint tasks, uint run)
+ * run number `run` (modulo 2^32) they begin at run times what a run adds. tasks: of these stages. times: of TIMED, (work-items, 2 + 2 n). */
+__kernel WG1 void chain(__global const struct stage *stages, long from, __global uint *count, int n, uint tasks, uint run, __global ulong *times)
 {
 	__global volatile uint *next = count, *done = count + 16;
 	int known = 0, at = 0, spins = 0;       /* stages before `known` are done; those before `at` have no more tasks */
 
+	TIMES_BEGIN(times, n);
 	stages += from;
 	while (at < n) {
 		const uint now = *next, task = now - run * tasks;
@@ -251,6 +293,7 @@ __kernel WG1 void chain(__global const struct stage *stages, long from, __global
 			if (++spins > SPINS)
 				return;
 			pause_a_little();
+			TIMES_WAITED(known);
 			continue;
 		}
 		if (atomic_cmpxchg(next, now, now + 1) != now)
@@ -260,5 +303,6 @@ __kernel WG1 void chain(__global const struct stage *stages, long from, __global
 		mem_fence(CLK_GLOBAL_MEM_FENCE);
 		atomic_inc(&done[at]);
 		spins = 0;
+		TIMES_IN(at);
 	}
 }

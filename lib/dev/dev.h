@@ -150,5 +150,17 @@ int pm_dev_measure(struct pm_dev *d, double best[PM_RATES], double median[PM_RAT
  * what of the wall time since open or the last reset they leave unexplained (the host's own work), and that time. */
 int pm_dev_profile(struct pm_dev *d, FILE *f, struct pm_err *e);
 void pm_dev_profile_reset(struct pm_dev *d);
+bool pm_dev_profiled(const struct pm_dev *d);            /* opts.profile */
+
+/* A part of a launch that itself found out where its time went. */
+struct pm_share {
+	const char *name;               /* of a row: parts of the same name are added */
+	double of;                      /* its part of the launch's time, which is 1 */
+	uint64_t calls;
+	double flops, bytes;
+};
+
+/* With opts.profile: waits for all launches and takes these parts of the time of the last one of kernel k from its row; each gets a row of its own. */
+int pm_dev_share(const struct pm_kernel *k, const struct pm_share *s, size_t n, struct pm_err *e);
 
 #endif

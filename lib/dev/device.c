@@ -361,6 +361,7 @@ void pm_dev_close(struct pm_dev *d)
 	pm_tune_free(d);
 	pm_str_free(&d->options);
 	free(d->timed);
+	pm_profile_free(d);
 	free(d->kernels);
 	free(d->cache);
 	free(d);

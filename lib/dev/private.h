@@ -17,6 +17,14 @@ struct pm_sums {
 	uint64_t calls;
 	double seconds, flops, bytes;
 	double floor;                           /* seconds at the device's rates */
+	double last;                            /* seconds of the last call */
+};
+
+/* What parts of launches took (pm_dev_share). */
+struct pm_part {
+	struct pm_part *next;
+	char *name;
+	struct pm_sums sums;
 };
 
 struct pm_kernel {
@@ -74,6 +82,7 @@ struct pm_dev {
 	struct pm_timed *timed;
 	size_t ntimed, cap_timed;
 	struct pm_sums others[PM_OTHERS];
+	struct pm_part *parts;
 	double since;                           /* of the profile's wall time */
 	cl_ulong ended;                         /* when the last launch that was read ended, on the device's clock; 0: none */
 	bool rated;
@@ -111,6 +120,7 @@ int pm_profile_add(struct pm_dev *d, struct pm_sums *sums, cl_event event, const
 void pm_profile_count(struct pm_dev *d, enum pm_other what, double from, size_t bytes);    /* the host did it, until now */
 int pm_profile_collect(struct pm_dev *d, struct pm_err *e);     /* the queue is finished */
 double pm_profile_clock(void);
+void pm_profile_free(struct pm_dev *d);
 
 /* measure.c: reads the rates kept for the device, if there are any. */
 void pm_rates_load(struct pm_dev *d);

@@ -36,10 +36,10 @@ void pm_profile_count(struct pm_dev *d, enum pm_other what, double from, size_t 
 }
 
 /* How long it would take at the device's rates. */
-static double floor_of(const struct pm_dev *d, const struct pm_timed *t)
+static double floor_of(const struct pm_dev *d, double bytes, double flops, enum pm_rate unit)
 {
-	double move = d->rate[PM_RATE_READ] > 0 ? t->bytes / d->rate[PM_RATE_READ] : 0;
-	double work = d->rate[t->unit] > 0 ? t->flops / d->rate[t->unit] : 0;
+	double move = d->rate[PM_RATE_READ] > 0 ? bytes / d->rate[PM_RATE_READ] : 0;
+	double work = d->rate[unit] > 0 ? flops / d->rate[unit] : 0;
 
 	return move > work ? move : work;
 }
@@ -61,10 +61,11 @@ static cl_int collect_one(struct pm_dev *d, const struct pm_timed *t)
 	d->others[PM_GAPS].seconds += from > idle ? 1e-9 * (double)(from - idle) : 0;
 	d->ended = to;
 	t->sums->calls++;
-	t->sums->seconds += to > from ? 1e-9 * (double)(to - from) : 0;
+	t->sums->last = to > from ? 1e-9 * (double)(to - from) : 0;
+	t->sums->seconds += t->sums->last;
 	t->sums->flops += t->flops;
 	t->sums->bytes += t->bytes;
-	t->sums->floor += floor_of(d, t);
+	t->sums->floor += floor_of(d, t->bytes, t->flops, t->unit);
 	return code;
 }
 
@@ -80,6 +81,65 @@ int pm_profile_collect(struct pm_dev *d, struct pm_err *e)
 	}
 	d->ntimed = 0;
 	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "clGetEventProfilingInfo");
+}
+
+bool pm_dev_profiled(const struct pm_dev *d)
+{
+	return d->profile;
+}
+
+static struct pm_part *part_of(struct pm_dev *d, const char *name, struct pm_err *e)
+{
+	struct pm_part *p = d->parts;
+
+	while (p && strcmp(p->name, name))
+		p = p->next;
+	if (p)
+		return p;
+	p = pm_alloc(1, sizeof *p, e);
+	if (!p)
+		return NULL;
+	p->name = pm_strdup(name, e);
+	if (!p->name) {
+		free(p);
+		return NULL;
+	}
+	p->next = d->parts;
+	return d->parts = p;
+}
+
+int pm_dev_share(const struct pm_kernel *kernel, const struct pm_share *s, size_t n, struct pm_err *e)
+{
+	struct pm_kernel *k = (struct pm_kernel *)(size_t)kernel;       /* as pm_launch */
+	size_t i;
+
+	if (pm_dev_finish(k->dev, e) < 0)
+		return -1;
+	for (i = 0; i < n; i++) {
+		struct pm_part *p = part_of(k->dev, s[i].name, e);
+		const double seconds = s[i].of * k->sums.last;
+
+		if (!p)
+			return -1;
+		p->sums.calls += s[i].calls;
+		p->sums.seconds += seconds;
+		p->sums.flops += s[i].flops;
+		p->sums.bytes += s[i].bytes;
+		p->sums.floor += floor_of(k->dev, s[i].bytes, s[i].flops, PM_RATE_F32);
+		k->sums.seconds -= seconds;
+	}
+	return 0;
+}
+
+void pm_profile_free(struct pm_dev *d)
+{
+	while (d->parts) {
+		struct pm_part *p = d->parts;
+
+		d->parts = p->next;
+		free(p->name);
+		free(p);
+	}
 }
 
 struct row {
@@ -107,6 +167,7 @@ static int make_rows(struct pm_dev *d, struct row **rows, size_t *n, struct pm_e
 {
 	static const char *const others[PM_OTHERS] = {"(write)", "(read)", "(zero)", "(compile)", "(launch)"};
 	const struct pm_kernel *k;
+	const struct pm_part *p;
 	size_t cap = 0, i;
 
 	*rows = NULL;
@@ -124,6 +185,13 @@ static int make_rows(struct pm_dev *d, struct row **rows, size_t *n, struct pm_e
 			snprintf((*rows)[*n - 1].name, sizeof (*rows)->name, "%s%s%s%s%s", own ? "" : op, own ? "" : ".", k->name,
 				*k->program->defines ? " " : "", k->program->defines);
 		}
+	}
+	for (p = d->parts; p; p = p->next) {
+		if (!p->sums.calls)
+			continue;
+		if (add_row(rows, n, &cap, &p->sums, e) < 0)
+			return -1;
+		snprintf((*rows)[*n - 1].name, sizeof (*rows)->name, "%s", p->name);
 	}
 	for (i = 0; i < PM_OTHERS; i++) {
 		if (!d->others[i].calls)
@@ -201,5 +269,6 @@ void pm_dev_profile_reset(struct pm_dev *d)
 			k->sums = (struct pm_sums){0};
 	}
 	memset(d->others, 0, sizeof d->others);
+	pm_profile_free(d);
 	d->since = pm_profile_clock();
 }

@@ -42,7 +42,7 @@ struct pm_chain {
 	size_t nparts, cap_parts;
 	struct pm_mem *room[ROOMS], **old;
 	size_t rooms, nold, cap_old;
-	struct pm_mem *stages;
+	struct pm_mem *stages, *times;  /* times: what workers count, in a profiled compile */
 	const struct pm_kernel *kernel;
 };
 
@@ -61,6 +61,11 @@ size_t pm_address(const struct pm_tensor *t)
 struct pm_range pm_range(const struct pm_tensor *t)
 {
 	return (struct pm_range){pm_address(t), t ? pm_dtype_bytes(t->type, (uint64_t)((t->rows - 1) * t->ld + t->cols)) : 0};
+}
+
+static size_t workers(const struct pm_chain *c)
+{
+	return (size_t)pm_dev_info(c->g->dev)->units * WORKERS;
 }
 
 /* ---- what stages want of the kernel ---- */
@@ -270,13 +275,29 @@ static int place(struct pm_chain *c, struct pm_err *e)
 	return r;
 }
 
+/* Room for what each worker counts of a part: when it began and ended, and of each stage the ticks in its tasks, and those spent waiting for it. */
+static int new_times(struct pm_chain *c, struct pm_err *e)
+{
+	size_t i, most = 0;
+
+	for (i = 0; i < c->nparts; i++)
+		most = c->part[i].stages > most ? c->part[i].stages : most;
+	return pm_mem_new(&c->times, c->g->dev, workers(c) * (2 + 2 * most) * sizeof(uint64_t), e);
+}
+
 static int build(struct pm_chain *c, struct pm_err *e)
 {
-	char defines[DEFINES * 52] = "";
+	char defines[DEFINES * 52 + 16] = "";
 	size_t i, at = 0;
 
+	if (pm_dev_profiled(c->g->dev) && pm_dev_info(c->g->dev)->assembly) {
+		if (new_times(c, e) < 0)
+			return -1;
+		at += (size_t)snprintf(defines, sizeof defines, "-DTIMED=1");
+	}
+
 	for (i = 0; i < c->ndefines; i++)
-		at += (size_t)snprintf(defines + at, sizeof defines - at, "%s-D%s=%s", i ? " " : "", c->define[i].name, c->define[i].value);
+		at += (size_t)snprintf(defines + at, sizeof defines - at, "%s-D%s=%s", at ? " " : "", c->define[i].name, c->define[i].value);
 	c->kernel = pm_kernel(c->g->dev, "chain_cpu", "chain", defines, e);
 	return c->kernel ? place(c, e) : -1;
 }
@@ -314,18 +335,93 @@ void pm_chain_free(struct pm_chain *c)
 	for (i = 0; i < c->nold; i++)
 		pm_mem_free(c->old[i]);
 	pm_mem_free(c->stages);
+	pm_mem_free(c->times);
 	free(c->old);
 	free(c->part);
 	free(c->stage);
 	free(c);
 }
 
+static int launch(struct pm_chain *c, struct part *p, size_t stages, struct pm_launch l, struct pm_err *e)
+{
+	l.global[0] = workers(c);
+	return PM_LAUNCH(c->kernel, l, e, PM_MEM(c->stages), PM_I64(p->stage), PM_MEM(p->count), PM_I32(stages), PM_I32((int32_t)p->tasks),
+		PM_I32((int32_t)p->runs), PM_MEM(c->times));
+}
+
+/* ---- profiled ---- */
+
+static struct pm_share share_of(const struct pm_stage *s, double of)
+{
+	return (struct pm_share){s->name, of, 1, s->flops, s->bytes};
+}
+
+/* Without a clock in the kernel each stage has a launch of its own. */
+static int run_apart(struct pm_chain *c, struct part *p, struct pm_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < p->stages; i++) {
+		const struct pm_share s = share_of(&c->stage[p->stage + i], 1);
+
+		if (launch(c, p, i + 1, (struct pm_launch){.flops = 0}, e) < 0 || pm_dev_share(c->kernel, &s, 1, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What workers counted, as parts of the time that all threads had: at the most 2 a stage. */
+static size_t read_times(const struct pm_chain *c, const struct part *p, const uint64_t *times, struct pm_share *s, char (*names)[80])
+{
+	const size_t each = 2 + 2 * p->stages, all = workers(c);
+	uint64_t from = UINT64_MAX, to = 0;
+	size_t i, k, n = 0;
+	double span;
+
+	for (k = 0; k < all; k++) {
+		from = times[k * each] < from ? times[k * each] : from;
+		to = times[k * each + 1] > to ? times[k * each + 1] : to;
+	}
+	span = to > from ? (double)(to - from) * pm_dev_info(c->g->dev)->units : 1;
+	for (i = 0; i < p->stages; i++) {
+		const struct pm_stage *stage = &c->stage[p->stage + i];
+		double in = 0, waited = 0;
+
+		for (k = 0; k < all; k++) {
+			in += (double)times[k * each + 2 + 2 * i];
+			waited += (double)times[k * each + 3 + 2 * i];
+		}
+		s[n++] = share_of(stage, in / span);
+		if (waited > 0) {
+			snprintf(names[i], sizeof names[i], "waiting for %s", stage->name);
+			s[n++] = (struct pm_share){names[i], waited / span, 1, 0, 0};
+		}
+	}
+	return n;
+}
+
+static int run_timed(struct pm_chain *c, struct part *p, struct pm_err *e)
+{
+	const size_t bytes = workers(c) * (2 + 2 * p->stages) * sizeof(uint64_t);
+	uint64_t *times = pm_alloc(1, bytes, e);
+	struct pm_share *s = pm_alloc(2 * p->stages, sizeof *s, e);
+	char (*names)[80] = pm_alloc(p->stages, sizeof *names, e);
+	int r = -1;
+
+	if (times && s && names && launch(c, p, p->stages, (struct pm_launch){.flops = 0}, e) == 0 && pm_dev_finish(c->g->dev, e) == 0 &&
+	    pm_mem_read(c->times, 0, times, bytes, e) == 0)
+		r = pm_dev_share(c->kernel, s, read_times(c, p, times, s, names), e);
+	free(names);
+	free(s);
+	free(times);
+	return r;
+}
+
 int pm_chain_run(struct pm_chain *c, size_t i, size_t *nodes, struct pm_err *e)
 {
-	const size_t units = pm_dev_info(c->g->dev)->units;
 	struct part *p = NULL;
-	struct pm_launch l = {.global = {units * WORKERS}};
 	size_t k;
+	int r;
 
 	for (k = 0; k < c->nparts && !p; k++)
 		if (c->part[k].node == i)
@@ -333,8 +429,12 @@ int pm_chain_run(struct pm_chain *c, size_t i, size_t *nodes, struct pm_err *e)
 	*nodes = p ? p->nodes : 0;
 	if (!p)
 		return 0;
-	l.flops = p->flops;
-	l.bytes = p->bytes;
-	return PM_LAUNCH(c->kernel, l, e, PM_MEM(c->stages), PM_I64(p->stage), PM_MEM(p->count), PM_I32(p->stages), PM_I32((int32_t)p->tasks),
-		PM_I32((int32_t)p->runs++));
+	if (c->times)
+		r = run_timed(c, p, e);
+	else if (pm_dev_profiled(c->g->dev))
+		r = run_apart(c, p, e);
+	else
+		r = launch(c, p, p->stages, (struct pm_launch){.flops = p->flops, .bytes = p->bytes}, e);
+	p->runs++;
+	return r;
 }

@@ -24,7 +24,8 @@ struct pm_stage {
 	int64_t tasks;
 	int64_t w[PM_STAGE_WORDS];
 	struct pm_range in[PM_STAGE_IN], out, also[PM_STAGE_ALSO];     /* also: what else it writes */
-	double flops, bytes;                    /* for the profile */
+	char name[64];                          /* for the profile: the kernel that it would be by itself, and of what */
+	double flops, bytes;
 };
 
 /* A chain of a plan's nodes, whose tensors have memory; *out NULL where the device takes none, or nothing is gained. */

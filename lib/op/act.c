@@ -72,7 +72,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct pm_tensor *x = n->in[0], *up = n->in[1], *y = n->out[0], *u = up ? up : x;
-	const struct pm_stage s = {.op = PM_STAGE_ACT, .tasks = y->rows * ((y->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME), .in = {pm_range(x), pm_range(u)},
+	const struct pm_stage s = {.op = PM_STAGE_ACT, .name = "act_fwd_cpu", .tasks = y->rows * ((y->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME), .in = {pm_range(x), pm_range(u)},
 		.out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld, (int64_t)pm_address(x), x->ld, (int64_t)pm_address(u), u->ld, y->cols}};
 
 	if (!s.w[0] || x->type != PM_F32 || u->type != PM_F32 || !pm_chain_define_number(c, "ACT", ((const struct attr *)n->attr)->act) || !pm_chain_define_number(c, "GATED", up != NULL))

@@ -152,10 +152,10 @@ static int decode_stages(const struct pm_node *n, struct pm_chain *c, struct pm_
 	const int64_t items = in[Q]->rows * a->kv_heads, wanted = 4 * (int64_t)pm_dev_info(n->g->dev)->units, each = (wanted + items - 1) / items;
 	const int64_t workers = each < chunks(a) ? each : chunks(a), parts = n->scratch ? (int64_t)pm_mem_address(n->scratch) : 0;
 	const struct pm_range scratch = {(size_t)parts, decode_scratch(n)};
-	const struct pm_stage part = {.op = PM_STAGE_PART, .tasks = items * workers, .in = {pm_range(in[Q]), pm_range(in[K]), pm_range(in[V])},
+	const struct pm_stage part = {.op = PM_STAGE_PART, .name = "attention_part_cpu", .tasks = items * workers, .in = {pm_range(in[Q]), pm_range(in[K]), pm_range(in[V])},
 		.out = scratch, .w = {parts, (int64_t)pm_address(in[Q]), in[Q]->ld, (int64_t)pm_address(in[K]), in[K]->ld, (int64_t)pm_address(in[V]),
 		in[V]->ld, (int64_t)pm_address(in[SPAN]), a->kv_period, chunks(a), workers, a->kv_heads, pm_stage_real(a->scale), pm_stage_real(a->softcap)}};
-	const struct pm_stage join = {.op = PM_STAGE_JOIN, .tasks = items, .in = {scratch}, .out = pm_range(y), .w = {(int64_t)pm_address(y),
+	const struct pm_stage join = {.op = PM_STAGE_JOIN, .name = "attention_join", .tasks = items, .in = {scratch}, .out = pm_range(y), .w = {(int64_t)pm_address(y),
 		y->ld, parts, (int64_t)pm_address(in[SPAN]), (int64_t)pm_address(in[SINKS]), a->kv_period, chunks(a), a->heads}};
 
 	if (!parts || !stage_defines(n, c))

@@ -75,7 +75,7 @@ static const struct pm_op op_spread = {"spread", NULL, run_spread, grad_spread};
 static int stages_spread(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct pm_tensor *x = n->in[0], *pair = n->in[1], *y = n->out[0];
-	const struct pm_stage s = {.op = PM_STAGE_SPREAD, .tasks = y->rows, .in = {pm_range(x), pm_range(pair)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
+	const struct pm_stage s = {.op = PM_STAGE_SPREAD, .name = "combine_spread", .tasks = y->rows, .in = {pm_range(x), pm_range(pair)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
 		(int64_t)pm_address(x), x->ld, (int64_t)pm_address(pair), y->rows / x->rows, y->cols}};
 
 	if (!n->g->thin || !s.w[0] || !pm_chain_define_number(c, "EXPERTS", 1))
@@ -171,7 +171,7 @@ static const struct pm_op op_combine = {"combine", NULL, run, grad};
 static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct pm_tensor *y = n->in[Y], *weight = n->in[WEIGHT], *place = n->in[PLACE], *add = n->in[ADD], *out = n->out[0];
-	const struct pm_stage s = {.op = PM_STAGE_COMBINE, .tasks = out->rows * ((out->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME),
+	const struct pm_stage s = {.op = PM_STAGE_COMBINE, .name = "combine_sum", .tasks = out->rows * ((out->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME),
 		.in = {pm_range(y), pm_range(weight), pm_range(place), pm_range(add)}, .out = pm_range(out), .w = {(int64_t)pm_address(out), out->ld,
 		(int64_t)pm_address(y), y->ld, (int64_t)pm_address(place), (int64_t)pm_address(weight), weight->ld, (int64_t)pm_address(add), add ? add->ld : 0,
 		place->cols, out->cols, pm_stage_real(((const struct attr *)n->attr)->scale)}};

@@ -100,7 +100,7 @@ static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct attr *a = n->attr;
 	const struct pm_tensor *y = n->out[0], *x = n->in[0], *w = n->in[1];
-	const struct pm_stage s = {.op = PM_STAGE_NORM, .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
+	const struct pm_stage s = {.op = PM_STAGE_NORM, .name = "rms_norm_fwd", .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
 		(int64_t)pm_address(x), x->ld, (int64_t)pm_address(w), x->cols / a->group, a->group, pm_stage_real(a->eps)}};
 
 	if (!w || !s.w[0] || !pm_chain_define(c, "TYPE_W", pm_dtype(w->type)->name) || !pm_chain_define_number(c, "PLUS_ONE", a->plus_one))

@@ -52,7 +52,7 @@ static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct attr *a = n->attr;
 	const struct pm_tensor *y = n->out[0], *x = n->in[0], *cs = n->in[1];
-	const struct pm_stage s = {.op = PM_STAGE_ROPE, .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
+	const struct pm_stage s = {.op = PM_STAGE_ROPE, .name = "rope_turn", .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld,
 		(int64_t)pm_address(x), x->ld, (int64_t)pm_address(cs), cs->ld, x->cols / a->head_dim, a->head_dim, a->dims}};
 
 	if (!s.w[0] || !pm_chain_define_number(c, "INTERLEAVED", a->interleaved))

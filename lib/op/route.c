@@ -81,7 +81,7 @@ static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct attr *at = n->attr;
 	const struct pm_tensor *x = n->in[0];
-	struct pm_stage s = {.op = PM_STAGE_ROUTE, .tasks = 1, .in = {pm_range(x)}, .w = {[7] = (int64_t)pm_address(x), x->ld, x->cols, at->chosen, at->all,
+	struct pm_stage s = {.op = PM_STAGE_ROUTE, .name = "route_cpu", .tasks = 1, .in = {pm_range(x)}, .w = {[7] = (int64_t)pm_address(x), x->ld, x->cols, at->chosen, at->all,
 		pm_stage_real(at->scale), x->rows, period_of(n->g, x->rows), n->out[RUNS]->rows}};
 	int i;
 

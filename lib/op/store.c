@@ -23,7 +23,7 @@ static int run(const struct pm_node *n, struct pm_err *e)
 static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct pm_tensor *x = n->in[0], *row = n->in[1], *cache = n->out[0];
-	const struct pm_stage s = {.op = PM_STAGE_STORE, .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(cache), .w = {(int64_t)pm_address(cache),
+	const struct pm_stage s = {.op = PM_STAGE_STORE, .name = "rows_store_cpu", .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(cache), .w = {(int64_t)pm_address(cache),
 		cache->rows, (int64_t)pm_address(x), x->ld, (int64_t)pm_address(row), x->cols}};
 
 	if (!s.w[0] || !pm_chain_define(c, "TYPE_C", pm_dtype(cache->type)->name))

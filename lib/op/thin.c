@@ -89,7 +89,7 @@ static struct pm_range range(struct pm_mat m, int64_t rows, int64_t cols)
 /* The rows of A rounded to 8 bits for a format: *at is where they lie. */
 static int quantised(struct pm_chain *c, const struct pm_thin *p, int slot, struct pm_range *at, struct pm_err *e)
 {
-	struct pm_stage s = {.op = PM_STAGE_QUANTISE, .tasks = p->m, .in = {range(p->a, p->m, p->k)}, .w = {0, address(p->a), p->a.ld, p->k, slot}};
+	struct pm_stage s = {.op = PM_STAGE_QUANTISE, .name = "thin_int8_cpu.quantise", .tasks = p->m, .in = {range(p->a, p->m, p->k)}, .w = {0, address(p->a), p->a.ld, p->k, slot}};
 
 	at->bytes = (size_t)(p->m * pm_ceil_div(p->k, INT8_STEP) * (INT8_STEP * 5 / 2));
 	at->at = (size_t)pm_chain_same(c, &s);
@@ -127,6 +127,7 @@ int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e
 		return 0;
 	if (int8 && quantised(c, p, slot, &a, e) < 0)
 		return -1;
+	snprintf(s.name, sizeof s.name, "%s.thin %s (%lld, %lld)", int8 ? "thin_int8_cpu" : "thin_cpu", pm_dtype(p->b.type)->name, (long long)p->n, (long long)p->k);
 	s.in[0] = a;
 	s.in[1] = range(p->add, p->m, p->n);
 	s.in[2] = range(p->h, p->m, p->r);

@@ -209,25 +209,93 @@ static void hold(struct pm_dev *d, struct pm_dev *one, const struct kind *k, int
 		free(y[i]);
 }
 
-static struct pm_dev *open_dev(int threads)
+static struct pm_dev *open_dev(int threads, bool profile, const char *mask)
 {
 	const char *c = getenv("PM_CACHE");
-	struct pm_dev_opts o = {.select = "cpu", .kernels = "kernels", .share = "share", .cache = c && *c ? c : NULL, .threads = threads};
+	struct pm_dev_opts o = {.select = "cpu", .kernels = "kernels", .share = "share", .cache = c && *c ? c : NULL, .threads = threads, .profile = profile,
+		.mask = mask};
 	struct pm_dev *d = NULL;
 
 	must(pm_dev_open(&d, &o, &err) == 0);
 	return d;
 }
 
+/* A profile's rows: how many norms and products it counts, the bytes of these a second, and milliseconds of the chain's launch that are no stage's, of
+ * stages, and of waiting for them. */
+struct seen {
+	double rate, launch, stages, waiting;
+	unsigned norms, products;
+};
+
+static void read_profile(struct pm_dev *d, struct seen *s)
+{
+	char line[800];
+	FILE *f = tmpfile();
+
+	memset(s, 0, sizeof *s);
+	must(f && pm_dev_profile(d, f, &err) == 0);
+	rewind(f);
+	while (fgets(line, sizeof line, f)) {
+		const bool waiting = !strncmp(line, "waiting for ", 12), product = strstr(line, "thin_cpu.thin bf16 (") || strstr(line, "thin_cpu.thin f32 (");
+		const char *numbers = strstr(line, "  ");
+		unsigned calls;
+		double ms, rate;
+
+		if (!numbers || *line == '(' || sscanf(numbers, "%u %lf %*f %lf", &calls, &ms, &rate) < 2)
+			continue;
+		if (!strncmp(line, "chain_cpu", 9)) {
+			s->launch += ms;
+		} else if (waiting) {
+			s->waiting += ms;
+		} else {
+			s->stages += ms;
+			s->norms += strncmp(line, "rms_norm_fwd ", 13) ? 0 : calls;
+			s->products += product ? calls : 0;
+			s->rate = product ? rate : s->rate;
+		}
+	}
+	fclose(f);
+}
+
+/* The profile shows what the stages of a chain took, and that to be timed changes no bits. */
+static void profile(struct pm_dev *d, const char *mask, const char *how)
+{
+	struct pm_dev *timed = open_dev(0, true, mask);
+	struct seen s;
+	float *y[2];
+	int i, n;
+
+	for (i = 0; i < 2; i++) {
+		struct block b;
+
+		must((y[i] = pm_alloc(RUNS * DIM, sizeof **y, &err)) != NULL);
+		build(&b, i ? timed : d, &kinds[0], 1, true);
+		for (n = 0; n < RUNS; n++)
+			run(&b, 1, n, y[i] + n * DIM);
+		if (i)
+			read_profile(timed, &s);
+		done_with(&b);
+	}
+	check(s.norms == 2 * RUNS && s.products == (MATRICES + 1) * RUNS, "%s: a row for each kind of stage: %u norms, %u products", how, s.norms, s.products);
+	check(s.rate > 0 && s.stages > 0 && s.launch > -0.01, "%s: parts of the launch, which is more: %.3f and %.3f ms of waiting, %.3f ms beside", how, s.stages,
+		s.waiting, s.launch);
+	check(!memcmp(y[0], y[1], RUNS * DIM * sizeof **y), "%s: the same bits", how);
+	free(y[0]);
+	free(y[1]);
+	pm_dev_close(timed);
+}
+
 int main(void)
 {
-	struct pm_dev *d = open_dev(0), *one = open_dev(1);
+	struct pm_dev *d = open_dev(0, false, NULL), *one = open_dev(1, false, NULL);
 	static const int64_t rows[] = {1, MOST};
 	size_t k, t;
 
 	for (k = 0; k < sizeof kinds / sizeof *kinds; k++)
 		for (t = 0; t < 2; t++)
 			hold(d, one, &kinds[k], rows[t]);
+	profile(d, NULL, "timed");
+	profile(d, "asm", "launched apart");
 	pm_dev_close(one);
 	pm_dev_close(d);
 	return done();

@@ -28,6 +28,9 @@ uint64_t pm_dev_held(const struct pm_dev *d) { (void)d; return held; }
 int pm_dev_flush(struct pm_dev *d, struct pm_err *e) { (void)d; (void)e; return 0; }
 size_t pm_mem_size(const struct pm_mem *m) { return m->size; }
 size_t pm_mem_address(const struct pm_mem *m) { (void)m; return 0; }
+bool pm_dev_profiled(const struct pm_dev *d) { (void)d; return false; }
+int pm_dev_share(const struct pm_kernel *k, const struct pm_share *s, size_t n, struct pm_err *e) { (void)k; (void)s; (void)n; (void)e; return 0; }
+int pm_dev_finish(struct pm_dev *d, struct pm_err *e) { (void)d; (void)e; return 0; }
 bool pm_dev_reference(const struct pm_dev *d) { (void)d; return true; }
 int pm_tune(const struct pm_dev *d, const char *operation, const char *key, int fallback) { (void)d; (void)operation; (void)key; return fallback; }
 
