@@ -76,20 +76,64 @@ __kernel WG1 void linear_drop_cpu(__global float *y, long y_off, long y_ld, __gl
 }
 #endif
 
-/* db (cols) += scale * the sum of the rows of dy: summed in each period, periods added one after the other. Work-item (column). */
-__kernel void linear_bias_grad(__global float *db, long db_off, __global const float *dy, long dy_off, long dy_ld, long rows, long cols,
-	long period, float scale)
-{
-	const long c = get_global_id(0);
+#define BIAS_ARGS __global float *db, long db_off, __global const float *dy, long dy_off, long dy_ld, long rows, long cols, long period, float scale, int acc
 
-	if (c >= cols)
-		return;
-	dy += dy_off + c;
-	db += db_off + c;
+/* Column c of db = or (acc) += scale * the sum of the rows of dy: summed in each period, periods added one after the other. */
+inline void bias_grad_column(__global float *db, __global const float *dy, long dy_ld, long rows, long period, float scale, int acc)
+{
+	float all = acc ? *db : 0;
+
 	for (long from = 0; from < rows; from += period) {
 		float s = 0;
 		for (long r = from; r < min(rows, from + period); r++)
 			s += dy[r * dy_ld];
-		*db += s * scale;
+		all += s * scale;
 	}
+	*db = all;
 }
+
+/* Work-item (column). */
+__kernel void linear_bias_grad(BIAS_ARGS)
+{
+	const long c = get_global_id(0);
+
+	if (c < cols)
+		bias_grad_column(db + db_off + c, dy + dy_off + c, dy_ld, rows, period, scale, acc);
+}
+
+#if PM_CPU
+#define BIAS_VECTORS 8
+
+/* The same sums, BIAS_VECTORS vectors of columns side by side. Work-item (these columns). */
+__kernel WG1 void linear_bias_grad_cpu(BIAS_ARGS)
+{
+	long c = (long)get_global_id(0) * 16 * BIAS_VECTORS;
+	const long end = min(cols, c + 16 * BIAS_VECTORS);
+
+	db += db_off;
+	dy += dy_off;
+	if (c + 16 * BIAS_VECTORS <= end) {
+		float16 all[BIAS_VECTORS];
+		for (int i = 0; i < BIAS_VECTORS; i++)
+			all[i] = acc ? vload16(0, db + c + 16 * i) : (float16)0;
+		for (long from = 0; from < rows; from += period) {
+			const long to = min(rows, from + period);
+			__global const float *p = dy + from * dy_ld + c;
+			float16 s[BIAS_VECTORS];
+			for (int i = 0; i < BIAS_VECTORS; i++)
+				s[i] = 0;
+			for (long r = from; r < to; r++, p += dy_ld) {
+				_Pragma("unroll") for (int i = 0; i < BIAS_VECTORS; i++)
+					s[i] += vload16(0, p + 16 * i);
+			}
+			for (int i = 0; i < BIAS_VECTORS; i++)
+				all[i] += s[i] * scale;
+		}
+		for (int i = 0; i < BIAS_VECTORS; i++)
+			vstore16(all[i], 0, db + c + 16 * i);
+		return;
+	}
+	for (; c < end; c++)
+		bias_grad_column(db + c, dy + c, dy_ld, rows, period, scale, acc);
+}
+#endif

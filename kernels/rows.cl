@@ -1,5 +1,5 @@
 // rows.cl: rows named by an index: y[t] = x[row[t]], dx[row[t]] (+)= dy[t], cache[row[t]] = x[t]. One work-item an element, or
-// (…_cpu) BLOCK columns of a row. lib/op/gather.c, lib/op/store.c
+// (…_cpu) BLOCK columns of a row. lib/op/add.c, lib/op/gather.c, lib/op/store.c
 #ifndef TYPE_C
 #define TYPE_C f32
 #endif
@@ -13,6 +13,17 @@ __kernel void rows_gather(__global float *y, __global const float *x, __global c
 
 	if (c < cols)
 		y[t * cols + c] = r >= 0 && r < n ? x[xoff + r * cols + c] : 0.0f;
+}
+
+// Rows that move from one sum to another: to[row[t]] += from[row[t]], and from[row[t]] = 0. Rows are distinct.
+__kernel void rows_move(__global float *to, __global float *from, __global const int *row, long n, long cols)
+{
+	long c = get_global_id(0), t = get_global_id(1), r = row[t];
+
+	if (c >= cols || r < 0 || r >= n)
+		return;
+	to[r * cols + c] += from[r * cols + c];
+	from[r * cols + c] = 0;
 }
 
 // Rows are distinct, so no two work-items have the same element.
@@ -42,6 +53,24 @@ inline void rows_store_some(__global STORAGE(TYPE_C) *cache, __global const floa
 		STORE16(TYPE_C, cache, c, vload16(0, x + c));
 	for (; c < end; c++)
 		STORE(TYPE_C, cache, c, x[c]);
+}
+
+__kernel WG1 void rows_move_cpu(__global float *to, __global float *from, __global const int *row, long n, long cols)
+{
+	long c = get_global_id(0) * BLOCK, end = min(c + BLOCK, cols), t = get_global_id(1), r = row[t];
+
+	if (r < 0 || r >= n)
+		return;
+	to += r * cols;
+	from += r * cols;
+	for (; c + 16 <= end; c += 16) {
+		vstore16(vload16(0, to + c) + vload16(0, from + c), 0, to + c);
+		vstore16((float16)0, 0, from + c);
+	}
+	for (; c < end; c++) {
+		to[c] += from[c];
+		from[c] = 0;
+	}
 }
 
 __kernel WG1 void rows_store_cpu(STORE_ARGS)

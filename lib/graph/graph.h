@@ -98,6 +98,7 @@ struct pm_node {
 	int segment;
 	bool cheap;                             /* a pass over memory: run again in the backward pass where that saves keeping what it made
 	                                         * (pm_grad). Set by pm_cheap */
+	bool overwrites;                        /* with acc false, what an output held does not matter: all of it is written. Set by pm_overwrites */
 	bool again;                             /* private: a forward node repeated in the backward pass */
 	struct pm_mem *scratch;                 /* set by the plan while it runs */
 	/* Adds what run would launch to a chain (chain.h): 1, or 0 where it cannot. Set after pm_node; NULL: it never can. */
@@ -131,13 +132,21 @@ static inline struct pm_node *pm_cheap(struct pm_node *n)
 	return n;
 }
 
+/* The same for a node that writes the whole of each output where it does not add. */
+static inline struct pm_node *pm_overwrites(struct pm_node *n)
+{
+	if (n)
+		n->overwrites = true;
+	return n;
+}
+
 static inline bool pm_is_view(const struct pm_tensor *t) { return t->base != NULL; }
 static inline bool pm_is_dense(const struct pm_tensor *t) { return t->ld == t->cols; }
 
 /* ---- gradients ---- */
 
 /* Adds the backward nodes for everything that leads to tensors with `trains` set. Before: give the gradients of the results
- * with pm_grad_seed, and set w->grad (a STATE tensor, float32, same shape; added to, never overwritten) on every weight that trains.
+ * with pm_grad_seed, and set w->grad (a STATE tensor, float32, same shape; added to, see pm_grad_fresh) on every weight that trains.
  * checkpoint: nodes of a segment (g->segment > 0 while they were added) are run again in the backward pass instead of
  * keeping what they made; the gradients are the same bits. Without it that is done to cheap nodes of a segment whose outputs
  * no other segment reads, and whose inputs are kept anyway. */
@@ -146,6 +155,11 @@ int pm_grad(struct pm_graph *g, bool checkpoint, struct pm_err *e);
 
 /* For pm_op.grad. The gradient that reaches an output, or NULL if none does. */
 struct pm_tensor *pm_grad_have(const struct pm_tensor *y);
+/* Gradients of weights are added to what is there. After this, with `fresh`, they are so only where pm_grad_is_fresh says no: elsewhere the first
+ * contribution of a run takes the place of what was there, which need not be zeroed; without it all are added again. After pm_grad. */
+void pm_grad_fresh(struct pm_graph *g, bool fresh);
+/* Whether `grad`, the memory of a weight's gradient, is wholly written by the first node that adds to it. */
+bool pm_grad_is_fresh(const struct pm_graph *g, const struct pm_mem *grad);
 /* Where to put the gradient of an input: NULL if nobody wants it; *acc says whether to add (a weight; a tensor that had
  * another reader) or to write. Each call counts as one contribution, so ask only when the node will be added. */
 struct pm_tensor *pm_grad_want(struct pm_graph *g, struct pm_tensor *x, bool *acc);

@@ -155,11 +155,13 @@ static struct pm_tensor *embedding(struct build *b)
 	const struct pm_spec *s = f->model->spec;
 	const struct pm_weight *w = build_weight(b, "text.embed"), *p = build_weight(b, "text.pos_embed");
 	struct pm_lora l;
-	struct pm_tensor *x;
+	struct pm_tensor *x, *table = build_tensor(b, w);
 
 	f->ids = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, 1, "ids");
 	build_lora(b, w, &l);
-	x = pm_embed(b->g, f->ids, build_tensor(b, w), (float)s->embed_scale, l.a, l.b, l.s);
+	if (table && table->grad && w->grad_rows)
+		table->grad = pm_tensor_of(b->g, PM_T_STATE, PM_F32, table->rows, table->cols, w->grad_rows, "gradient of tokens' rows");
+	x = pm_embed(b->g, f->ids, table, (float)s->embed_scale, l.a, l.b, l.s);
 	if (!p)
 		return x;
 	f->pos = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, 1, "positions");
@@ -205,8 +207,6 @@ static void results(struct build *b)
 	head(b, &h);
 	if (!f->model->spec->tied)
 		build_observe(b, x, h.weight, NULL, false);
-	if (h.matrix && h.matrix->grad && h.weight->grad_head)
-		h.matrix->grad = pm_tensor_of(b->g, PM_T_STATE, PM_F32, h.matrix->rows, h.matrix->cols, h.weight->grad_head, "head's gradient");
 	if (f->opts.loss) {
 		f->target = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, 1, "target");
 		f->nll = pm_nll(b->g, x, h.matrix, h.bias, f->target, &h.o, NULL);

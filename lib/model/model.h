@@ -25,8 +25,8 @@ struct pm_weight {
 	struct pm_mem *mem;
 	struct pm_mem **part;                   /* a stack whose matrices lie apart in the files and are used there: spec->experts of them; mem is NULL then */
 	struct pm_mem *grad;                    /* where it trains: f32, borrowed from the trainer (see pm_params) */
-	struct pm_mem *grad_head;               /* a tied embedding: what comes through the head is summed apart, so that its order does
-	                                         * not depend on how a step is cut into batches */
+	struct pm_mem *grad_rows;               /* a tied embedding: what comes through the rows of tokens is summed apart, so that its order
+	                                         * does not depend on how a step is cut into batches */
 };
 
 struct pm_model {
@@ -110,7 +110,9 @@ struct pm_param {
 	int64_t count;
 	struct pm_mem *p;                       /* borrowed */
 	struct pm_mem *grad, *m, *v;            /* m and v NULL where only gradients were asked for */
-	struct pm_mem *grad_head;               /* a second gradient, of what is used in two places (a tied embedding, an A that gate and up share) */
+	struct pm_mem *second;                  /* a second gradient, of what is used in two places (a tied embedding, an A that gate and up share) */
+	bool by_rows;                           /* second is that of the embedding's rows: zero but for those of the step's tokens */
+	bool fresh, second_fresh;               /* need not be zeroed: see pm_params_fresh */
 };
 
 struct pm_params {
@@ -131,7 +133,10 @@ struct pm_param_part {
 int64_t pm_param_parts(const struct pm_param *p);                               /* how many: 1 or more */
 void pm_param_part(struct pm_param_part *out, const struct pm_param *p, int64_t i);
 int pm_params_zero(struct pm_params *p, bool moments, struct pm_err *e);        /* gradients; and moments */
-int pm_params_join(struct pm_params *p, struct pm_dev *d, struct pm_err *e);    /* once all batches of a step ran: grad += grad_head */
+/* Looks which gradients g writes anew with pm_grad_fresh: pm_params_zero leaves them alone from now on. */
+void pm_params_fresh(struct pm_params *p, const struct pm_graph *g);
+/* Once all batches of a step ran: grad += second. ids: the n tokens that they had, each once; by_rows, second is zero afterwards. */
+int pm_params_join(struct pm_params *p, struct pm_dev *d, const int32_t *ids, int64_t n, struct pm_err *e);
 uint64_t pm_params_bytes(const struct pm_params *p);                            /* of gradients and moments */
 void pm_params_free(struct pm_params *p);
 

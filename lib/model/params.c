@@ -49,16 +49,27 @@ int pm_params_zero(struct pm_params *l, bool moments, struct pm_err *e)
 	size_t i;
 
 	for (i = 0; i < l->n; i++) {
-		size_t bytes = (size_t)l->param[i].count * sizeof (float);
+		const struct pm_param *p = &l->param[i];
+		size_t bytes = (size_t)p->count * sizeof (float);
 
-		if (pm_mem_zero(l->param[i].grad, 0, bytes, e) < 0)
+		if (!p->fresh && pm_mem_zero(p->grad, 0, bytes, e) < 0)
 			return -1;
-		if (l->param[i].grad_head && pm_mem_zero(l->param[i].grad_head, 0, bytes, e) < 0)
+		if (p->second && !p->by_rows && !p->second_fresh && pm_mem_zero(p->second, 0, bytes, e) < 0)
 			return -1;
-		if (moments && (pm_mem_zero(l->param[i].m, 0, bytes, e) < 0 || pm_mem_zero(l->param[i].v, 0, bytes, e) < 0))
+		if (moments && (pm_mem_zero(p->m, 0, bytes, e) < 0 || pm_mem_zero(p->v, 0, bytes, e) < 0))
 			return -1;
 	}
 	return 0;
+}
+
+void pm_params_fresh(struct pm_params *l, const struct pm_graph *g)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++) {
+		l->param[i].fresh = pm_grad_is_fresh(g, l->param[i].grad);
+		l->param[i].second_fresh = l->param[i].second && !l->param[i].by_rows && pm_grad_is_fresh(g, l->param[i].second);
+	}
 }
 
 uint64_t pm_params_bytes(const struct pm_params *l)
@@ -67,26 +78,37 @@ uint64_t pm_params_bytes(const struct pm_params *l)
 	size_t i;
 
 	for (i = 0; i < l->n; i++)
-		sum += (uint64_t)l->param[i].count * sizeof (float) * ((l->param[i].m ? 3 : 1) + (l->param[i].grad_head ? 1 : 0));
+		sum += (uint64_t)l->param[i].count * sizeof (float) * ((l->param[i].m ? 3 : 1) + (l->param[i].second ? 1 : 0));
 	return sum;
 }
 
-int pm_params_join(struct pm_params *l, struct pm_dev *d, struct pm_err *e)
+int pm_params_join(struct pm_params *l, struct pm_dev *d, const int32_t *ids, int64_t n, struct pm_err *e)
 {
 	size_t i;
 
-	for (i = 0; i < l->n; i++)
-		if (l->param[i].grad_head && pm_add_into(d, l->param[i].grad, l->param[i].grad_head, l->param[i].count, e) < 0)
+	for (i = 0; i < l->n; i++) {
+		const struct pm_param *p = &l->param[i];
+		int r = 0;
+
+		if (p->by_rows)
+			r = pm_move_rows(d, p->grad, p->second, (int64_t)p->dim[0], (int64_t)p->dim[1], ids, n, e);
+		else if (p->second)
+			r = pm_add_into(d, p->grad, p->second, p->count, e);
+		if (r < 0)
 			return -1;
+	}
 	return 0;
 }
 
 /* A second gradient, of what is used in two places: a tied embedding, an A that gate and up share. */
-static int add_second(struct pm_param *q, struct pm_dev *d, struct pm_mem **grad, struct pm_err *e)
+static int add_second(struct pm_param *q, struct pm_dev *d, struct pm_mem **grad, bool by_rows, struct pm_err *e)
 {
-	if (pm_mem_new(&q->grad_head, d, (size_t)q->count * sizeof (float), e) < 0)
+	const size_t bytes = (size_t)q->count * sizeof (float);
+
+	q->by_rows = by_rows;
+	if ((by_rows ? pm_mem_zeros : pm_mem_new)(&q->second, d, bytes, e) < 0)
 		return -1;
-	*grad = q->grad_head;
+	*grad = q->second;
 	return 0;
 }
 
@@ -118,7 +140,7 @@ static int add_adapters(struct pm_params *l, struct pm_adapters *a, bool moments
 		if (w->saved)
 			r = add(l, a->dev, mod->name_a, w->target->nd, w->target->dim, w->a, &w->grad_a, moments, e);
 		else if (w->shared)
-			r = add_second(&l->param[k], a->dev, &w->grad_a, e);
+			r = add_second(&l->param[k], a->dev, &w->grad_a, false, e);
 		else
 			r = add_matrix(l, a->dev, mod, 0, w->a, &w->grad_a, moments, e);
 		if (r == 0 && !w->saved)
@@ -151,7 +173,7 @@ int pm_params_new(struct pm_params **out, struct pm_model *m, struct pm_adapters
 		r = add(l, m->dev, w->name, w->spec->nd, w->spec->dim, w->mem, &w->grad, moments, e);
 		l->param[l->n - 1].apart = w->spec->apart ? w->spec->experts : 0;
 		if (r == 0 && m->spec->tied && !strcmp(w->spec->role, "text.embed"))
-			r = add_second(&l->param[l->n - 1], m->dev, &w->grad_head, e);
+			r = add_second(&l->param[l->n - 1], m->dev, &w->grad_rows, true, e);
 	}
 	if (r < 0)
 		pm_params_free(l);
@@ -168,7 +190,7 @@ void pm_params_free(struct pm_params *l)
 		return;
 	for (i = 0; i < l->n; i++) {
 		pm_mem_free(l->param[i].grad);
-		pm_mem_free(l->param[i].grad_head);
+		pm_mem_free(l->param[i].second);
 		pm_mem_free(l->param[i].m);
 		pm_mem_free(l->param[i].v);
 	}

@@ -70,3 +70,20 @@ int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t co
 	return PM_LAUNCH(k, pm_elementwise(cpu, 1, count, 1, 12), e, PM_MEM(y), PM_I64(0), PM_I64(count), PM_MEM(x), PM_I64(0), PM_I64(count),
 		PM_MEM(x), PM_I64(0), PM_I64(0), PM_I64(count), PM_F32(1), PM_F32(0), PM_I32(0), PM_I32(1));
 }
+
+int pm_move_rows(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t rows, int64_t cols, const int32_t *row, int64_t n, struct pm_err *e)
+{
+	const bool cpu = pm_elem_cpu(d);
+	const struct pm_kernel *k = pm_kernel(d, "rows", cpu ? "rows_move_cpu" : "rows_move", NULL, e);
+	struct pm_mem *which = NULL;
+	int r = -1;
+
+	if (!n)
+		return 0;
+	if (k && pm_mem_new(&which, d, (size_t)n * sizeof *row, e) == 0 && pm_mem_write(which, 0, row, (size_t)n * sizeof *row, e) == 0)
+		r = PM_LAUNCH(k, pm_elementwise(cpu, n, cols, 1, 16), e, PM_MEM(y), PM_MEM(x), PM_MEM(which), PM_I64(rows), PM_I64(cols));
+	if (r == 0)
+		r = pm_dev_finish(d, e);
+	pm_mem_free(which);
+	return r;
+}

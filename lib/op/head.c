@@ -8,8 +8,7 @@
 #include <stdio.h>
 
 #include "op/elem.h"
-#include "op/gemm.h"
-#include "op/op.h"
+#include "op/linear.h"
 
 #define SLICE_BYTES ((int64_t)64 << 20)
 /* Slices are multiples of the largest blocks of k of products (gemm.c), so that their width does not show in gradients, and of
@@ -361,13 +360,7 @@ static int turn_slice(const struct pm_node *n, const struct layout *l, int64_t v
 
 static int bias_grad(const struct pm_node *n, const struct layout *l, int64_t v0, int64_t cols, struct pm_err *e)
 {
-	const struct pm_tensor *db = n->out[DB];
-	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", "linear_bias_grad", NULL, e);
-	const struct pm_mat z = slice_mat(n, cols);
-	int64_t period = n->g->period > 0 ? n->g->period : l->rows;
-
-	return k ? PM_LAUNCH(k, pm_elementwise(false, 1, cols, (double)l->rows, 4 * (double)l->rows), e, PM_MEM(db->mem), PM_I64(db->off + v0),
-		PM_MEM(z.mem), PM_I64(z.off), PM_I64(z.ld), PM_I64(l->rows), PM_I64(cols), PM_I64(period), PM_F32(1)) : -1;
+	return pm_linear_bias_grad(n, weight_slice(n->out[DB], true, v0), slice_mat(n, cols), l->rows, cols, 1, n->acc[DB], e);
 }
 
 static int grad_slice(const struct pm_node *n, const struct layout *l, int64_t v0, int64_t cols, struct pm_err *e)
@@ -483,7 +476,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 		return 0;
 	}
 	in[LOGITS] = out[DW] ? keep_logits(g, n) : NULL;
-	b = any ? pm_node(g, &op_nll_grad, GRAD_INPUTS, in, GRADS, out, n->attr, sizeof(struct attr)) : NULL;
+	b = pm_overwrites(any ? pm_node(g, &op_nll_grad, GRAD_INPUTS, in, GRADS, out, n->attr, sizeof(struct attr)) : NULL);
 	for (i = 0; b && i < GRADS; i++)
 		b->acc[i] = acc[i];
 	return 0;

@@ -91,7 +91,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 		out[i] = n->in[i] ? pm_grad_want(g, n->in[i], &acc[i]) : NULL;
 	if (!out[0] && !out[1] && !out[2])
 		return pm_graph_ok(g, e);
-	b = pm_node(g, &op_backward, 3, in, 3, out, n->attr, sizeof (struct attr));
+	b = pm_overwrites(pm_node(g, &op_backward, 3, in, 3, out, n->attr, sizeof (struct attr)));
 	if (!b)
 		return pm_graph_ok(g, e);
 	for (int i = 0; i < 3; i++)

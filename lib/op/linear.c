@@ -2,8 +2,9 @@
 #include "op/linear.h"
 
 #include "op/elem.h"
-#include "op/gemm.h"
 #include "op/stage.h"
+
+#define BIAS_COLUMNS 128               /* of a work-item of linear_bias_grad_cpu: as in linear.cl */
 
 enum { X, W, BIAS, A, B, ADD, RNG, INPUTS };
 
@@ -344,16 +345,25 @@ static int run_dw(const struct pm_node *n, struct pm_err *e)
 	return pm_gemm(n->g->dev, &p, n->scratch, 0, e);
 }
 
-/* db += scale · the sum of dy's rows. */
+int pm_linear_bias_grad(const struct pm_node *n, struct pm_mat db, struct pm_mat dy, int64_t rows, int64_t cols, float scale, bool acc, struct pm_err *e)
+{
+	const bool cpu = pm_elem_cpu(n->g->dev);
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", cpu ? "linear_bias_grad_cpu" : "linear_bias_grad", NULL, e);
+	struct pm_launch l = pm_elementwise(false, 1, cols, (double)rows, 4 * (double)rows);
+
+	if (cpu)
+		l.global[0] = (size_t)pm_ceil_div(cols, BIAS_COLUMNS), l.local[0] = 1;
+	return k ? PM_LAUNCH(k, l, e, PM_MEM(db.mem), PM_I64(db.off), PM_MEM(dy.mem), PM_I64(dy.off), PM_I64(dy.ld), PM_I64(rows), PM_I64(cols),
+		PM_I64(n->g->period > 0 ? n->g->period : rows), PM_F32(scale), PM_I32(acc)) : -1;
+}
+
+/* db (=, +=) scale · the sum of dy's rows. */
 static int run_db(const struct pm_node *n, struct pm_err *e)
 {
 	const struct attr *at = n->attr;
-	const struct pm_tensor *dy = n->in[0], *db = n->out[0];
-	const struct pm_kernel *k = pm_kernel(n->g->dev, "linear", "linear_bias_grad", NULL, e);
+	const struct pm_tensor *dy = n->in[0];
 
-	return k ? PM_LAUNCH(k, pm_elementwise(false, 1, dy->cols, (double)dy->rows, 4 * (double)dy->rows), e, PM_MEM(db->mem), PM_I64(db->off),
-		PM_MEM(dy->mem), PM_I64(dy->off), PM_I64(dy->ld), PM_I64(dy->rows), PM_I64(dy->cols),
-		PM_I64(n->g->period > 0 ? n->g->period : dy->rows), PM_F32(at->scale)) : -1;
+	return pm_linear_bias_grad(n, pm_mat(n->out[0]), pm_mat(dy), dy->rows, dy->cols, at->scale, n->acc[0], e);
 }
 
 /* dA += dhᵀ · drop(x): in dh, x, rng. */
@@ -404,7 +414,7 @@ const struct pm_op pm_linear_da = {"linear dA", scratch_da, run_da, NULL};
 static void add_node(struct pm_graph *g, const struct pm_op *op, int nin, struct pm_tensor *const *in, struct pm_tensor *out, bool acc,
 	const struct attr *at)
 {
-	struct pm_node *n = out && at ? pm_node(g, op, nin, in, 1, &out, at, sizeof *at) : NULL;
+	struct pm_node *n = pm_overwrites(out && at ? pm_node(g, op, nin, in, 1, &out, at, sizeof *at) : NULL);
 
 	if (n)
 		n->acc[0] = acc;

@@ -3,6 +3,7 @@
 #ifndef PM_OP_LINEAR_H
 #define PM_OP_LINEAR_H
 
+#include "op/gemm.h"
 #include "op/op.h"
 
 /* In: x, W, bias, A, B, add, rng (NULL where there is none); out: y and, with A, h = A·drop(x). */
@@ -21,5 +22,8 @@ int pm_linear_stages(const struct pm_node *n, const struct pm_tensor *runs, stru
 /* The attr of these nodes, in the graph's arena; NULL where there was no memory. */
 const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts);
 const void *pm_linear_attr_db(struct pm_graph *g, const void *attr);
+
+/* db (1, cols) (=, with acc +=) scale · the sum of the rows of dy (rows, cols): each period's, one after the other. n: whose graph. */
+int pm_linear_bias_grad(const struct pm_node *n, struct pm_mat db, struct pm_mat dy, int64_t rows, int64_t cols, float scale, bool acc, struct pm_err *e);
 
 #endif

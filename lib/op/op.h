@@ -171,6 +171,8 @@ struct pm_tensor *pm_act_clamped(struct pm_graph *g, struct pm_tensor *gate, str
 struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *z, float a, float b);
 /* Outside graphs: y[i] += x[i], `count` f32. */
 int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t count, struct pm_err *e);
+/* The same for n of the rows of y and x, two tables (rows, cols): each of row[] once; these rows of x are zero then. */
+int pm_move_rows(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t rows, int64_t cols, const int32_t *row, int64_t n, struct pm_err *e);
 
 /* squares.c: y (periods, cols): sums of x² over the rows of each period of the graph, column by column; x (T, cols) may be a view. No gradient. */
 struct pm_tensor *pm_squares(struct pm_graph *g, struct pm_tensor *x);

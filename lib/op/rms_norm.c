@@ -88,7 +88,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	out[1] = w ? pm_grad_want(g, w, &acc[1]) : NULL;
 	if (!out[0] && !out[1])
 		return pm_graph_ok(g, e);
-	b = pm_node(g, &op_backward, 3, in, 2, out, n->attr, sizeof (struct attr));
+	b = pm_overwrites(pm_node(g, &op_backward, 3, in, 2, out, n->attr, sizeof (struct attr)));
 	if (!b)
 		return pm_graph_ok(g, e);
 	b->acc[0] = acc[0];

@@ -69,6 +69,7 @@ int pm_trainer_new(struct pm_trainer **out, struct pm_model *m, struct pm_adapte
 	if (buffers(t, b.T, e) < 0 || pm_params_new(&t->params, m, a, true, e) < 0 || pm_build(&t->forward, m, &b, e) < 0 ||
 	    pm_plan_new(&t->plan, t->forward->graph, e) < 0)
 		goto fail;
+	pm_params_fresh(t->params, t->forward->graph);
 	*out = t;
 	return 0;
 fail:
@@ -213,6 +214,37 @@ static int read_balance(struct pm_trainer *t, double share, double *sum, struct 
 	return 0;
 }
 
+/* The tokens of the batch that was laid, beside those before. */
+static int note_tokens(struct pm_trainer *t, struct pm_err *e)
+{
+	if (pm_grow(&t->ids, &t->cap_ids, t->nids + (size_t)t->batch.T, sizeof *t->ids, e) < 0)
+		return -1;
+	memcpy(t->ids + t->nids, t->batch.ids, (size_t)t->batch.T * sizeof *t->ids);
+	t->nids += (size_t)t->batch.T;
+	return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Gradients of what is used in two places, with the step's tokens, each once. */
+static int join(struct pm_trainer *t, struct pm_err *e)
+{
+	size_t i, n = 0;
+
+	if (t->nids)
+		qsort(t->ids, t->nids, sizeof *t->ids, by_id);
+	for (i = 0; i < t->nids; i++)
+		if (!n || t->ids[i] != t->ids[n - 1])
+			t->ids[n++] = t->ids[i];
+	t->nids = 0;
+	return pm_params_join(t->params, t->model->dev, t->ids, (int64_t)n, e);
+}
+
 int pm_trainer_gradients(struct pm_trainer *t, struct pm_step *s, struct pm_err *e)
 {
 	int64_t per = t->opts.batch * t->opts.accum, from = t->done * per, all = pm_rows_count(t->rows) * t->opts.epochs;
@@ -227,11 +259,12 @@ int pm_trainer_gradients(struct pm_trainer *t, struct pm_step *s, struct pm_err 
 	for (k = 0; k < n; k += t->opts.batch) {
 		int64_t m = n - k < t->opts.batch ? n - k : t->opts.batch;
 
-		if (lay(t, t->rows, from + k, m, true, &laid, s, e) < 0 || seed_balance(t, (double)m / (double)n, e) < 0 ||
+		pm_grad_fresh(t->forward->graph, k == 0);
+		if (lay(t, t->rows, from + k, m, true, &laid, s, e) < 0 || note_tokens(t, e) < 0 || seed_balance(t, (double)m / (double)n, e) < 0 ||
 		    run_batch(t, t->forward, t->plan, norm, &sum, e) < 0 || read_balance(t, (double)m / (double)n, &s->balance, e) < 0)
 			return -1;
 	}
-	if (pm_params_join(t->params, t->model->dev, e) < 0)
+	if (join(t, e) < 0)
 		return -1;
 	s->loss = norm > 0 ? sum / norm : 0;
 	if (!isfinite(s->loss))
@@ -356,5 +389,6 @@ void pm_trainer_free(struct pm_trainer *t)
 	free(t->rng);
 	free(t->weight);
 	free(t->nll);
+	free(t->ids);
 	free(t);
 }

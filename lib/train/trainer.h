@@ -46,6 +46,8 @@ struct pm_trainer {
 	struct pm_record rec;
 	int32_t *target, *rng;
 	float *weight, *nll;
+	int32_t *ids;                           /* the step's tokens so far */
+	size_t nids, cap_ids;
 };
 
 /* Builds graph and plan; computes nothing and touches no big memory yet. All pointers are borrowed and must outlive it. */

@@ -334,6 +334,27 @@ static int take_gradients(struct op_run *r, struct op_result *res, struct pm_err
 	return 0;
 }
 
+/* The first part's gradients of weights take the place of what was there. */
+static int make_fresh(struct op_run *r, struct pm_err *e)
+{
+	int k;
+
+	for (k = 0; k < r->nin && r->part == 0; k++)
+		if (r->in[k].grad && pm_grad_is_fresh(r->g, r->in[k].grad)) {
+			const size_t n = pm_mem_size(r->in[k].grad);
+			void *nan = pm_alloc(n, 1, e);
+			int bad = !nan;
+
+			if (nan)
+				bad = pm_mem_write(r->in[k].grad, 0, memset(nan, 0xff, n), n, e) < 0;
+			free(nan);
+			if (bad)
+				return -1;
+		}
+	pm_grad_fresh(r->g, r->part == 0);
+	return 0;
+}
+
 int op_execute(struct op_data *d, const struct op_how *how, struct op_result *res, struct pm_err *e)
 {
 	struct op_run r = {.data = d, .how = *how};
@@ -343,7 +364,7 @@ int op_execute(struct op_data *d, const struct op_how *how, struct op_result *re
 	memset(res, 0, sizeof *res);
 	res->pads = true;
 	for (r.part = 0; !bad && r.part < parts; r.part++) {
-		bad = op_prepare(&r, e) < 0 || pm_plan_fill(r.plan, how->fill, e) < 0 || pm_plan_run(r.plan, e) < 0 ||
+		bad = op_prepare(&r, e) < 0 || (how->fresh && make_fresh(&r, e) < 0) || pm_plan_fill(r.plan, how->fill, e) < 0 || pm_plan_run(r.plan, e) < 0 ||
 			pm_dev_finish(how->dev, e) < 0 || take_outputs(&r, res, e) < 0 || take_gradients(&r, res, e) < 0;
 		part_end(&r, false);
 	}

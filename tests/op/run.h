@@ -42,6 +42,7 @@ struct op_how {
 	bool portable;
 	bool grad;                      /* with the backward pass */
 	bool second;                    /* gradients have a second contribution, and weights' gradients something in them before */
+	bool fresh;                     /* gradients of weights that need not be zeroed (pm_grad_fresh) are NaN before */
 	bool keep;                      /* no memory is used twice */
 	unsigned char fill;             /* of memory nobody has written */
 	int64_t parts;                  /* the batch in so many parts; 0 and 1: whole */

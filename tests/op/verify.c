@@ -352,6 +352,9 @@ static void on_device(struct op_report *p, struct op_data *d, struct expected *x
 		again(p, d, &other, &first, "one thread", NULL, NULL);
 	other = how;
 	other.keep = false;
+	other.fresh = how.grad;
+	if (how.grad)
+		again(p, d, &other, &first, "gradients that are not zeroed before", NULL, NULL);
 	other.parts = c->period ? c->T / c->period : 1;
 	if (other.parts > 1)
 		again(p, d, &other, &first, "splitting the batch", NULL, NULL);
