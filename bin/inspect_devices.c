@@ -7,9 +7,9 @@
 
 static json_t *device(const struct pm_dev_info *d, size_t number_of)
 {
-	return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:b}", "device", json_integer((json_int_t)number_of), "kind",
+	return json_pack("{s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b, s:b, s:b, s:b, s:b}", "device", json_integer((json_int_t)number_of), "kind",
 		d->gpu ? "gpu" : d->cpu ? "cpu" : "other", "name", d->name, "vendor", d->vendor, "driver", d->driver, "platform", d->platform, "units",
-		json_integer((json_int_t)d->units), "memory", json_integer((json_int_t)d->memory), "largest", json_integer((json_int_t)d->largest), "shared", (int)d->shared, "avx512", (int)d->avx512, "vnni",
+		json_integer((json_int_t)d->units), "memory", json_integer((json_int_t)d->memory), "largest", json_integer((json_int_t)d->largest), "shared", (int)d->shared, "avx2", (int)d->avx2, "avx512", (int)d->avx512, "vnni",
 		(int)d->vnni, "bf16", (int)d->bf16, "amx", (int)d->amx);
 }
 
@@ -22,9 +22,9 @@ static int print_device(const struct inspect_args *a, const struct pm_dev_info *
 	if (a->json)
 		r = o ? pm_print_json(o, e) : pm_fail(e, PM_SOFTWARE, "device %zu: its name is not UTF-8", i);
 	else
-		printf("%zu\t%s\t%s\t%s\t%u units, %s, buffers up to %s%s%s%s%s%s\n", i, d->gpu ? "gpu" : d->cpu ? "cpu" : "other", d->name, d->platform, d->units,
+		printf("%zu\t%s\t%s\t%s\t%u units, %s, buffers up to %s%s%s%s%s%s%s\n", i, d->gpu ? "gpu" : d->cpu ? "cpu" : "other", d->name, d->platform, d->units,
 			inspect_short(b[0], (double)d->memory, "B"), inspect_short(b[1], (double)d->largest, "B"), d->shared ? ", shared memory" : "",
-			d->avx512 ? ", avx512" : "", d->vnni ? ", vnni" : "", d->bf16 ? ", bf16" : "", d->amx ? ", amx" : "");
+			d->avx2 ? ", avx2" : "", d->avx512 ? ", avx512" : "", d->vnni ? ", vnni" : "", d->bf16 ? ", bf16" : "", d->amx ? ", amx" : "");
 	json_decref(o);
 	return r;
 }

@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_int8 thin_k thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine
+//! use quant gemm_bias thin_walk thin_bytes thin_int8 thin_k thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine
 /* chain_cpu.cl: many stages in one launch, for CPUs, whose threads would sleep and wake between launches (lib/graph/chain.h).
  *
  * Work-items are workers. Tasks are numbered from the first stage's to the last's, and taken in that order, each when all stages up to the one that

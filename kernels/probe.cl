@@ -103,6 +103,36 @@ static int probe_amx(__global uint *room)
 }
 #endif
 
+#ifdef PROBE_AVX2
+/* Builtins of a compiler for AVX2 and F16C: products of bytes, their sums, signs, bytes by number, halves as floats. */
+static int probe_avx2(void)
+{
+#if defined __AVX2__ && defined __F16C__ && defined __FMA__
+	typedef char chars __attribute__((vector_size(32)));
+	typedef short shorts __attribute__((vector_size(32)));
+	typedef short halves __attribute__((vector_size(16)));
+	const int8 lane = (int8)(0, 1, 2, 3, 4, 5, 6, 7), u = lane * 0x01020304 + 0x01020300, s = lane * 0x0103FF05 + (int)0x80FF017F;
+	const chars c = __builtin_astype(s, chars), zero = __builtin_astype((int8)0, chars);
+	const shorts ones = __builtin_astype((int8)0x00010001, shorts);
+	const int8 sum = __builtin_astype(__builtin_ia32_pmaddwd256(__builtin_ia32_pmaddubsw256(__builtin_astype(u, chars), c), ones), int8);
+	const int8 back = __builtin_astype(__builtin_ia32_psignb256(c, c - c - 1), int8), first = __builtin_astype(__builtin_ia32_pshufb256(c, zero), int8);
+	const float8 f = __builtin_astype(__builtin_ia32_vcvtph2ps256(__builtin_astype((ushort8)0x3e00, halves)), float8);
+	int8 want = 0, minus = 0;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		const int8 v = (s << (int8)(24 - 8 * i)) >> 24;
+
+		want += (u >> (int8)(8 * i) & 255) * v;
+		minus |= (-v & 255) << (int8)(8 * i);
+	}
+	return all(sum == want) && all(back == minus) && all((first & 255) == (int8)((int4)(s.s0 & 255), (int4)(s.s4 & 255))) && all(f == 1.5f);
+#else
+	return 0;
+#endif
+}
+#endif
+
 /* What gives the known answer: a 1 in the place of the set. */
 __kernel WG1 void probe(__global int *ok, __global uint *room)
 {
@@ -120,5 +150,8 @@ __kernel WG1 void probe(__global int *ok, __global uint *room)
 #endif
 #ifdef PROBE_AMX
 	ok[4] = probe_amx(room);
+#endif
+#ifdef PROBE_AVX2
+	ok[5] = probe_avx2();
 #endif
 }

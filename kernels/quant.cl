@@ -68,17 +68,23 @@
 typedef __global const uchar *block_t;
 
 /* A scale at a place that may be odd in a mapped file. */
-#if HAVE_AVX512
+#if HAVE_AVX512 || HAVE_AVX2
 typedef ushort block_any_ushort __attribute__((aligned(1)));
 #define block_ushort(p) (*(__global const block_any_ushort *)(p))
 
 /* vload_half would be a dozen instructions here. */
 inline float block_half(block_t p)
 {
+#if HAVE_AVX512
 	float4 f;
 
 	__asm__("vcvtph2ps %1, %0" : "=v"(f) : "v"((uint4)(block_ushort(p), 0, 0, 0)));
 	return f.x;
+#else
+	typedef short halves __attribute__((vector_size(16)));
+
+	return __builtin_astype(__builtin_ia32_vcvtph2ps(__builtin_astype((uint4)(block_ushort(p), 0, 0, 0), halves)), float4).x;
+#endif
 }
 #else
 inline float block_half(block_t p)

@@ -1,14 +1,13 @@
-/* thin_int8.cl: what the products of few rows with B in blocks (quant.cl) share, for CPUs with vpdpbusd: sums of products of 8-bit integers.
+/* thin_int8.cl: what the products of few rows with B in blocks (quant.cl) share, for CPUs with products of bytes (thin_bytes.cl).
  * A row of A is rounded to 8 bits, a scale every 32 values (its largest magnitude is 127); a code of B less its
  * zero times a value of A is summed exactly, four to a 32-bit lane, and 64 to 256 values are added to 16 sums of float32 as sum times scale
  * of A times scale of B. A row's bits depend on the row alone; those of B lie STREAMS apart, as in thin_cpu.cl.
  *
  * THIN_INT8(type) defines, for a format, quantise_type, which rounds a row, and rows_type, which makes a work-item's columns. */
-#if HAVE_VNNI
+#if HAVE_BYTES
 #ifndef ROWS
 #define ROWS 1                  // of A that go together: 1, 2 or 4
 #endif
-#define INLINE inline __attribute__((always_inline))
 #define COLS (STREAMS / ROWS)
 
 /* Vectors at any address. */
@@ -19,20 +18,6 @@ typedef int any_int16 __attribute__((ext_vector_type(16), aligned(1)));
 #define GET8(p) (*(__global const any_int8 *)(p))
 #define GET16(p) (*(__global const any_int16 *)(p))
 
-/* acc + the products of bytes without and with sign, four to a lane. */
-INLINE int16 dot4(int16 acc, int16 u, int16 s)
-{
-	__asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(u), "v"(s));
-	return acc;
-}
-
-/* Lanes i of v. */
-INLINE float16 lanes(float16 v, int16 i)
-{
-	__asm__("vpermps %1, %2, %0" : "=v"(v) : "v"(v), "v"(i));
-	return v;
-}
-
 /* The upper lanes are anything. */
 INLINE float16 wider(float8 v)
 {
@@ -42,32 +27,31 @@ INLINE float16 wider(float8 v)
 	return w;
 }
 
-/* Each byte's low four bits name a byte of its 16 in t. */
-INLINE int16 pick(int16 t, int16 i)
-{
-	__asm__("vpshufb %2, %1, %0" : "=v"(t) : "v"(t), "v"(i));
-	return t;
-}
-
-/* What belongs to a format: what code 0 stands for, negated; values that have a scale of their own; whether they have a minimum, too; and the order
+/* What belongs to a format: what code 0 stands for, negated; values that have a scale of their own; whether they have a minimum, too; their bits (6 at
+ * most, or 8); and the order
  * of the values of a row. QUADS: of each 128 the first halves of the four blocks of 32 come first, then the second halves, as the nibbles of four blocks
  * lie. EIGHTS: of each 256 the first halves of the even blocks of 32, then of the odd ones, then the second halves likewise, as the nibbles of Q4_K and Q5_K
  * lie when quarters of vectors have changed places; minima are subtracted. SIXTEENTHS: so, and codes of odd blocks come 16 times too large. */
 enum { PLAIN, QUADS, EIGHTS, SIXTEENTHS };
-#define traits_q4_0 ZERO = 8, GRAIN = 32, LOW = 0, ORDER = QUADS
-#define traits_q4_1 ZERO = 0, GRAIN = 32, LOW = 1, ORDER = PLAIN
-#define traits_q5_0 ZERO = 16, GRAIN = 32, LOW = 0, ORDER = PLAIN
-#define traits_q5_1 ZERO = 0, GRAIN = 32, LOW = 1, ORDER = PLAIN
-#define traits_q8_0 ZERO = 128, GRAIN = 32, LOW = 0, ORDER = PLAIN
-#define traits_iq4_nl ZERO = 128, GRAIN = 32, LOW = 0, ORDER = PLAIN
-#define traits_affine8 ZERO = 0, GRAIN = 32, LOW = 1, ORDER = PLAIN
-#define traits_mxfp4 ZERO = 16, GRAIN = 32, LOW = 0, ORDER = PLAIN
-#define traits_q2_k ZERO = 0, GRAIN = 16, LOW = 1, ORDER = PLAIN
-#define traits_q3_k ZERO = 4, GRAIN = 16, LOW = 0, ORDER = PLAIN
-#define traits_q4_k ZERO = 0, GRAIN = 32, LOW = 1, ORDER = SIXTEENTHS
-#define traits_q5_k ZERO = 0, GRAIN = 32, LOW = 1, ORDER = EIGHTS
-#define traits_q6_k ZERO = 32, GRAIN = 16, LOW = 0, ORDER = PLAIN
-#define traits_iq4_xs ZERO = 128, GRAIN = 32, LOW = 0, ORDER = PLAIN
+#if HAVE_VNNI
+#define HIGH_NIBBLES SIXTEENTHS
+#else
+#define HIGH_NIBBLES EIGHTS
+#endif
+#define traits_q4_0 ZERO = 8, GRAIN = 32, LOW = 0, BITS = 6, ORDER = QUADS
+#define traits_q4_1 ZERO = 0, GRAIN = 32, LOW = 1, BITS = 6, ORDER = PLAIN
+#define traits_q5_0 ZERO = 16, GRAIN = 32, LOW = 0, BITS = 6, ORDER = PLAIN
+#define traits_q5_1 ZERO = 0, GRAIN = 32, LOW = 1, BITS = 6, ORDER = PLAIN
+#define traits_q8_0 ZERO = 128, GRAIN = 32, LOW = 0, BITS = 8, ORDER = PLAIN
+#define traits_iq4_nl ZERO = 128, GRAIN = 32, LOW = 0, BITS = 8, ORDER = PLAIN
+#define traits_affine8 ZERO = 0, GRAIN = 32, LOW = 1, BITS = 8, ORDER = PLAIN
+#define traits_mxfp4 ZERO = 16, GRAIN = 32, LOW = 0, BITS = 6, ORDER = PLAIN
+#define traits_q2_k ZERO = 0, GRAIN = 16, LOW = 1, BITS = 6, ORDER = PLAIN
+#define traits_q3_k ZERO = 4, GRAIN = 16, LOW = 0, BITS = 6, ORDER = PLAIN
+#define traits_q4_k ZERO = 0, GRAIN = 32, LOW = 1, BITS = 6, ORDER = HIGH_NIBBLES
+#define traits_q5_k ZERO = 0, GRAIN = 32, LOW = 1, BITS = 6, ORDER = EIGHTS
+#define traits_q6_k ZERO = 32, GRAIN = 16, LOW = 0, BITS = 6, ORDER = PLAIN
+#define traits_iq4_xs ZERO = 128, GRAIN = 32, LOW = 0, BITS = 8, ORDER = PLAIN
 
 /* ---- rows of A ---- */
 
@@ -198,7 +182,7 @@ struct sums {
 };
 
 /* 64 codes, number i in their row; their scales. */
-#define ADD(r, codes, i, scales) (t->s[r] = fma(convert_float16(dot4(ZERO ? x[r].start[i] : (int16)0, codes, x[r].q[i])), scales, t->s[r]))
+#define ADD(r, codes, i, scales) (t->s[r] = fma(convert_float16(dot_codes(BITS, ZERO, x[r].start[i], codes, x[r].q[i])), scales, t->s[r]))
 /* Of up to 16 scales the two a and b, 8 times each, or the four from a on, 4 times each. */
 #define TWO(v, a, b) lanes(v, (int16)((int8)(a), (int8)(b)))
 #define FOUR(v, a) lanes(v, (int16)((int4)(a), (int4)((a) + 1), (int4)((a) + 2), (int4)((a) + 3)))
@@ -242,10 +226,8 @@ INLINE float8 eight_halves(block_t p, int bytes, int n)
 	const ushort8 h = (ushort8)(block_ushort(p), block_ushort(p + (n > 1 ? bytes : 0)), block_ushort(p + (n > 2 ? 2 * bytes : 0)),
 		block_ushort(p + (n > 3 ? 3 * bytes : 0)), block_ushort(p + (n > 4 ? 4 * bytes : 0)), block_ushort(p + (n > 5 ? 5 * bytes : 0)),
 		block_ushort(p + (n > 6 ? 6 * bytes : 0)), block_ushort(p + (n > 7 ? 7 * bytes : 0)));
-	float8 f;
 
-	__asm__("vcvtph2ps %1, %0" : "=v"(f) : "v"(h));
-	return f;
+	return float_halves(h);
 }
 
 INLINE float8 eight_e8m0(block_t p, int bytes, int n)
@@ -300,6 +282,8 @@ DEFINE_STEP_32(affine8)
 /* 64 codes with four scales. */
 INLINE void add_16(struct sums *t, const struct row *x, int g, int part, int16 codes, const float16 *d, int ZERO)
 {
+	enum { BITS = 6 };
+
 	UNROLL for (int r = 0; r < ROWS; r++)
 		ADD(r, codes, 4 * g + part, FOUR(d[r], 4 * part));
 }
@@ -383,6 +367,7 @@ INLINE void step_iq4_xs(struct sums *t, const struct row *x, int g, block_t p, i
 	}
 }
 
+#if HAVE_VNNI
 /* Words i of a and b: 0 to 31 are those of a. */
 INLINE int16 words(int16 a, int16 b, int16 i)
 {
@@ -390,19 +375,33 @@ INLINE int16 words(int16 a, int16 b, int16 i)
 	return a;
 }
 
-/* Four blocks: 72 bytes, in which block b begins at word 9b. Their codes and scales are picked by words, so that 128 codes are one vector. */
-INLINE void quad_q4_0(struct sums *t, const struct row *x, int i, block_t p)
+/* Four blocks: 72 bytes, in which block b begins at word 9b. Their codes, and scales, 4 times each, are picked by words. */
+INLINE int16 codes_quad(block_t p, float16 *s)
 {
 	const int16 a = GET16(p), b = GET16(p + 8);
-	const int16 q = words(a, b, (int16)(0x00020001, 0x00040003, 0x00060005, 0x00080007, 0x000b000a, 0x000d000c, 0x000f000e, 0x00110010,
-		0x00140013, 0x00160015, 0x00180017, 0x001a0019, 0x001d001c, 0x001f001e, 0x003d003c, 0x003f003e));
 	int16 h;
-	float16 s;
 
 	__asm__("vpermw %2, %1, %0" : "=v"(h) : "v"((int16)((int8)(0, 0, 0x00090009, 0x00090009, 0x00120012, 0x00120012, 0x001b001b, 0x001b001b), (int8)0)), "v"(a));
-	__asm__("vcvtph2ps %1, %0" : "=v"(s) : "v"(h.lo));
+	__asm__("vcvtph2ps %1, %0" : "=v"(*s) : "v"(h.lo));
+	return words(a, b, (int16)(0x00020001, 0x00040003, 0x00060005, 0x00080007, 0x000b000a, 0x000d000c, 0x000f000e, 0x00110010,
+		0x00140013, 0x00160015, 0x00180017, 0x001a0019, 0x001d001c, 0x001f001e, 0x003d003c, 0x003f003e));
+}
+#else
+INLINE int16 codes_quad(block_t p, float16 *s)
+{
+	*s = FOUR(wider(eight_halves(p, 18, 4)), 0);
+	return (int16)(GET4(p + 2), GET4(p + 20), GET4(p + 38), GET4(p + 56));
+}
+#endif
+
+/* 128 codes are one vector. */
+INLINE void quad_q4_0(struct sums *t, const struct row *x, int i, block_t p)
+{
+	float16 s;
+	const int16 q = codes_quad(p, &s);
+
 	UNROLL for (int r = 0; r < ROWS; r++) {
-		const int16 sum = dot4(dot4(x[r].start[2 * i], q & 0x0f0f0f0f, x[r].q[2 * i]), q >> 4 & 0x0f0f0f0f, x[r].q[2 * i + 1]);
+		const int16 sum = dot8(x[r].start[2 * i], q & 0x0f0f0f0f, x[r].q[2 * i], q >> 4 & 0x0f0f0f0f, x[r].q[2 * i + 1]);
 		t->s[r] = fma(convert_float16(sum), s * (i % 2 ? x[r].low : x[r].d)[i / 2], t->s[r]);
 	}
 }

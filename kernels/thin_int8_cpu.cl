@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_int8 thin_k thin_runs
+//! use quant gemm_bias thin_walk thin_bytes thin_int8 thin_k thin_runs
 /* thin_int8_cpu.cl: the products of few rows of lib/op/gemm.h with B in blocks (thin_int8.cl): each work-item rounds its rows of A by itself. */
 #ifndef TYPE_B
 #define TYPE_B q8_0

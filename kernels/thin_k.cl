@@ -1,6 +1,6 @@
 /* thin_k.cl: the steps of Q4_K and Q5_K for thin_int8.cl: scales and minima of up to four columns are unpacked together, and the codes of a super-block
  * are summed in 16 lanes, a quarter of a vector two blocks. */
-#if HAVE_VNNI
+#if HAVE_BYTES
 #define EACH_QUARTER(a, b, c, d) (int16)(a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d)
 #define BYTES(a, b, c, d) (int16)((int4)(0x80808000 + (a)), (int4)(0x80808000 + (b)), (int4)(0x80808000 + (c)), (int4)(0x80808000 + (d)))
 #define AT_ONCE (COLS < 4 ? COLS : 4)
@@ -25,6 +25,7 @@ INLINE int16 scales_k(int16 h)
 /* Of a super-block the codes of its blocks, two to a byte: quarters of two vectors: the first 16 of each two blocks, or, n = 1, the last. */
 INLINE int16 half_codes(block_t p, int n)
 {
+#if HAVE_VNNI
 	int16 v;
 
 	if (n)
@@ -32,10 +33,17 @@ INLINE int16 half_codes(block_t p, int n)
 	else
 		__asm__("vshufi32x4 $0x88, %2, %1, %0" : "=v"(v) : "v"(GET16(p)), "v"(GET16(p + 64)));
 	return v;
+#else
+	return (int16)(GET4(p + 16 * n), GET4(p + 32 + 16 * n), GET4(p + 64 + 16 * n), GET4(p + 96 + 16 * n));
+#endif
 }
 
 #define LOW_FOUR(v) ((v) & 0x0f0f0f0f)
-#define TOP_FOUR(v) ((v) & (int)0xf0f0f0f0)
+#if HAVE_VNNI
+#define TOP_FOUR(v) ((v) & (int)0xf0f0f0f0)     // 16 times too large
+#else
+#define TOP_FOUR(v) LOW_FOUR((v) >> 4)
+#endif
 
 struct codes {
 	int16 q[4];             /* as the bytes of A lie */
@@ -67,8 +75,7 @@ INLINE void step_##type(struct sums *t, const struct row *x, int g, const block_
 	const int16 h = (int16)(GET4(q[0]), GET4(q[AT_ONCE > 1]), GET4(q[AT_ONCE > 2 ? 2 : 0]), GET4(q[AT_ONCE > 2 ? 3 : AT_ONCE > 1])); \
 	const int16 bytes = scales_k(h); \
 	const int4 halves = h.s048c; \
-	float8 d; \
-	__asm__("vcvtph2ps %1, %0" : "=v"(d) : "v"(halves)); \
+	const float8 d = float_halves(as_ushort8(halves)); \
 	const float16 dmin = lanes(wider(d), (int16)((int4)1, (int4)3, (int4)5, (int4)7)); \
 	const float16 m = convert_float16(pick(bytes, EACH_QUARTER(0x80808008, 0x80808009, 0x8080800a, 0x8080800b))), \
 		n = convert_float16(pick(bytes, EACH_QUARTER(0x8080800c, 0x8080800d, 0x8080800e, 0x8080800f))); \
@@ -81,7 +88,7 @@ INLINE void step_##type(struct sums *t, const struct row *x, int g, const block_
 		const struct codes c = codes_##type(q[j]); \
 		UNROLL for (int r = 0; r < ROWS; r++) { \
 			const int16 *v = x[r].q + 4 * g; \
-			const int16 a = dot4(dot4((int16)0, c.q[0], v[0]), c.q[2], v[2]), b = dot4(dot4((int16)0, c.q[1], v[1]), c.q[3], v[3]); \
+			const int16 a = dot8((int16)0, c.q[0], v[0], c.q[2], v[2]), b = dot8((int16)0, c.q[1], v[1], c.q[3], v[3]); \
 			const float16 both = fma(convert_float16(b), odd * x[r].low[g], convert_float16(a) * (even * x[r].d[g])); \
 			t[j].s[r] = fma(both, by, t[j].s[r]); \
 		} \

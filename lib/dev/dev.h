@@ -53,7 +53,8 @@ struct pm_dev_info {
 	uint64_t memory, largest;       /* bytes in all that may be used (of a CPU: that the host had left), and of one buffer */
 	size_t align;                   /* of a sub-buffer's start, bytes */
 	size_t work_group, local;       /* largest work-group; bytes of local memory */
-	bool avx512;                    /* by probe and not masked, of an open device only: vectors of 64 bytes lie in a register; */
+	bool avx2;                      /* by probe and not masked, of an open device only: the compiler has builtins for AVX2, FMA and F16C; */
+	bool avx512;                    /* vectors of 64 bytes lie in a register; */
 	bool assembly, vnni, bf16, amx; /* instructions of AVX-512, and these, can be assembled and run */
 };
 

@@ -272,9 +272,9 @@ static int set_options(struct pm_dev *d, struct pm_err *e)
 	cl_device_fp_config fp = (cl_device_fp_config)ask_number(d->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof fp);
 
 	/* Nothing that changes results: no relaxed math, no flushed denormals. Contraction is off by a pragma in common.cl. */
-	return pm_str_printf(&d->options, e, "-cl-std=CL1.2%s -DPM_%s=1%s%s%s%s",
+	return pm_str_printf(&d->options, e, "-cl-std=CL1.2%s -DPM_%s=1%s%s%s%s%s",
 		fp & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT ? " -cl-fp32-correctly-rounded-divide-sqrt" : "",
-		i->cpu ? "CPU" : "GPU", i->avx512 && i->assembly ? " -DHAVE_AVX512=1" : "", i->vnni ? " -DHAVE_VNNI=1" : "",
+		i->cpu ? "CPU" : "GPU", i->avx2 ? " -DHAVE_AVX2=1" : "", i->avx512 && i->assembly ? " -DHAVE_AVX512=1" : "", i->vnni ? " -DHAVE_VNNI=1" : "",
 		i->bf16 ? " -DHAVE_BF16=1" : "", i->amx ? " -DHAVE_AMX=1" : "");
 }
 
@@ -307,6 +307,7 @@ int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const
 	d->pocl = f->pocl;
 	d->info = f->info;
 	if (d->pocl && d->info.cpu) {
+		d->info.avx2 = isa->avx2;
 		d->info.avx512 = isa->avx512;
 		d->info.assembly = isa->assembly;
 		d->info.vnni = isa->vnni;

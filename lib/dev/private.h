@@ -131,7 +131,7 @@ void pm_tune_free(struct pm_dev *d);
 
 /* probe.c: the instruction sets that kernels of the device so chosen may use; before OpenCL is used for anything else. */
 struct pm_isa {
-	bool avx512, assembly, vnni, bf16, amx;
+	bool avx2, avx512, assembly, vnni, bf16, amx;
 	bool no_cpu;                            /* masked: a CPU is taken for a GPU */
 };
 int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_err *e);

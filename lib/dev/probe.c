@@ -22,13 +22,13 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define MAGIC "pm-probe 2"
-#define SETS 5
+#define MAGIC "pm-probe 3"
+#define SETS 6
 #define PATIENCE 60                             /* seconds for a child; a cold compiler on a busy machine takes some */
 
 /* The order in which they are tried; bit i of a mask. */
-static const char *const sets[SETS] = {"AVX512", "ASM", "VNNI", "BF16", "AMX"};
-enum { AVX512 = 1, ASM = 2, VNNI = 4, BF16 = 8, AMX = 16, NO_CPU = 32 };
+static const char *const sets[SETS] = {"AVX512", "ASM", "VNNI", "BF16", "AMX", "AVX2"};
+enum { AVX512 = 1, ASM = 2, VNNI = 4, BF16 = 8, AMX = 16, AVX2 = 32, NO_CPU = 64 };
 
 /* The words of a mask, and what each hides. All that we assemble but AMX has operands of 64 bytes, and no processor has AMX alone. */
 static const struct {
@@ -36,7 +36,7 @@ static const struct {
 	unsigned hides;
 } words[] = {
 	{"amx", AMX}, {"bf16", BF16}, {"vnni", VNNI}, {"asm", ASM | VNNI | BF16 | AMX}, {"avx512", AVX512 | ASM | VNNI | BF16 | AMX},
-	{"avx2", AVX512 | ASM | VNNI | BF16 | AMX}, {"cpu", AVX512 | ASM | VNNI | BF16 | AMX | NO_CPU},
+	{"avx2", AVX2 | AVX512 | ASM | VNNI | BF16 | AMX}, {"cpu", AVX2 | AVX512 | ASM | VNNI | BF16 | AMX | NO_CPU},
 };
 
 /* What the processor says, and its name into *who (at least 128 bytes). */
@@ -45,6 +45,7 @@ static unsigned claimed(char *who)
 	unsigned mask = 0;
 #ifdef __x86_64__
 	unsigned a, b, c, d, i;
+	bool half;                              /* FMA and F16C */
 	union { unsigned words[12]; char text[49]; } brand = {{0}};
 
 	for (i = 0; i < 3; i++)
@@ -52,8 +53,11 @@ static unsigned claimed(char *who)
 	if (!__get_cpuid(1, &a, &b, &c, &d))
 		return 0;
 	snprintf(who, 128, "%.48s %08x", brand.text, a);
+	half = (c >> 12 & 1) && (c >> 29 & 1);
 	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d))
 		return 0;
+	if (half && (b >> 5 & 1))
+		mask |= AVX2;
 	if ((b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1))
 		mask |= AVX512 | ASM;
 	if (c >> 11 & 1)
@@ -308,6 +312,7 @@ int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_e
 		works &= ~(unsigned)(ASM | VNNI | BF16);        /* their operands are registers of 64 bytes */
 	if ((works & AMX) && !ask_for_tiles())
 		works &= ~(unsigned)AMX;
-	*isa = (struct pm_isa){.avx512 = works & AVX512, .assembly = works & ASM, .vnni = works & VNNI, .bf16 = works & BF16, .amx = works & AMX};
+	*isa = (struct pm_isa){.avx512 = works & AVX512, .assembly = works & ASM, .vnni = works & VNNI, .bf16 = works & BF16, .amx = works & AMX,
+		.avx2 = works & AVX2};
 	return 0;
 }

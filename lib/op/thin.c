@@ -18,7 +18,8 @@
 /* Whether the integer kernels do it: codes are integers, but for NF4 and FP4. */
 static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
 {
-	return p->int8 && p->b_trans && !pm_dtype_plain(p->b.type) && p->b.type != PM_NF4 && p->b.type != PM_FP4 && p->k <= INT8_MOST && pm_dev_info(d)->vnni && pm_tune(d, "linear", "int8", 1);
+	return p->int8 && p->b_trans && !pm_dtype_plain(p->b.type) && p->b.type != PM_NF4 && p->b.type != PM_FP4 && p->k <= INT8_MOST &&
+		(pm_dev_info(d)->vnni || pm_dev_info(d)->avx2) && pm_tune(d, "linear", "int8", 1);
 }
 
 /* Columns of a work-item: so many that a unit has `each` of them, and a run, whose rows may be more than another's, a few. */

@@ -11,12 +11,14 @@
 #ifndef PM_TESTS_BENCH_H
 #define PM_TESTS_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "dev/dev.h"
 
 struct bench {
 	struct pm_dev *dev;
+	const char *only;               /* rows whose names hold this; NULL: all */
 	struct pm_err e;
 };
 
@@ -45,6 +47,9 @@ struct bench_time {
 /* Runs f, which queues launches and need not wait for them, until it was timed for about a second, at least 5 times after one
  * run that is not counted. */
 struct bench_time bench_time(struct bench *b, int (*f)(void *arg, struct pm_err *e), void *arg);
+
+/* Whether a row of that name was asked for. Ceilings are always measured. */
+bool bench_wants(const struct bench *b, const char *what);
 
 /* A row of the table: `amount` operations or bytes a run, shown as 10⁹ a second (unit "GFLOP/s", "GB/s"); the share of the ceiling
  * of that name, or NULL. */

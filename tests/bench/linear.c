@@ -101,6 +101,8 @@ static void row(struct bench *b, const char *what, struct layers l, double passe
 {
 	const double weights = (double)(l.count * l.in * l.out);
 
+	if (!bench_wants(b, what))
+		return;
 	build(b, &l);
 	if (flops)
 		bench_row(b, what, bench_time(b, run, &l), passes * 2 * (double)l.rows * weights, "GFLOP/s", flops);

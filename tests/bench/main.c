@@ -1,5 +1,6 @@
-/* main.c: bench: runs the rows of this directory. Usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [NAME …]
+/* main.c: bench: runs the rows of this directory. Usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [--only TEXT] [NAME …]
  * --cpu-time: seconds are those of the process, divided by the device's units: for a CPU that others use, too.
+ * --only: rows whose names hold TEXT.
  * Or it makes a random model for others to measure with: bench --make CONFIG.json DIR
  * Environment: PM_KERNELS, PM_SHARE (directories; default those of the checkout), PM_CACHE. */
 #include <stdio.h>
@@ -99,6 +100,11 @@ double bench_ceiling(const char *name)
 	return 0;
 }
 
+bool bench_wants(const struct bench *b, const char *what)
+{
+	return !b->only || strstr(what, b->only);
+}
+
 void bench_row(struct bench *b, const char *what, struct bench_time t, double amount, const char *unit, const char *ceiling)
 {
 	double top = ceiling ? bench_ceiling(ceiling) : 0;
@@ -162,10 +168,12 @@ int main(int argc, char **argv)
 			o.threads = (int)strtol(argv[++a], NULL, 10);
 		} else if (a + 1 < argc && !strcmp(argv[a], "--mask")) {
 			o.mask = argv[++a];
+		} else if (a + 1 < argc && !strcmp(argv[a], "--only")) {
+			b.only = argv[++a];
 		} else if (!strcmp(argv[a], "--cpu-time")) {
 			cpu_time = true;
 		} else {
-			fprintf(stderr, "usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [NAME ...]\n       bench --make CONFIG.json DIR\n");
+			fprintf(stderr, "usage: bench [-d DEVICE] [-j THREADS] [--mask SETS] [--cpu-time] [--only TEXT] [NAME ...]\n       bench --make CONFIG.json DIR\n");
 			return PM_USAGE;
 		}
 	}
@@ -174,7 +182,7 @@ int main(int argc, char **argv)
 	bench_must(&b, pm_dev_open(&b.dev, &o, &b.e));
 	info = pm_dev_info(b.dev);
 	cpu_units = cpu_time ? info->units : 0;
-	printf("%s, %u units,%s%s%s%s driver %s\n", info->name, info->units, info->avx512 ? " avx512" : "", info->vnni ? " vnni" : "",
+	printf("%s, %u units,%s%s%s%s%s driver %s\n", info->name, info->units, info->avx2 ? " avx2" : "", info->avx512 ? " avx512" : "", info->vnni ? " vnni" : "",
 		info->bf16 ? " bf16" : "", info->amx ? " amx" : "", info->driver);
 	printf("%-44s %10s %10s\n", "", "best", "median");
 	for (entry = entries; entry; entry = entry->next) {

@@ -386,10 +386,11 @@ static int probe(void)
 {
 	struct pm_dev *d = must_open((struct pm_dev_opts){.cache = cache, .mask = probe_mask});
 	const struct pm_dev_info *i = pm_dev_info(d);
-	int bits = i->avx512 | i->vnni << 1 | i->bf16 << 2 | i->amx << 3 | i->gpu << 5;
+	int bits = i->avx512 | i->vnni << 1 | i->bf16 << 2 | i->amx << 3 | i->gpu << 5 | i->avx2 << 6;
 	bool defined = true;
 
 #define AGREES(name, has) defined &= (pm_kernel(d, "has", "has", "-DWANT=" name, &e) != NULL) == has
+	AGREES("HAVE_AVX2", i->avx2);
 	AGREES("HAVE_AVX512", (i->avx512 && i->assembly));
 	AGREES("PM_CPU", i->cpu);
 	AGREES("PM_GPU", i->gpu);
@@ -416,11 +417,13 @@ static void test_probe(void)
 	probe_mask = "vnni,amx";
 	check((in_child(probe) & 15) == (all & 5), "a mask hides what it names");
 	probe_mask = "avx512";
-	check((in_child(probe) & 15) == 0, "and with AVX-512 what is built on it");
+	check((in_child(probe) & 79) == (all & 64), "and with AVX-512 what is built on it, but for AVX2");
+	probe_mask = "avx2";
+	check((in_child(probe) & 79) == 0, "with AVX2 all of them");
 	probe_mask = "asm";
 	check((in_child(probe) & 15) == (all & 1), "without assembly the compiler still has its own");
 	probe_mask = "cpu";
-	check((in_child(probe) & 47) == 32, "a CPU can be taken for a GPU, and nothing is probed");
+	check((in_child(probe) & 111) == 32, "a CPU can be taken for a GPU, and nothing is probed");
 	probe_mask = NULL;
 	poison(paths[0], 3);
 	again = in_child(probe);
