@@ -2,20 +2,20 @@
 // parts of any length keep float's precision. lib/op/reduce.c
 #define KAHAN(V, x) { V y_ = (x) * (x) - lost, t_ = sum + y_; lost = (t_ - sum) - y_; sum = t_; }
 
-// Work-item i of n takes elements i, i + n, i + 2n …
-__kernel void reduce_squares(__global float *part, __global const float *x, long count)
+// Work-item i of n takes elements i, i + n, i + 2n … Its sum goes to part[at + i].
+__kernel void reduce_squares(__global float *part, long at, __global const float *x, long count)
 {
 	long i = get_global_id(0), n = get_global_size(0), j;
 	float sum = 0.0f, lost = 0.0f;
 
 	for (j = i; j < count; j += n)
 		KAHAN(float, x[j])
-	part[i] = sum;
+	part[at + i] = sum;
 }
 
 #if PM_CPU
 // Work-item i takes elements i each .. (i + 1) each - 1; each is a multiple of 16.
-__kernel WG1 void reduce_squares_cpu(__global float *part, __global const float *x, long count, long each)
+__kernel WG1 void reduce_squares_cpu(__global float *part, long at, __global const float *x, long count, long each)
 {
 	long i = get_global_id(0) * each, end = min(i + each, count);
 	float16 sums[4] = {0.0f, 0.0f, 0.0f, 0.0f}, losts[4] = {0.0f, 0.0f, 0.0f, 0.0f};       // four chains, to keep the pipes full
@@ -35,6 +35,6 @@ __kernel WG1 void reduce_squares_cpu(__global float *part, __global const float 
 	sum += (sums[0] + sums[1]) + (sums[2] + sums[3]);
 	for (; i < end; i++)
 		rest += x[i] * x[i];
-	part[get_global_id(0)] = sum16(sum) + rest;
+	part[at + get_global_id(0)] = sum16(sum) + rest;
 }
 #endif

@@ -57,7 +57,8 @@ static int time_job(const struct job *j, double *best, double *median, struct pm
 static int products(struct pm_dev *d, const char *kernel, double each, double *best, double *median, struct pm_err *e)
 {
 	size_t items = d->info.cpu ? 8 * d->info.units : 2048 * d->info.units;
-	struct job j = {.at = {.global = {items}, .local = {d->info.cpu ? 1 : 128}}, .steps = d->info.cpu ? 10000 : 4000};
+	/* About 10 ms of work for a CPU: in a shorter time not all of its threads have woken. */
+	struct job j = {.at = {.global = {items}, .local = {d->info.cpu ? 1 : 128}}, .steps = d->info.cpu ? 400000 : 4000};
 	int r = -1;
 
 	j.amount = each * (double)items * (double)j.steps;

@@ -1,8 +1,7 @@
 /* head.c: logits, and the negative log-likelihood of targets over slices of the vocabulary, of which only one is stored at a time.
  * kernels/head*.cl, gemm*.cl, tests/op/head.c
  *
- * The backward pass computes the slices' logits again, but for those of few rows that are one slice: these are kept for it. Where nothing but x wants
- * a gradient, the forward pass of CPUs makes it at once instead, for dnll = 1, as attention would whose keys and values are the rows of W: sums of
+ * The backward pass computes the slices' logits again, but for those of a weight that trains: these are kept for it, up to KEEP_BYTES. Where nothing but x wants a gradient, the forward pass of CPUs makes it at once instead, for dnll = 1, as attention would whose keys and values are the rows of W: sums of
  * exp(logit - m) * W, m the largest logit so far, which are rescaled when it grows; then the backward pass has only to multiply. The target's row
  * is left out of the sums and added at the end times (its probability - 1), so that no rounding of a probability near 1 is seen. */
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include "op/linear.h"
 
 #define SLICE_BYTES ((int64_t)64 << 20)
+#define KEEP_BYTES ((int64_t)256 << 20)        /* logits up to this many are kept where the weight trains, whose moments take more */
 /* Slices are multiples of the largest blocks of k of products (gemm.c), so that their width does not show in gradients, and of
  * the chunks of the log-sum-exp; of the columns of tiles as well, where there is room. */
 #define SLICE_STEP 1024
@@ -57,7 +57,7 @@ static struct layout layout(const struct pm_node *n)
 	int64_t most = at->slice > 0 ? at->slice : n->op == &op_nll && n->out[OUT_UNIT] ? SLICE_UNIT : SLICE_BYTES / 4 / (l.rows > 0 ? l.rows : 1), step = most >= SLICE_TILES ? SLICE_TILES : SLICE_STEP;
 
 	l.slice = most > step ? most / step * step : step;
-	if (l.slice > l.vocab)
+	if (l.slice > l.vocab || kept(n))
 		l.slice = l.vocab;
 	l.state = kept(n) ? 0 : room(l.rows * l.slice);
 	l.live = l.state + room(l.rows * STATE);
@@ -438,12 +438,12 @@ static void grad_of_unit(struct pm_graph *g, struct pm_node *n, struct pm_tensor
 		b->acc[0] = acc;
 }
 
-/* The forward node's only slice as a tensor, which its gradient follows at once and nobody else reads; NULL where there are several. */
+/* All logits as a tensor, in one slice, which its gradient follows at once and nobody else reads; NULL where that would be too much. */
 static struct pm_tensor *keep_logits(struct pm_graph *g, struct pm_node *n)
 {
 	const struct layout l = layout(n);
 
-	if (l.slice < l.vocab)
+	if (l.slice < l.vocab && (((const struct attr *)n->attr)->slice > 0 || l.rows * l.vocab > KEEP_BYTES / 4))
 		return NULL;
 	n->out[OUT_LOGITS] = pm_tensor(g, PM_T_TEMP, PM_F32, l.rows, l.vocab, "logits");
 	n->nout = OUTPUTS;

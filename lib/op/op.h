@@ -192,9 +192,10 @@ struct pm_adamw { double lr, beta1, beta2, eps, decay, gscale; int64_t step; }; 
 int pm_adamw(struct pm_dev *d, struct pm_mem *p, struct pm_mem *grad, struct pm_mem *m, struct pm_mem *v, int64_t count,
 	const struct pm_adamw *o, struct pm_err *e);
 
-/* reduce.c: the sum of squares of f32 memory, in an order fixed by `count` alone (and the kind of device); it is not finite if an element is
- * not, or is beyond 1e18. Waits for what is queued. */
-int pm_sum_squares(struct pm_dev *d, struct pm_mem *x, int64_t count, double *out, struct pm_err *e);
+/* reduce.c: sums of squares of f32 memory, n at once, each in an order fixed by `count` alone (and the kind of device); not finite if an element is
+ * not, or is beyond 1e18. Waits for what is queued, once for all. */
+struct pm_squares_of { struct pm_mem *mem; int64_t count; double sum; };
+int pm_sum_squares(struct pm_dev *d, struct pm_squares_of *of, size_t n, struct pm_err *e);
 
 /* cast.c: out[i] = in[i] between f32, f16 and bf16, rounded to nearest even. */
 int pm_cast(struct pm_dev *d, struct pm_mem *out, enum pm_dtype to, struct pm_mem *in, enum pm_dtype from, int64_t count, struct pm_err *e);

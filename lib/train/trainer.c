@@ -274,18 +274,21 @@ int pm_trainer_gradients(struct pm_trainer *t, struct pm_step *s, struct pm_err 
 
 static int grad_norm(struct pm_trainer *t, double *norm, struct pm_err *e)
 {
-	double sum = 0, part;
+	struct pm_squares_of *of = pm_alloc(t->params->n, sizeof *of, e);
+	double sum = 0;
 	size_t i;
+	int r;
 
-	for (i = 0; i < t->params->n; i++) {
-		const struct pm_param *p = &t->params->param[i];
-
-		if (pm_sum_squares(t->model->dev, p->grad, p->count, &part, e) < 0)
-			return pm_ctx(e, "gradient of '%s'", p->name);
-		sum += part;
-	}
+	if (!of)
+		return -1;
+	for (i = 0; i < t->params->n; i++)
+		of[i] = (struct pm_squares_of){t->params->param[i].grad, t->params->param[i].count, 0};
+	r = pm_sum_squares(t->model->dev, of, t->params->n, e);
+	for (i = 0; r == 0 && i < t->params->n; i++)
+		sum += of[i].sum;
+	free(of);
 	*norm = sqrt(sum);
-	return 0;
+	return r;
 }
 
 static int update(struct pm_trainer *t, const struct pm_step *s, struct pm_err *e)
