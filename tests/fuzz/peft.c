@@ -3,7 +3,7 @@
 #include "fuzz.h"
 #include "spec/peft.h"
 
-#define SIZES "\"hidden_size\":4,\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":2,\"intermediate_size\":2,\"num_hidden_layers\":2,\"vocab_size\":5"
+#define SIZES "\"hidden_size\":4,\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":2,\"intermediate_size\":2,\"num_hidden_layers\":1,\"vocab_size\":5"
 
 static const char *const experts[] = {
 	"M{\"model_type\":\"mixtral\"," SIZES ",\"num_local_experts\":2,\"num_experts_per_tok\":2,\"sliding_window\":null}",
@@ -27,6 +27,25 @@ static const struct pm_spec *model_of(char c)
 	return spec[i];
 }
 
+/* It has what it was matched with, and its values can be read. */
+static void check_module(const struct pm_peft *p, size_t i)
+{
+	const struct pm_lora_module *m = &p->module[i];
+	struct pm_err e = {.text = ""};
+	int which;
+
+	must(m->a && m->r >= 0 && m->experts >= 0 && (m->kind != PM_ADAPT_LORA || (m->b && m->r > 0)));
+	for (which = 0; which < (m->kind == PM_ADAPT_LORA ? 2 : 1); which++) {
+		const int64_t n = pm_lora_count(m, which);
+		float *v;
+
+		must(n > 0);
+		v = pm_alloc((size_t)n, sizeof *v, &e);
+		must(v && pm_lora_values(p, i, which, v, &e) == 0);
+		free(v);
+	}
+}
+
 static int parse_peft(const uint8_t *data, size_t size, struct pm_err *e)
 {
 	static const char adapter[] = "tests/golden/fixtures/llama/base/lora/init/adapter_model.safetensors";
@@ -47,7 +66,7 @@ static int parse_peft(const uint8_t *data, size_t size, struct pm_err *e)
 	fuzz_file("adapter_model.safetensors", in.b, in.nb);
 	r = pm_peft_open(&p, fuzz_tmp, spec, e);
 	for (i = 0; r == 0 && i < p->nmodules; i++)
-		must(p->module[i].experts || (p->module[i].a && p->module[i].r >= 0 && (p->module[i].kind != PM_ADAPT_LORA || (p->module[i].b && p->module[i].r > 0))));
+		check_module(p, i);
 	if (r == 0)
 		pm_peft_free(p);
 	pm_str_free(&weights);
