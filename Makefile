@@ -97,7 +97,7 @@ lint:
 		--suppress=missingIncludeSystem --suppress=preprocessorErrorDirective --include=tests/cppcheck.h \
 		lib $(if $(TOOLS),bin))
 	! mandoc -Tlint -Wstyle $(MAN) | grep -v "referenced manual not found"
-	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds tests/tokbench/run tests/bench/llamacpp tests/bench/start tests/bench/accuracy tests/bench/gpt2 tests/bench/torch $(wildcard tests/*.bash tests/bench/run examples/*.sh))
+	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds tests/tokbench/run tests/bench/llamacpp tests/bench/start tests/bench/accuracy tests/bench/gpt2 tests/bench/torch tests/bench/floors $(wildcard tests/*.bash tests/bench/run examples/*.sh))
 
 lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark $B/tests/tokbench/tokbench $B/tests/server/hub
 
@@ -135,6 +135,10 @@ bench-start: all
 ##: a full step of GPT-2 124M beside PyTorch and llm.c: PYTHON=PYTHON, LLMC=DIR of its sources
 bench-gpt2: all
 	PYTHON='$(PYTHON)' LLMC='$(LLMC)' PM_BUILD=$B bash tests/bench/gpt2 $(SHAPES)
+
+##: kernels over 5 % of the time of prompts and training steps beside what the device could do: M='MODEL ...' (tests/bench/floors)
+bench-floors: all
+	ROWS='$(ROWS)' MEASURE='$(MEASURE)' PM_BUILD=$B bash tests/bench/floors $(M)
 
 ##: LoRA training beside PyTorch + PEFT: PYTHON=PYTHON that has them; SHAPES, LENGTHS, MODES for some of them (tests/bench/torch)
 bench-torch: all $B/tests/benchmark
@@ -181,6 +185,6 @@ help:
 	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR BASHCOMPDIR ZSHCOMPDIR DESTDIR B"
 
 FORCE:
-.PHONY: all check check-unit check-op check-masks check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-llamacpp bench-start bench-accuracy bench-gpt2 bench-torch bench-tokenize install install-files uninstall dist clean help FORCE
+.PHONY: all check check-unit check-op check-masks check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-llamacpp bench-start bench-accuracy bench-gpt2 bench-torch bench-floors bench-tokenize install install-files uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
