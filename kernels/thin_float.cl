@@ -7,7 +7,10 @@
  * THIN_FLOAT(type) defines thin_float_type, which makes a work-item's columns. */
 
 /* ROWS rows of A from row m0 with COLS rows of B, number n0 and on in the walk (where it has no more the last row of all is
- * repeated, its result thrown away). */
+ * repeated, its result thrown away). One row goes with half of them for PIECE values, then with the other half: a core of
+ * a Zen 4 reads 25 to 28 GB/s in four streams where it read 19 to 23 in eight, if what it reads of A stays in the nearest cache. */
+#define PIECE 512
+#define AT_ONCE(ROWS, COLS) ((ROWS) > 1 ? (COLS) : 4)
 #define DOTS(type, ROWS, COLS) \
 inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const float *a, long lda, __global const STORAGE(type) *b, long ldb, \
 	int m0, int n0, struct walk walk, int k, const struct rest *f) \
@@ -25,14 +28,19 @@ inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const flo
 	UNROLL for (int r = 0; r < ROWS; r++) \
 		UNROLL for (int j = 0; j < COLS; j++) \
 			s[r][j] = 0; \
-	for (i = 0; i + 16 <= k; i += 16) { \
-		float16 w[COLS]; \
-		UNROLL for (int j = 0; j < COLS; j++) \
-			w[j] = LOAD16(type, q[j], i); \
-		UNROLL for (int r = 0; r < ROWS; r++) { \
-			float16 v = vload16(0, p[r] + i); \
-			UNROLL for (int j = 0; j < COLS; j++) \
-				s[r][j] = fma(v, w[j], s[r][j]); \
+	for (i = 0; i + 16 <= k;) { \
+		const int from = i, end = ROWS > 1 ? k / 16 * 16 : min(i + PIECE, k / 16 * 16); \
+		UNROLL for (int j0 = 0; j0 < COLS; j0 += AT_ONCE(ROWS, COLS)) { \
+			for (i = from; i < end; i += 16) { \
+				float16 w[COLS]; \
+				UNROLL for (int j = j0; j < j0 + AT_ONCE(ROWS, COLS); j++) \
+					w[j] = LOAD16(type, q[j], i); \
+				UNROLL for (int r = 0; r < ROWS; r++) { \
+					float16 v = vload16(0, p[r] + i); \
+					UNROLL for (int j = j0; j < j0 + AT_ONCE(ROWS, COLS); j++) \
+						s[r][j] = fma(v, w[j], s[r][j]); \
+				} \
+			} \
 		} \
 	} \
 	if (i < k) { \
