@@ -30,24 +30,28 @@ __kernel void ceiling_f32(__global float *y, int steps, float a, float b)
 	y[get_global_id(0)] = VSUM(s[0]);
 }
 
-/* Every item reads 8 streams of `n` vectors, `n` vectors apart, all of them at once. */
+#ifndef STREAMS
+#define STREAMS 8
+#endif
+
+/* Every item reads STREAMS streams of `n` vectors, `n` vectors apart, all of them at once. */
 __kernel void ceiling_read(__global float *y, __global const float *x, long n)
 {
-	__global const float *p = x + (size_t)get_global_id(0) * 8 * n * (sizeof(V) / sizeof(float));
-	V s[8];
+	__global const float *p = x + (size_t)get_global_id(0) * STREAMS * n * (sizeof(V) / sizeof(float));
+	V s[STREAMS];
 	long i;
 	int j;
 
 #pragma unroll
-	for (j = 0; j < 8; j++)
+	for (j = 0; j < STREAMS; j++)
 		s[j] = (V)(0.0f);
 	for (i = 0; i < n; i++) {
 #pragma unroll
-		for (j = 0; j < 8; j++)
+		for (j = 0; j < STREAMS; j++)
 			s[j] += VLOAD(p, j * n + i);
 	}
 #pragma unroll
-	for (j = 1; j < 8; j++)
+	for (j = 1; j < STREAMS; j++)
 		s[0] += s[j];
 	y[get_global_id(0)] = VSUM(s[0]);
 }
