@@ -69,15 +69,17 @@ static int64_t tiles(int64_t period)
 }
 
 /* A launch over `rows` queries or keys and the heads, `products` times q·kᵀ; operations are counted as if half of the keys
- * of a period were seen, in training; which of a cache are seen only the device knows. */
+ * of a period were seen; of a cache, as if its queries were one prompt at its beginning: what else they see only the device knows. */
 static struct pm_launch launch(const struct pm_node *n, bool cpu, int64_t rows, int64_t period, int64_t heads, double products)
 {
 	const struct attr *a = n->attr;
+	const struct pm_tensor *keys = n->in[K]->base ? n->in[K]->base : n->in[K];
+	const bool cached = keys->kind == PM_T_STATE;
 	struct pm_launch l = pm_elem_launch(heads, rows);
 
 	if (cpu)
 		l = (struct pm_launch){.global = {(size_t)((rows + period - 1) / period * tiles(period)), (size_t)heads}, .local = {1, 1}};
-	l.flops = n->in[KSPAN] ? products * (double)(n->in[Q]->rows * a->heads * a->kv_period * (a->head_dim + a->v_dim)) / 2 : 0;
+	l.flops = products * (double)(n->in[Q]->rows * a->heads * (cached ? a->q_period : a->kv_period) * (a->head_dim + a->v_dim)) / 2;
 	l.bytes = 4 * (double)(n->in[Q]->rows * a->heads * (a->head_dim + a->v_dim));
 	l.unit = cpu && pairs(n) ? PM_RATE_BF16 : PM_RATE_F32;
 	return l;

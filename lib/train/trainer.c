@@ -69,7 +69,6 @@ int pm_trainer_new(struct pm_trainer **out, struct pm_model *m, struct pm_adapte
 	if (buffers(t, b.T, e) < 0 || pm_params_new(&t->params, m, a, true, e) < 0 || pm_build(&t->forward, m, &b, e) < 0 ||
 	    pm_plan_new(&t->plan, t->forward->graph, e) < 0)
 		goto fail;
-	pm_params_fresh(t->params, t->forward->graph);
 	*out = t;
 	return 0;
 fail:
@@ -105,7 +104,11 @@ int pm_trainer_alloc(struct pm_trainer *t, struct pm_err *e)
 		return -1;
 	if (pm_plan_alloc(t->plan, NULL, e) < 0)
 		return pm_ctx(e, "no room for training (a smaller --batch, --gradient-checkpointing or shorter rows would help)");
-	return pm_params_zero(t->params, true, e);
+	/* All of it once, so that its pages are there before the first step. */
+	if (pm_params_zero(t->params, true, e) < 0)
+		return -1;
+	pm_params_fresh(t->params, t->forward->graph);
+	return 0;
 }
 
 /* Row i of the run, counted over all epochs: which row of the data that is. */
