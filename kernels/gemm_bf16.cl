@@ -1,8 +1,17 @@
-//! use quant gemm_bias gemm_tile gemm_pairs
+//! use quant gemm_bias gemm_tile gemm_walk gemm_pairs
 /* gemm_bf16.cl: the product of lib/op/gemm.h for CPUs with instructions on pairs of bfloat16, summed in float32 (see
- * gemm_tile.cl, gemm_pairs.cl, gemm_bf16_pack.cl). Operands are rounded to bfloat16. Two variants:
+ * gemm_walk.cl, gemm_pairs.cl, gemm_bf16_pack.cl). Operands are rounded to bfloat16. Two variants:
  *   vdpbf16ps: the tile of B is [pair][NR]; MR 8, NV 3, KG 2. Twice the rate of float32 on a Zen 4; on Intel's CPUs half of it.
  *   AMX (with -DAMX): tiles of 16 x 16 words, 2 x 2 tiles of sums; MR 32, NV 2, KG 32. */
+
+struct block {
+	uint16 b[KC / 2 * NV], l[TAIL / 2 * NV];        /* [pair][NR] */
+};
+
+inline size_t packed_words(size_t values)
+{
+	return values / 2;
+}
 
 /* 32 values of B from element `at` on, as words. */
 #if IS_BLOCK(TYPE_B)
@@ -14,6 +23,17 @@ inline uint16 words_b(__global const tb *b, long at)
 }
 #else
 #define words_b(b, at) CAT(words_, TYPE_B)((b) + (at))
+#endif
+
+/* The 16 elements from `low` and from `high` on, as words of one each. */
+#define pairs_bf16(b, low, high) (convert_uint16(vload16(0, (b) + (low))) | convert_uint16(vload16(0, (b) + (high))) << 16)
+#define pairs_others(b, low, high) words(LOAD16(TYPE_B, b, low), LOAD16(TYPE_B, b, high))
+#define pairs_f32 pairs_others
+#define pairs_f16 pairs_others
+#if IS_BLOCK(TYPE_B)
+#define pairs_b pairs_others
+#else
+#define pairs_b CAT(pairs_, TYPE_B)
 #endif
 
 /* The square of B at element `at` as words, r[pair], 16 columns each: of 32 k and 16 columns there are n x cols, zeros else. */
@@ -37,13 +57,13 @@ inline void square(uint16 *r, __global const tb *b, long at, long ldb, int n, in
 	turn_words(r);
 #else
 	UNROLL for (int j = 0; j < 16; j++)
-		r[j] = all ? words(LOAD16(TYPE_B, b, at + 2 * j * ldb), LOAD16(TYPE_B, b, at + (2 * j + 1) * ldb)) :
+		r[j] = all ? pairs_b(b, at + 2 * j * ldb, at + (2 * j + 1) * ldb) :
 			words(vload16(2 * j, e), vload16(2 * j + 1, e));
 #endif
 }
 
-/* The block of B at element `at`, kc x cols, as words into the tile; KC is a multiple of 32. */
-inline void widen(uint16 *t, __global const tb *b, long at, long ldb, int cols, int kc)
+/* As words; KC is a multiple of 32. */
+inline void take_b(struct block *t, __global const tb *b, long at, long ldb, int cols, int kc)
 {
 	for (int v = 0; v < NV; v++, cols -= 16)
 		for (int i = 0; i < kc; i += 32) {
@@ -54,8 +74,15 @@ inline void widen(uint16 *t, __global const tb *b, long at, long ldb, int cols, 
 			square(r, b, at + i * ldb + v * 16, ldb, kc - i, cols);
 #endif
 			UNROLL for (int j = 0; j < 16; j++)
-				t[(i / 2 + j) * NV + v] = r[j];
+				t->b[(i / 2 + j) * NV + v] = r[j];
 		}
+}
+
+inline void take_l(struct block *t, const float *l, int r)
+{
+	for (int i = 0; i < (r + KG - 1) / KG * (KG / 2); i++)
+		UNROLL for (int v = 0; v < NV; v++)
+			t->l[i * NV + v] = words(vload16(0, l + 2 * i * NR + v * 16), vload16(0, l + (2 * i + 1) * NR + v * 16));
 }
 
 #ifdef AMX
@@ -93,26 +120,29 @@ inline void end_tiles(void)
 	__asm__ volatile("tilerelease" ::);
 }
 
-inline void chains(vf *s, __global const uint *a, const uint16 *t, int kc)
+inline void chains(vf *out, __global const uint *a, const struct block *t, int kc, __global const uint *h, int r)
 {
+	const uint16 *w = t->b;
+
 	TILE_ZERO(0);
 	TILE_ZERO(1);
 	TILE_ZERO(2);
 	TILE_ZERO(3);
-	for (int k = 0; k < kc; k += 32, a += 512, t += 16 * NV) {
-		TILE_LOAD(4, a, 64);
-		TILE_LOAD(5, a + 256, 64);
-		TILE_LOAD(6, t, 64 * NV);
-		TILE_LOAD(7, t + 1, 64 * NV);
-		TILE_DOT(0, 4, 6);
-		TILE_DOT(1, 4, 7);
-		TILE_DOT(2, 5, 6);
-		TILE_DOT(3, 5, 7);
-	}
-	TILE_STORE(0, s, 64 * NV);
-	TILE_STORE(1, s + 1, 64 * NV);
-	TILE_STORE(2, s + 16 * NV, 64 * NV);
-	TILE_STORE(3, s + 16 * NV + 1, 64 * NV);
+	for (int part = 0; part < 2; part++, a = h, w = t->l, kc = r)
+		for (int k = 0; k < kc; k += 32, a += 512, w += 16 * NV) {
+			TILE_LOAD(4, a, 64);
+			TILE_LOAD(5, a + 256, 64);
+			TILE_LOAD(6, w, 64 * NV);
+			TILE_LOAD(7, w + 1, 64 * NV);
+			TILE_DOT(0, 4, 6);
+			TILE_DOT(1, 4, 7);
+			TILE_DOT(2, 5, 6);
+			TILE_DOT(3, 5, 7);
+		}
+	TILE_STORE(0, out, 64 * NV);
+	TILE_STORE(1, out + 1, 64 * NV);
+	TILE_STORE(2, out + 16 * NV, 64 * NV);
+	TILE_STORE(3, out + 16 * NV + 1, 64 * NV);
 }
 #else
 inline void begin_tiles(void)
@@ -123,61 +153,36 @@ inline void end_tiles(void)
 {
 }
 
-inline void chains(vf *out, __global const uint *restrict a, const uint16 *restrict t, int kc)
+inline void chains(vf *out, __global const uint *restrict a, const struct block *restrict t, int kc, __global const uint *restrict h, int r)
 {
+	const uint16 *restrict p = t->b;
 	vf s[MR][NV];
 
 	UNROLL for (int i = 0; i < MR; i++)
 		UNROLL for (int v = 0; v < NV; v++)
 			s[i][v] = 0;
-	for (int k = 0; k < (kc + 1) / 2; k++) {
-		uint16 b[NV];
-		UNROLL for (int v = 0; v < NV; v++)
-			b[v] = t[k * NV + v];
-		UNROLL for (int i = 0; i < MR; i++) {
-			uint16 w = a[k * MR + i];
+	for (int part = 0; part < 2; part++, a = h, p = t->l, kc = r)
+		for (int k = 0; k < (kc + 1) / 2; k++) {
+			uint16 b[NV];
 			UNROLL for (int v = 0; v < NV; v++)
-				__asm__("vdpbf16ps %2, %1, %0" : "+v"(s[i][v]) : "v"(b[v]), "v"(w));
+				b[v] = p[k * NV + v];
+			UNROLL for (int i = 0; i < MR; i++) {
+				uint16 w = a[k * MR + i];
+				UNROLL for (int v = 0; v < NV; v++)
+					__asm__("vdpbf16ps %2, %1, %0" : "+v"(s[i][v]) : "v"(b[v]), "v"(w));
+			}
 		}
-	}
 	UNROLL for (int i = 0; i < MR; i++)
 		UNROLL for (int v = 0; v < NV; v++)
 			out[i * NV + v] = s[i][v];
 }
 #endif
 
-/* As gemm of gemm_cpu.cl. */
-__kernel WG1 void gemm(__global float *restrict c, long c_off, long ldc, __global const uint *restrict a, long a_off,
-	__global const tb *restrict b, long b_off, long ldb, int m, int n, int k, int period, int panels, int acc,
-	__global const int *live, long live_off, int finish, __global const uchar *bias, long bias_off, int bias_type, float scale,
-	__global const float *add, long add_off, long ld_add)
+__kernel WG1 void gemm(GEMM_ARGS)
 {
-	const int n0 = get_global_id(0) * NR, cols = min(NR, n - n0);
-	const int p0 = get_global_id(1) * panels, p1 = min((m + MR - 1) / MR, p0 + panels);
-	const size_t row = packed_row(k, period);
-	struct finish f;
-	uint16 t[KC / 2 * NV];
-	vf s[MR * NV];
+	struct block t;
 
-	a += a_off;
-	c += c_off + n0;
-	if (finish)
-		begin_finish(&f, bias, bias_off, bias_type, scale, add, add_off, ld_add, n0, cols);
 	begin_tiles();
-	for (int k0 = 0, kc; k0 < k; k0 += kc, acc = 1) {
-		kc = min(min(KC, k - k0), period - k0 % period);
-#ifdef B_TRANS
-		widen(t, b, b_off + n0 * ldb + k0, ldb, cols, kc);
-#else
-		widen(t, b, b_off + k0 * ldb + n0, ldb, cols, kc);
-#endif
-		for (int p = p0; p < p1; p++) {
-			const bool dead = is_dead(live, live_off, p, m);
-			if (dead && acc && !finish)
-				continue;
-			chains(s, a + (p * row + packed_k(k0, period)) * MR / 2, t, dead ? 0 : kc);
-			put(c, ldc, p * MR, s, min(MR, m - p * MR), cols, acc, finish && k0 + kc == k ? &f : 0);
-		}
-	}
+	walk(GEMM_PASSED, &t);
 	end_tiles();
 }

@@ -14,6 +14,9 @@
 #ifndef TYPE_B
 #define TYPE_B f32
 #endif
+#ifndef TYPE_C
+#define TYPE_C f32              // of C; another only where all of k is one block
+#endif
 #define NR (NV * VL)
 #define UNROLL _Pragma("unroll")
 
@@ -21,7 +24,7 @@ typedef CAT(float, VL) vf;
 typedef STORAGE(TYPE_B) tb;
 
 #define VLOAD(type, p, i) CAT(LOAD, VL)(type, p, i)
-#define VSTORE(p, v) CAT(vstore, VL)(v, 0, p)
+#define VSTORE(type, p, i, v) CAT(STORE, VL)(type, p, i, v)
 #if VL == 16
 #define VSTORE_HALF(p, v) vstore8(v, 0, p)
 #else
@@ -131,18 +134,18 @@ inline void begin_finish(struct finish *f, __global const uchar *bias, long bias
 
 /* Puts the sums of a block into rows x cols of C: added where `acc`; finished where f is given. The sums go through memory, so that
  * their rows need no code each. */
-inline void put(__global float *c, long ldc, int row, const vf *s, int rows, int cols, int acc, const struct finish *f)
+inline void put(__global STORAGE(TYPE_C) *c, long ldc, int row, const vf *s, int rows, int cols, int acc, const struct finish *f)
 {
 	c += row * ldc;
 	if (cols == NR) {
 		for (int i = 0; i < rows; i++, c += ldc)
 			UNROLL for (int j = 0; j < NV; j++) {
-				vf v = acc ? VLOAD(f32, c, j * VL) + s[i * NV + j] : s[i * NV + j];
+				vf v = acc ? VLOAD(TYPE_C, c, j * VL) + s[i * NV + j] : s[i * NV + j];
 				if (f) {
 					vf z = f->add ? VLOAD(f32, f->add, (row + i) * f->ld_add + j * VL) : (vf)0;
 					v = fma(v + f->bias[j], (vf)f->scale, z);
 				}
-				VSTORE(c + j * VL, v);
+				VSTORE(TYPE_C, c, j * VL, v);
 			}
 		return;
 	}
@@ -150,9 +153,9 @@ inline void put(__global float *c, long ldc, int row, const vf *s, int rows, int
 		for (int j = 0; j < cols; j++) {
 			float v = ((const float *)s)[i * NR + j];
 			if (acc)
-				v = c[j] + v;
+				v = LOAD(TYPE_C, c, j) + v;
 			if (f)
 				v = fma(v + ((const float *)f->bias)[j], f->scale, f->add ? f->add[(row + i) * f->ld_add + j] : 0);
-			c[j] = v;
+			STORE(TYPE_C, c, j, v);
 		}
 }

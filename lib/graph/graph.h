@@ -99,6 +99,8 @@ struct pm_node {
 	bool cheap;                             /* a pass over memory: run again in the backward pass where that saves keeping what it made
 	                                         * (pm_grad). Set by pm_cheap */
 	bool overwrites;                        /* with acc false, what an output held does not matter: all of it is written. Set by pm_overwrites */
+	bool narrows;                           /* out[0], made as float32, may become bfloat16 before anything reads it, and is then rounded as it
+	                                         * is written. Set after pm_node */
 	bool again;                             /* private: a forward node repeated in the backward pass */
 	struct pm_mem *scratch;                 /* set by the plan while it runs */
 	/* Adds what run would launch to a chain (chain.h): 1, or 0 where it cannot. Set after pm_node; NULL: it never can. */

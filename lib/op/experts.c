@@ -143,48 +143,27 @@ static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 
 static const struct pm_op op_back = {"experts gradient", scratch, run, NULL};
 
-/* in: nin inputs, to which the counts are added. */
-static void add_node(struct pm_graph *g, struct pm_node *n, const struct pm_op *op, unsigned stacks, bool sums, const void *each, int nin,
-	struct pm_tensor *const *in, struct pm_tensor *out, bool acc)
+/* To the inputs the counts are added. */
+static void add_node(struct pm_graph *g, struct pm_node *n, const struct pm_linear_part *p)
 {
 	const struct attr *forward = n->attr;
-	struct attr at = {op, each, forward->host, forward->experts, stacks, sums};
+	struct attr at = {p->op, p->attr, forward->host, forward->experts, p->stacks, p->sums};
 	struct pm_tensor *all[INPUTS];
 	struct pm_node *b;
 
-	if (!out)
+	if (!p->attr)
 		return;
-	memcpy(all, in, (size_t)nin * sizeof *in);
-	all[nin] = n->in[COUNT];
-	b = pm_node(g, &op_back, nin + 1, all, 1, &out, &at, sizeof at);
+	memcpy(all, p->in, (size_t)p->nin * sizeof *all);
+	all[p->nin] = n->in[COUNT];
+	b = pm_node(g, &op_back, p->nin + 1, all, 2, p->out, &at, sizeof at);
 	if (b)
-		b->acc[0] = acc;
+		b->acc[0] = p->acc;
 }
 
 static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 {
-	const struct attr *at = n->attr;
-	const void *each = at->each;
-	struct pm_tensor *x = n->in[X], *dy = pm_grad_have(n->out[0]), *dh = NULL, *d[RNG] = {NULL};
-	bool acc[RNG];
-	int i;
-
 	(void)e;
-	if (!dy)
-		return 0;
-	for (i = 0; i < RNG; i++)
-		d[i] = pm_grad_want(g, n->in[i], &acc[i]);
-	if (n->in[A] && (d[X] || d[A])) {
-		dh = pm_tensor(g, PM_T_TEMP, PM_F32, dy->rows, n->out[1]->cols, "dh");
-		add_node(g, n, &pm_linear_dh, STACK(1), false, each, 2, (struct pm_tensor *[]){dy, n->in[B]}, dh, false);
-	}
-	add_node(g, n, &pm_linear_dx, STACK(1) | STACK(3), false, each, 5, (struct pm_tensor *[]){dy, n->in[W], dh, n->in[A], n->in[RNG]}, d[X], acc[X]);
-	add_node(g, n, &pm_linear_dw, 0, true, each, 2, (struct pm_tensor *[]){dy, x}, d[W], acc[W]);
-	add_node(g, n, &pm_linear_db, 0, true, each, 1, &dy, d[BIAS], acc[BIAS]);
-	add_node(g, n, &pm_linear_da, 0, true, each, 3, (struct pm_tensor *[]){dh, x, n->in[RNG]}, d[A], acc[A]);
-	if (d[B])
-		add_node(g, n, &pm_linear_dw, 0, true, pm_linear_attr_db(g, each), 2, (struct pm_tensor *[]){dy, n->out[1]}, d[B], acc[B]);
-	return 0;
+	return pm_linear_grads(g, n, ((const struct attr *)n->attr)->each, add_node);
 }
 
 static const struct pm_op op_experts = {"experts", scratch, run_forward, grad};

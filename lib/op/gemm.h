@@ -2,7 +2,7 @@
  *
  * Bits (see graph.h). An element of C is a sum of chains: blocks of k of a fixed size that begin anew at each multiple of
  * `period`, each block one chain of fma from zero (of products, of pairs of them, or of sums of 32 whole numbers), added to C one after the
- * other. It depends on its row of A and its column of B, and on nothing else: not on m, on where it lies, or on the number of threads. */
+ * other; the last one goes on over H's columns. It depends on its row of A and its column of B, and on nothing else: not on m, on where it lies, or on the number of threads. */
 #ifndef PM_OP_GEMM_H
 #define PM_OP_GEMM_H
 
@@ -45,10 +45,10 @@ static inline int64_t pm_ceil_div(int64_t a, int64_t b)
 	return (a + b - 1) / b;
 }
 
-/* C (m, n) = A (m, k) · B (k, n), or C += with acc; then, with finish, C = scale · (C + bias) + add. */
+/* C (m, n) = A (m, k) · B (k, n) + s · H (m, r) · L (r, n), or C += with acc; then, with finish, C = scale · (C + bias) + add. */
 struct pm_gemm {
 	int64_t m, n, k;
-	struct pm_mat a, b, c;          /* A and C float32, B any type that weights are stored in */
+	struct pm_mat a, b, c;          /* A and C float32 (C bf16, see pm_gemm_narrows), B any type that weights are stored in */
 	bool a_trans, b_trans;          /* A is stored (k, m); B is stored (n, k) */
 	bool acc;
 	bool bf16;                      /* operands may be rounded to bf16, or to something finer */
@@ -60,7 +60,16 @@ struct pm_gemm {
 	struct pm_mat bias;             /* (1, n), any such type; mem NULL: none */
 	float scale;                    /* 0 means 1 */
 	struct pm_mat add;              /* (m, n) float32; mem NULL: none */
+	struct pm_mat h, l;             /* what LoRA adds, float32, in one period */
+	int64_t r;                      /* 0: nothing */
+	float s;
+	bool l_trans;                   /* L is stored (n, r) */
+	const struct pm_gemm *first;    /* NULL, or a product of the same A, alpha, period and live that is done before; A is packed once for both. It may
+	                                 * make H */
 };
+
+/* Whether C may be bf16, rounded as it is written. */
+bool pm_gemm_narrows(const struct pm_dev *d, const struct pm_gemm *p);
 
 /* Bytes of scratch for a product and for any like it with smaller m or (in one period) k, a multiple of the device's alignment; the matrices' memory need not be set. */
 size_t pm_gemm_scratch(const struct pm_dev *d, const struct pm_gemm *p);

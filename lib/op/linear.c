@@ -9,14 +9,14 @@
 enum { X, W, BIAS, A, B, ADD, RNG, INPUTS };
 
 struct attr {
-	bool transposed, thin, int8;    /* the last two as the graph had them when the node was made */
+	bool transposed;
 	float s, dropout, scale;
 	uint32_t stream;
 };
 
-static struct attr attr_of(const struct pm_graph *g, const struct pm_linear_opts *o)
+static struct attr attr_of(const struct pm_linear_opts *o)
 {
-	return (struct attr){o->transposed, g->thin, g->int8, o->lora.s, o->lora.a ? o->lora.dropout : 0, o->scale != 0 ? o->scale : 1, o->lora.stream};
+	return (struct attr){o->transposed, o->lora.s, o->lora.a ? o->lora.dropout : 0, o->scale != 0 ? o->scale : 1, o->lora.stream};
 }
 
 const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts)
@@ -24,7 +24,7 @@ const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts
 	struct attr *at = pm_arena_alloc(&g->arena, 1, sizeof *at, &g->err);
 
 	if (at)
-		*at = attr_of(g, opts);
+		*at = attr_of(opts);
 	else
 		g->failed = true;
 	return at;
@@ -48,18 +48,25 @@ static int64_t width(const struct attr *at, const struct pm_tensor *w)
 
 /* ---- products, each said once for its scratch and its run ---- */
 
+/* All of y; H is A·x, or what the caller makes of it. */
 static struct pm_gemm product_y(const struct pm_node *n)
 {
 	const struct attr *at = n->attr;
 	const struct pm_tensor *x = n->in[X], *bias = n->in[BIAS], *add = n->in[ADD];
 	struct pm_gemm p = {.m = x->rows, .n = width(at, n->in[W]), .k = x->cols, .a = pm_mat(x), .b = pm_mat(n->in[W]),
-		.c = pm_mat(n->out[0]), .b_trans = !at->transposed, .bf16 = n->g->bf16, .scale = at->scale};
+		.c = pm_mat(n->out[0]), .b_trans = !at->transposed, .bf16 = n->g->bf16, .finish = bias || add || at->scale != 1, .scale = at->scale};
 
 	if (bias)
 		p.bias = pm_mat(bias);
 	if (add)
 		p.add = pm_mat(add);
-	p.finish = !n->in[A] && (bias || add || at->scale != 1);
+	if (n->in[A]) {
+		p.h = pm_mat(n->out[1]);
+		p.l = pm_mat(n->in[B]);
+		p.r = n->in[B]->cols;
+		p.s = at->s;
+		p.l_trans = true;
+	}
 	return p;
 }
 
@@ -71,22 +78,6 @@ static struct pm_gemm product_h(const struct pm_node *n)
 		.b_trans = true, .bf16 = n->g->bf16};
 }
 
-/* y += s · h·Bᵀ, and what was left to finish. */
-static struct pm_gemm product_lora(const struct pm_node *n)
-{
-	const struct attr *at = n->attr;
-	struct pm_gemm p = product_y(n);
-
-	p.k = n->in[B]->cols;
-	p.a = pm_mat(n->out[1]);
-	p.b = pm_mat(n->in[B]);
-	p.b_trans = true;
-	p.acc = true;
-	p.alpha = at->s;
-	p.finish = n->in[BIAS] || n->in[ADD] || at->scale != 1;
-	return p;
-}
-
 static size_t dropped(const struct pm_node *n)
 {
 	const struct attr *at = n->attr;
@@ -94,22 +85,25 @@ static size_t dropped(const struct pm_node *n)
 	return at->dropout > 0 ? matrix(n->in[X]->rows, n->in[X]->cols) : 0;
 }
 
+/* The product wide with, where there is an adapter, the one that reads the same x or dy; but not where x is dropped for it. */
+static size_t scratch_of(const struct pm_node *n, struct pm_gemm wide, const struct pm_gemm *thin, bool apart)
+{
+	const struct pm_dev *d = n->g->dev;
+
+	if (!apart)
+		wide.first = thin;
+	return larger(pm_gemm_scratch(d, &wide), thin ? pm_gemm_scratch(d, thin) : 0);
+}
+
 static size_t scratch(const struct pm_node *n)
 {
-	const struct attr *at = n->attr;
-	const struct pm_dev *d = n->g->dev;
-	struct pm_gemm y = product_y(n), h, l;
-	size_t room;
+	struct pm_gemm h;
 
-	if (at->thin)
+	if (n->g->thin)
 		return dropped(n);
-	room = pm_gemm_scratch(d, &y);
-	if (n->in[A]) {
+	if (n->in[A])
 		h = product_h(n);
-		l = product_lora(n);
-		room = larger(room, larger(pm_gemm_scratch(d, &h), pm_gemm_scratch(d, &l)));
-	}
-	return dropped(n) + room;
+	return dropped(n) + scratch_of(n, product_y(n), n->in[A] ? &h : NULL, dropped(n));
 }
 
 /* y (=, +=) drop(x) · 1/(1 − p). */
@@ -137,7 +131,7 @@ static int thin_products(const struct pm_node *n, struct pm_mat x, const struct 
 	struct pm_thin *last = &p[n->in[A] != NULL];
 
 	*last = (struct pm_thin){.m = y.m, .n = y.n, .k = y.k, .a = y.a, .b = y.b, .c = y.c, .b_trans = y.b_trans, .bias = y.bias, .add = y.add,
-		.s = at->s, .scale = at->scale, .int8 = at->int8};
+		.s = at->s, .scale = at->scale, .int8 = n->g->int8};
 	if (runs) {
 		last->runs = runs->mem;
 		last->slots = runs->rows;
@@ -170,11 +164,10 @@ static int run_thin(const struct pm_node *n, struct pm_mat x, const struct pm_te
 
 int pm_linear_stages(const struct pm_node *n, const struct pm_tensor *runs, struct pm_chain *c, struct pm_err *e)
 {
-	const struct attr *at = n->attr;
 	struct pm_thin p[2];
 	int i, r = 1, count;
 
-	if (!at->thin || dropped(n))
+	if (!n->g->thin || dropped(n))
 		return 0;
 	count = thin_products(n, pm_mat(n->in[X]), runs, p);
 	for (i = 0; r > 0 && i < count; i++)
@@ -209,23 +202,23 @@ int pm_linear_runs(const struct pm_node *n, const struct pm_tensor *runs, struct
 static int run(const struct pm_node *n, struct pm_err *e)
 {
 	struct pm_dev *d = n->g->dev;
-	const struct attr *how = n->attr;
-	struct pm_gemm y = product_y(n), h, l;
+	struct pm_gemm y = product_y(n), h;
 	const size_t at = dropped(n);
 	struct pm_mat x;
 
 	if (dropped_x(n, &x, e) < 0)
 		return -1;
-	if (how->thin)
+	if (n->g->thin)
 		return run_thin(n, x, NULL, e);
-	if (pm_gemm(d, &y, n->scratch, at, e) < 0)
-		return -1;
-	if (!n->in[A])
-		return 0;
-	h = product_h(n);
-	h.a = x;
-	l = product_lora(n);
-	return pm_gemm(d, &h, n->scratch, at, e) < 0 ? -1 : pm_gemm(d, &l, n->scratch, at, e);
+	if (n->in[A]) {
+		h = product_h(n);
+		h.a = x;
+		if (!at)
+			y.first = &h;
+		else if (pm_gemm(d, &h, n->scratch, at, e) < 0)
+			return -1;
+	}
+	return pm_gemm(d, &y, n->scratch, at, e);
 }
 
 /* ---- gradients ---- */
@@ -242,83 +235,83 @@ static int run_grad_add(const struct pm_node *n, struct pm_err *e)
 		PM_I32(n->acc[0])) : -1;
 }
 
-/* dh (T, r) = s · scale · dy · B: in dy, B. */
+/* dx (=, +=) scale · dy · W + s · drop(dh · A), dh (T, r) = scale · dy · B: in dy, W, B, A, rng, out dx, dh. */
 static struct pm_gemm product_dh(const struct pm_node *n)
 {
 	const struct attr *at = n->attr;
-	const struct pm_tensor *dy = n->in[0], *b = n->in[1];
+	const struct pm_tensor *dy = n->in[0], *b = n->in[2];
 
-	return (struct pm_gemm){.m = dy->rows, .n = b->cols, .k = b->rows, .a = pm_mat(dy), .b = pm_mat(b), .c = pm_mat(n->out[0]),
-		.bf16 = n->g->bf16, .alpha = at->s * at->scale};
-}
-
-static size_t scratch_dh(const struct pm_node *n)
-{
-	struct pm_gemm p = product_dh(n);
-
-	return pm_gemm_scratch(n->g->dev, &p);
-}
-
-static int run_dh(const struct pm_node *n, struct pm_err *e)
-{
-	struct pm_gemm p = product_dh(n);
-
-	return pm_gemm(n->g->dev, &p, n->scratch, 0, e);
-}
-
-/* dx (=, +=) scale · dy · W + drop(dh · A): in dy, W, dh, A, rng. */
-static struct pm_gemm product_dx(const struct pm_node *n)
-{
-	const struct attr *at = n->attr;
-	const struct pm_tensor *dy = n->in[0], *w = n->in[1], *dx = n->out[0];
-
-	return (struct pm_gemm){.m = dy->rows, .n = dx->cols, .k = dy->cols, .a = pm_mat(dy), .b = pm_mat(w), .c = pm_mat(dx),
-		.b_trans = at->transposed, .acc = n->acc[0], .bf16 = n->g->bf16, .alpha = at->scale};
-}
-
-static struct pm_gemm product_dx_lora(const struct pm_node *n)
-{
-	const struct pm_tensor *dh = n->in[2], *a = n->in[3], *dx = n->out[0];
-
-	return (struct pm_gemm){.m = dh->rows, .n = dx->cols, .k = dh->cols, .a = pm_mat(dh), .b = pm_mat(a), .c = pm_mat(dx),
-		.acc = true, .bf16 = n->g->bf16};
+	return (struct pm_gemm){.m = dy->rows, .n = b->cols, .k = b->rows, .a = pm_mat(dy), .b = pm_mat(b), .c = pm_mat(n->out[1]),
+		.bf16 = n->g->bf16, .alpha = at->scale};
 }
 
 static size_t dropped_dx(const struct pm_node *n)
 {
 	const struct attr *at = n->attr;
 
-	return at->dropout > 0 && n->in[2] ? matrix(n->out[0]->rows, n->out[0]->cols) : 0;
+	return at->dropout > 0 && n->out[0] && n->out[1] ? matrix(n->out[0]->rows, n->out[0]->cols) : 0;
+}
+
+static struct pm_gemm product_dx(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *dy = n->in[0], *w = n->in[1], *dx = n->out[0];
+	struct pm_gemm p = {.m = dy->rows, .n = dx->cols, .k = dy->cols, .a = pm_mat(dy), .b = pm_mat(w), .c = pm_mat(dx),
+		.b_trans = at->transposed, .acc = n->acc[0], .bf16 = n->g->bf16, .alpha = at->scale};
+
+	if (n->out[1] && !dropped_dx(n)) {
+		p.h = pm_mat(n->out[1]);
+		p.l = pm_mat(n->in[3]);
+		p.r = n->in[3]->rows;
+		p.s = at->s;
+	}
+	return p;
+}
+
+/* What goes through the mask before it is added to dx. */
+static struct pm_gemm product_dx_lora(const struct pm_node *n)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *dh = n->out[1], *a = n->in[3], *dx = n->out[0];
+
+	return (struct pm_gemm){.m = dh->rows, .n = dx->cols, .k = dh->cols, .a = pm_mat(dh), .b = pm_mat(a),
+		.c = {n->scratch, PM_F32, 0, dx->cols}, .bf16 = n->g->bf16, .alpha = at->s};
 }
 
 static size_t scratch_dx(const struct pm_node *n)
 {
-	struct pm_gemm p = product_dx(n), q;
-	size_t room = pm_gemm_scratch(n->g->dev, &p);
+	struct pm_gemm h, q;
+	size_t room;
 
-	if (n->in[2]) {
-		q = product_dx_lora(n);
-		room = larger(room, pm_gemm_scratch(n->g->dev, &q));
-	}
-	return dropped_dx(n) + room;
+	if (n->out[1])
+		h = product_dh(n);
+	if (!n->out[0])
+		return pm_gemm_scratch(n->g->dev, &h);
+	room = scratch_of(n, product_dx(n), n->out[1] ? &h : NULL, false);
+	if (!dropped_dx(n))
+		return room;
+	q = product_dx_lora(n);
+	return dropped_dx(n) + larger(room, pm_gemm_scratch(n->g->dev, &q));
 }
 
 static int run_dx(const struct pm_node *n, struct pm_err *e)
 {
 	struct pm_dev *d = n->g->dev;
 	const struct pm_tensor *dx = n->out[0];
-	struct pm_gemm p = product_dx(n), q;
-	size_t at = dropped_dx(n);
+	const size_t at = dropped_dx(n);
+	struct pm_gemm p, h, q;
 
+	if (n->out[1])
+		h = product_dh(n);
+	if (!dx)
+		return pm_gemm(d, &h, n->scratch, 0, e);
+	p = product_dx(n);
+	p.first = n->out[1] ? &h : NULL;
 	if (pm_gemm(d, &p, n->scratch, at, e) < 0)
 		return -1;
-	if (!n->in[2])
+	if (!at)
 		return 0;
 	q = product_dx_lora(n);
-	if (!at)
-		return pm_gemm(d, &q, n->scratch, at, e);
-	q.c = (struct pm_mat){n->scratch, PM_F32, 0, dx->cols};
-	q.acc = false;
 	if (pm_gemm(d, &q, n->scratch, at, e) < 0)
 		return -1;
 	return drop(n, pm_mat(dx), q.c, n->in[4], dx->rows, dx->cols, true, e);
@@ -369,13 +362,14 @@ static int run_db(const struct pm_node *n, struct pm_err *e)
 	return pm_linear_bias_grad(n, pm_mat(n->out[0]), pm_mat(dy), dy->rows, dy->cols, at->scale, n->acc[0], e);
 }
 
-/* dA += dhᵀ · drop(x): in dh, x, rng. */
+/* dA += s · dhᵀ · drop(x): in dh, x, rng. */
 static struct pm_gemm product_da(const struct pm_node *n)
 {
+	const struct attr *at = n->attr;
 	const struct pm_tensor *dh = n->in[0], *x = n->in[1];
 
 	return (struct pm_gemm){.m = dh->cols, .n = x->cols, .k = x->rows, .a = pm_mat(dh), .b = pm_mat(x), .c = pm_mat(n->out[0]),
-		.a_trans = true, .acc = n->acc[0], .bf16 = n->g->bf16, .period = n->g->period};
+		.a_trans = true, .acc = n->acc[0], .bf16 = n->g->bf16, .period = n->g->period, .alpha = at->s};
 }
 
 static size_t dropped_da(const struct pm_node *n)
@@ -408,57 +402,72 @@ static int run_da(const struct pm_node *n, struct pm_err *e)
 }
 
 const struct pm_op pm_linear_dadd = {"linear dadd", NULL, run_grad_add, NULL};
-const struct pm_op pm_linear_dh = {"linear dh", scratch_dh, run_dh, NULL};
-const struct pm_op pm_linear_dx = {"linear dx", scratch_dx, run_dx, NULL};
-const struct pm_op pm_linear_dw = {"linear dW", scratch_dw, run_dw, NULL};
-const struct pm_op pm_linear_db = {"linear db", NULL, run_db, NULL};
-const struct pm_op pm_linear_da = {"linear dA", scratch_da, run_da, NULL};
+static const struct pm_op op_dx = {"linear dx", scratch_dx, run_dx, NULL};
+static const struct pm_op op_dw = {"linear dW", scratch_dw, run_dw, NULL};
+static const struct pm_op op_db = {"linear db", NULL, run_db, NULL};
+static const struct pm_op op_da = {"linear dA", scratch_da, run_da, NULL};
 
-static void add_node(struct pm_graph *g, const struct pm_op *op, int nin, struct pm_tensor *const *in, struct pm_tensor *out, bool acc,
-	const struct attr *at)
+/* The attr of dB += s · scale · dyᵀ · h, which is a dW. */
+static const void *attr_db(struct pm_graph *g, const struct attr *at)
 {
-	struct pm_node *n = pm_overwrites(out && at ? pm_node(g, op, nin, in, 1, &out, at, sizeof *at) : NULL);
-
-	if (n)
-		n->acc[0] = acc;
-}
-
-const void *pm_linear_attr_db(struct pm_graph *g, const void *attr)
-{
-	const struct attr *at = attr;
-
 	return pm_linear_attr(g, &(struct pm_linear_opts){.scale = at->s * at->scale});
 }
 
-static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+int pm_linear_grads(struct pm_graph *g, struct pm_node *n, const void *attr, pm_linear_add *add)
 {
-	const struct attr *at = n->attr;
+	const struct attr *at = attr;
 	struct pm_tensor *dy = pm_grad_have(n->out[0]), *dh = NULL, *d[INPUTS] = {NULL};
 	bool acc[INPUTS];
 	int i;
 
-	(void)e;
 	if (!dy)
 		return 0;
 	for (i = 0; i < RNG; i++)
 		d[i] = pm_grad_want(g, n->in[i], &acc[i]);
-	if (n->in[A] && (d[X] || d[A])) {
-		dh = pm_tensor(g, PM_T_TEMP, PM_F32, dy->rows, n->in[A]->rows, "dh");
-		add_node(g, &pm_linear_dh, 2, (struct pm_tensor *[]){dy, n->in[B]}, dh, false, at);
-	}
-	add_node(g, &pm_linear_dadd, 1, (struct pm_tensor *[]){dy}, d[ADD], acc[ADD], at);
-	add_node(g, &pm_linear_dx, 5, (struct pm_tensor *[]){dy, n->in[W], dh, n->in[A], n->in[RNG]}, d[X], acc[X], at);
-	add_node(g, &pm_linear_dw, 2, (struct pm_tensor *[]){dy, n->in[X]}, d[W], acc[W], at);
-	add_node(g, &pm_linear_db, 1, (struct pm_tensor *[]){dy}, d[BIAS], acc[BIAS], at);
-	add_node(g, &pm_linear_da, 3, (struct pm_tensor *[]){dh, n->in[X], n->in[RNG]}, d[A], acc[A], at);
+	if (n->in[A] && (d[X] || d[A]))
+		dh = pm_tensor(g, PM_T_TEMP, PM_F32, dy->rows, n->out[1]->cols, "dh");
+	if (d[ADD])
+		add(g, n, &(struct pm_linear_part){&pm_linear_dadd, at, 1, {dy}, {d[ADD]}, acc[ADD], 0, false});
+	if (d[X] || dh)
+		add(g, n, &(struct pm_linear_part){&op_dx, at, 5, {dy, n->in[W], n->in[B], n->in[A], n->in[RNG]}, {d[X], dh}, acc[X], 1 << 1 | 1 << 2 | 1 << 3,
+			false});
+	if (d[W])
+		add(g, n, &(struct pm_linear_part){&op_dw, at, 2, {dy, n->in[X]}, {d[W]}, acc[W], 0, true});
+	if (d[BIAS])
+		add(g, n, &(struct pm_linear_part){&op_db, at, 1, {dy}, {d[BIAS]}, acc[BIAS], 0, true});
+	if (d[A])
+		add(g, n, &(struct pm_linear_part){&op_da, at, 3, {dh, n->in[X], n->in[RNG]}, {d[A]}, acc[A], 0, true});
 	if (d[B])
-		add_node(g, &pm_linear_dw, 2, (struct pm_tensor *[]){dy, n->out[1]}, d[B], acc[B], pm_linear_attr_db(g, at));
+		add(g, n, &(struct pm_linear_part){&op_dw, attr_db(g, at), 2, {dy, n->out[1]}, {d[B]}, acc[B], 0, true});
 	return 0;
+}
+
+static void add_node(struct pm_graph *g, struct pm_node *n, const struct pm_linear_part *p)
+{
+	struct pm_node *b = pm_overwrites(p->attr ? pm_node(g, p->op, p->nin, p->in, 2, p->out, p->attr, sizeof(struct attr)) : NULL);
+
+	(void)n;
+	if (b)
+		b->acc[0] = p->acc;
+}
+
+static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
+{
+	(void)e;
+	return pm_linear_grads(g, n, n->attr, add_node);
 }
 
 const struct pm_op pm_linear_op = {"linear", scratch, run, grad};
 
 /* ---- the constructor ---- */
+
+/* Whether y may be bfloat16: not in a graph of few rows, whose products write float32. */
+static bool narrows(const struct pm_node *n)
+{
+	struct pm_gemm y = product_y(n);
+
+	return !n->g->thin && pm_gemm_narrows(n->g->dev, &y);
+}
 
 static bool shape(const struct pm_tensor *t, int64_t rows, int64_t cols)
 {
@@ -492,8 +501,9 @@ struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 {
 	static const struct pm_linear_opts none;
 	const struct pm_linear_opts *o = opts ? opts : &none;
-	const struct attr at = attr_of(g, o);
+	const struct attr at = attr_of(o);
 	struct pm_tensor *in[INPUTS] = {x, w, b, o->lora.a, o->lora.b, o->add, at.dropout > 0 ? o->lora.rng : NULL}, *out[2] = {NULL, NULL};
+	struct pm_node *n;
 	const char *why;
 	int64_t cols;
 
@@ -507,5 +517,9 @@ struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 	out[0] = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, cols, "linear");
 	if (o->lora.a)
 		out[1] = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, o->lora.a->rows, "lora");
-	return pm_stage_of(pm_node(g, &pm_linear_op, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at), stages) ? out[0] : NULL;
+	n = pm_stage_of(pm_node(g, &pm_linear_op, INPUTS, in, o->lora.a ? 2 : 1, out, &at, sizeof at), stages);
+	if (!n)
+		return NULL;
+	n->narrows = narrows(n);
+	return out[0];
 }

@@ -8,9 +8,23 @@
 
 /* In: x, W, bias, A, B, add, rng (NULL where there is none); out: y and, with A, h = A·drop(x). */
 extern const struct pm_op pm_linear_op;
-/* The gradients, in → out:        dy → dadd; dy, B → dh; dy, W, dh, A, rng → dx (dh and on may be NULL); dy, x → dW, += scale · dyᵀ·x;
- * dy → db; dh, x, rng → dA. dB += s · scale · dyᵀ·h is a dW with another attr. */
-extern const struct pm_op pm_linear_dadd, pm_linear_dh, pm_linear_dx, pm_linear_dw, pm_linear_db, pm_linear_da;
+/* dadd (=, +=) dy: in dy. */
+extern const struct pm_op pm_linear_dadd;
+
+/* A node of the gradient: what is done, and whether to add to out[0]. */
+struct pm_linear_part {
+	const struct pm_op *op;
+	const void *attr;                       /* NULL: there was no memory, which the graph knows */
+	int nin;
+	struct pm_tensor *in[5], *out[2];       /* any may be NULL */
+	bool acc;
+	unsigned stacks;                        /* bits: which inputs are weights; the others have a row for each of x */
+	bool sums;                              /* the output is a weight's gradient: a sum over rows */
+};
+typedef void pm_linear_add(struct pm_graph *g, struct pm_node *n, const struct pm_linear_part *p);
+
+/* Adds, by `add`, the nodes of the gradient of n, whose inputs and outputs are those of pm_linear_op, and attr as of pm_linear_attr. */
+int pm_linear_grads(struct pm_graph *g, struct pm_node *n, const void *attr, pm_linear_add *add);
 
 /* pm_linear_op's run in a graph of few rows, of rows that go in runs to matrices of their own: W, bias, A and B are the first, the others lie behind
  * them (pm_route.runs). It returns without waiting for what says where they go. */
@@ -19,9 +33,8 @@ int pm_linear_runs(const struct pm_node *n, const struct pm_tensor *runs, struct
 /* The same, or (runs NULL) pm_linear_op's run, as stages of a chain: 1, or 0 where it cannot be. */
 int pm_linear_stages(const struct pm_node *n, const struct pm_tensor *runs, struct pm_chain *c, struct pm_err *e);
 
-/* The attr of these nodes, in the graph's arena; NULL where there was no memory. */
+/* The attr of such a node, in the graph's arena; NULL where there was no memory. */
 const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts);
-const void *pm_linear_attr_db(struct pm_graph *g, const void *attr);
 
 /* db (1, cols) (=, with acc +=) scale · the sum of the rows of dy (rows, cols): each period's, one after the other. n: whose graph. */
 int pm_linear_bias_grad(const struct pm_node *n, struct pm_mat db, struct pm_mat dy, int64_t rows, int64_t cols, float scale, bool acc, struct pm_err *e);

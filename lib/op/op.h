@@ -160,7 +160,8 @@ struct pm_tensor *pm_gather(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 
 enum pm_act { PM_ACT_SILU, PM_ACT_GELU, PM_ACT_GELU_TANH, PM_ACT_GELU_QUICK, PM_ACT_RELU, PM_ACT_RELU2, PM_ACT_SIGMOID };
 
-/* round.c: y = x rounded to bf16, and stored as such: half the memory of what the backward pass reads. x is a temp, no view. The gradient passes. */
+/* round.c: y = x rounded to bf16, and stored as such: half the memory of what the backward pass reads. x is a temp, no view. The gradient passes.
+ * Where the node that made x was the last one, and can, it writes y, and x is no more: ask before anything else reads x. */
 struct pm_tensor *pm_round(struct pm_graph *g, struct pm_tensor *x);
 /* act.c: y = act(x), or act(x) · up where up is given, of x's type. Both may be views, and bf16. Gradients: x, up. */
 struct pm_tensor *pm_act(struct pm_graph *g, enum pm_act act, struct pm_tensor *x, struct pm_tensor *up);
