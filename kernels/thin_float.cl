@@ -10,7 +10,7 @@
  * repeated, its result thrown away). One row goes with half of them for PIECE values, then with the other half: a core of
  * a Zen 4 reads 25 to 28 GB/s in four streams where it read 19 to 23 in eight, if what it reads of A stays in the nearest cache. */
 #define PIECE 512
-#define AT_ONCE(ROWS, COLS) ((ROWS) > 1 ? (COLS) : 4)
+#define SIDE_BY_SIDE(ROWS, COLS) ((ROWS) > 1 ? (COLS) : 4)
 #define DOTS(type, ROWS, COLS) \
 inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const float *a, long lda, __global const STORAGE(type) *b, long ldb, \
 	int m0, int n0, struct walk walk, int k, const struct rest *f) \
@@ -30,14 +30,14 @@ inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const flo
 			s[r][j] = 0; \
 	for (i = 0; i + 16 <= k;) { \
 		const int from = i, end = ROWS > 1 ? k / 16 * 16 : min(i + PIECE, k / 16 * 16); \
-		UNROLL for (int j0 = 0; j0 < COLS; j0 += AT_ONCE(ROWS, COLS)) { \
+		UNROLL for (int j0 = 0; j0 < COLS; j0 += SIDE_BY_SIDE(ROWS, COLS)) { \
 			for (i = from; i < end; i += 16) { \
 				float16 w[COLS]; \
-				UNROLL for (int j = j0; j < j0 + AT_ONCE(ROWS, COLS); j++) \
+				UNROLL for (int j = j0; j < j0 + SIDE_BY_SIDE(ROWS, COLS); j++) \
 					w[j] = LOAD16(type, q[j], i); \
 				UNROLL for (int r = 0; r < ROWS; r++) { \
 					float16 v = vload16(0, p[r] + i); \
-					UNROLL for (int j = j0; j < j0 + AT_ONCE(ROWS, COLS); j++) \
+					UNROLL for (int j = j0; j < j0 + SIDE_BY_SIDE(ROWS, COLS); j++) \
 						s[r][j] = fma(v, w[j], s[r][j]); \
 				} \
 			} \
