@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_bytes thin_int8 thin_k thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine
+//! use quant gemm_bias thin_walk thin_bytes thin_int8 thin_k thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine
 /* chain_cpu.cl: many stages in one launch, for CPUs, whose threads would sleep and wake between launches (lib/graph/chain.h).
  *
  * Work-items are workers. Tasks are numbered from the first stage's to the last's, and taken in that order, each when all stages up to the one that
@@ -11,7 +11,7 @@ struct stage {
 	long w[30];                     /* the order is that of lib/op/stage.h; addresses are numbers */
 };
 
-enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE, ROUTE, SPREAD, COMBINE };
+enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE, ROUTE, SPREAD, COMBINE, ROUND, BY_PAIRS };
 
 #define SPINS 4000
 #define SOME 1024                /* columns of a task, element by element */
@@ -71,6 +71,15 @@ inline void do_quantise(__global const struct stage *s, int row)
 }
 #endif
 
+#ifdef ROUNDED
+inline void do_round(__global const struct stage *s, int row)
+{
+	const int k = (int)s->w[3];
+
+	pairs_row((uint16 *)((size_t)s->w[0] + (size_t)row * PAIRS_BYTES(k)), P(const float, 1) + row * s->w[2], k);
+}
+#endif
+
 /* What a task does: some columns, and where runs of rows have matrices of their own some of one run. */
 struct columns {
 	struct rest f;
@@ -104,6 +113,16 @@ inline void do_int8(__global const struct stage *s, int task)
 #undef ONE
 		}
 	}
+}
+#endif
+
+#ifdef ROUNDED
+inline void do_pairs(__global const struct stage *s, int task)
+{
+	const struct columns t = columns_of(s, task);
+
+	thin_pairs(P(float, 0) + t.row * s->w[1], s->w[1], (const uint16 *)((size_t)s->w[2] + (size_t)t.row * PAIRS_BYTES(t.k)),
+		(__global const ushort *)t.b, s->w[5], t.m, t.k, t.walk, &t.f);
 }
 #endif
 
@@ -188,6 +207,14 @@ inline void do_task(__global const struct stage *s, int task)
 		break;
 	case INT8:
 		do_int8(s, task);
+		break;
+#endif
+#ifdef ROUNDED
+	case ROUND:
+		do_round(s, task);
+		break;
+	case BY_PAIRS:
+		do_pairs(s, task);
 		break;
 #endif
 	case FLOAT:

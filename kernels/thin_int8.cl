@@ -439,21 +439,6 @@ EACH(q3_k)
 EACH(q6_k)
 EACH(iq4_xs)
 
-/* The sums of 8 vectors, each added as sum16 does it. */
-INLINE float8 sum_each(const float16 *v)
-{
-	float16 h[4];
-
-	UNROLL for (int j = 0; j < 4; j++)
-		h[j] = (float16)(v[2 * j].lo, v[2 * j + 1].lo) + (float16)(v[2 * j].hi, v[2 * j + 1].hi);
-	UNROLL for (int j = 0; j < 2; j++)
-		h[j] = (float16)(h[2 * j].s0123, h[2 * j].s89ab, h[2 * j + 1].s0123, h[2 * j + 1].s89ab) +
-			(float16)(h[2 * j].s4567, h[2 * j].scdef, h[2 * j + 1].s4567, h[2 * j + 1].scdef);
-	h[0] = (float16)(h[0].s01, h[0].s45, h[0].s89, h[0].scd, h[1].s01, h[1].s45, h[1].s89, h[1].scd) +
-		(float16)(h[0].s23, h[0].s67, h[0].sab, h[0].sef, h[1].s23, h[1].s67, h[1].sab, h[1].sef);
-	return h[0].even + h[0].odd;
-}
-
 /* Bytes of a walk, AHEAD of those at p: without this, loads from eight places of short rows are waited for. Formats of 8 bits are the slower for it. */
 #define AHEAD 384
 INLINE void fetch(block_t p, int bytes)

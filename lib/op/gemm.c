@@ -34,11 +34,16 @@ bool pm_op_rounds(const struct pm_dev *d)
 	return info->cpu && !pm_dev_reference(d) && pm_tune(d, "linear", "int16", strstr(info->vendor, "AMD") || strstr(info->vendor, "Intel"));
 }
 
+bool pm_op_pairs(const struct pm_dev *d)
+{
+	const struct pm_dev_info *info = pm_dev_info(d);
+
+	return info->cpu && !pm_dev_reference(d) && info->bf16 && pm_tune(d, "linear", "bf16", strstr(info->vendor, "AMD") != NULL);
+}
+
 static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
-	/* vdpbf16ps runs at twice the rate of float32 on AMD's CPUs, at half of it on Intel's */
-	const bool amd = strstr(info->vendor, "AMD") != NULL;
 	struct kind k;
 
 	if (!info->cpu || pm_dev_reference(d))
@@ -48,7 +53,7 @@ static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 	k = (struct kind){"gemm_cpu", "gemm_pack", "", 8, 3, 4, 1, 256, 4, 0};
 	if (info->avx512)
 		k.vl = 16, k.mr = 8;
-	if (p->bf16 && info->bf16 && pm_tune(d, "linear", "bf16", amd))
+	if (p->bf16 && pm_op_pairs(d))
 		k = (struct kind){"gemm_bf16", "gemm_bf16_pack", "", 16, 3, 8, 2, 1024, 2, 0};
 	else if (p->bf16 && p->b_trans && !p->a_trans && period_of(p) == p->k && pm_op_rounds(d))
 		k = (struct kind){"gemm_int16", "gemm_pack", " -DINT14", k.vl, k.vl == 16 ? 3 : 2, k.mr, 32, 512, 2, 32};

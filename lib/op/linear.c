@@ -131,7 +131,7 @@ static int thin_products(const struct pm_node *n, struct pm_mat x, const struct 
 	struct pm_thin *last = &p[n->in[A] != NULL];
 
 	*last = (struct pm_thin){.m = y.m, .n = y.n, .k = y.k, .a = y.a, .b = y.b, .c = y.c, .b_trans = y.b_trans, .bias = y.bias, .add = y.add,
-		.s = at->s, .scale = at->scale, .int8 = n->g->int8};
+		.s = at->s, .scale = at->scale, .int8 = n->g->int8, .bf16 = n->g->bf16};
 	if (runs) {
 		last->runs = runs->mem;
 		last->slots = runs->rows;

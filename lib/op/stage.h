@@ -22,6 +22,8 @@ enum {
 	PM_STAGE_ROUTE,                 /* addresses of experts, weights, pairs, places, counts, runs, room; logits, experts, chosen, all, scale, rows, period, runs */
 	PM_STAGE_SPREAD,                /* y, x, pairs' address, chosen, columns; a task is a pair */
 	PM_STAGE_COMBINE,               /* out, y, places' address, weights, add, chosen, columns, scale; (PM_STAGE_SOME columns, row) */
+	PM_STAGE_ROUND,                 /* where to, x, columns; a task is a row */
+	PM_STAGE_PAIRS,                 /* as PM_STAGE_INT8, of A the address of its rows in bfloat16 */
 };
 
 #define PM_STAGE_SOME 1024               /* SOME of the kernel */

@@ -1,4 +1,4 @@
-/* thin.c: products of few rows (gemm.h). kernels/thin.cl, thin_cpu.cl, thin_int8_cpu.cl, chain_cpu.cl */
+/* thin.c: products of few rows (gemm.h). kernels/thin.cl, thin_cpu.cl, thin_int8_cpu.cl, thin_bf16_cpu.cl, chain_cpu.cl */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,14 +12,21 @@
 #define ITEMS_A_UNIT 16         /* work-items a compute unit: so that they end together */
 #define ITEMS_A_RUN 4
 #define TASKS_A_UNIT 3          /* of a stage with one or two rows: taking one costs a fraction of a microsecond */
-#define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl */
+#define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl and thin_bf16_cpu.cl */
 #define INT8_STEP 256           /* its STEP */
+#define PAIRS_STEP 32           /* columns of a vector in thin_bf16.cl */
 
 /* Whether the integer kernels do it: codes are integers, but for NF4 and FP4. */
 static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
 {
 	return p->int8 && p->b_trans && !pm_dtype_plain(p->b.type) && p->b.type != PM_NF4 && p->b.type != PM_FP4 && p->k <= INT8_MOST &&
 		(pm_dev_info(d)->vnni || pm_dev_info(d)->avx2) && pm_tune(d, "linear", "int8", 1);
+}
+
+/* Whether the kernels of pairs do it. */
+static bool in_pairs(const struct pm_dev *d, const struct pm_thin *p)
+{
+	return p->bf16 && p->b.type == PM_BF16 && p->b_trans && p->k <= INT8_MOST && pm_op_pairs(d);
 }
 
 /* Columns of a work-item: so many that a unit has `each` of them, and a run, whose rows may be more than another's, a few. */
@@ -40,7 +47,7 @@ static int together(int64_t m)
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
-	const bool cpu = info->cpu && !pm_dev_reference(d), int8 = cpu && in_int8(d, p);
+	const bool cpu = info->cpu && !pm_dev_reference(d), int8 = cpu && in_int8(d, p), pairs = cpu && in_pairs(d, p);
 	const int64_t cols = columns(d, p, ITEMS_A_UNIT), slots = p->slots ? p->slots : 1;
 	const struct pm_kernel *k;
 	struct pm_launch l = {.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k,
@@ -54,7 +61,7 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 	snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(p->b.type)->name);
 	if (int8)
 		snprintf(defines + strlen(defines), 16, " -DROWS=%d", together(pm_ceil_div(p->m, slots)));
-	k = pm_kernel(d, int8 ? "thin_int8_cpu" : cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored", defines, e);
+	k = pm_kernel(d, pairs ? "thin_bf16_cpu" : int8 ? "thin_int8_cpu" : cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored", pairs ? NULL : defines, e);
 	if (!k)
 		return -1;
 	if (cpu) {
@@ -87,12 +94,14 @@ static struct pm_range range(struct pm_mat m, int64_t rows, int64_t cols)
 	return (struct pm_range){(size_t)address(m), m.mem ? (size_t)((rows - 1) * m.ld + cols) * 4 : 0};
 }
 
-/* The rows of A rounded to 8 bits for a format: *at is where they lie. */
-static int quantised(struct pm_chain *c, const struct pm_thin *p, int slot, struct pm_range *at, struct pm_err *e)
+/* The rows of A rounded to 8 bits for a format, or to bfloat16: *at is where they lie. */
+static int rounded(struct pm_chain *c, const struct pm_thin *p, bool pairs, int slot, struct pm_range *at, struct pm_err *e)
 {
-	struct pm_stage s = {.op = PM_STAGE_QUANTISE, .name = "thin_int8_cpu.quantise", .tasks = p->m, .in = {range(p->a, p->m, p->k)}, .w = {0, address(p->a), p->a.ld, p->k, slot}};
+	struct pm_stage s = {.op = pairs ? PM_STAGE_ROUND : PM_STAGE_QUANTISE, .tasks = p->m,
+		.in = {range(p->a, p->m, p->k)}, .w = {0, address(p->a), p->a.ld, p->k, slot}};
 
-	at->bytes = (size_t)(p->m * pm_ceil_div(p->k, INT8_STEP) * (INT8_STEP * 5 / 2));
+	snprintf(s.name, sizeof s.name, "%s", pairs ? "thin_bf16_cpu.round" : "thin_int8_cpu.quantise");
+	at->bytes = (size_t)(p->m * (pairs ? pm_ceil_div(p->k, PAIRS_STEP) * (PAIRS_STEP * 2) : pm_ceil_div(p->k, INT8_STEP) * (INT8_STEP * 5 / 2)));
 	at->at = (size_t)pm_chain_same(c, &s);
 	if (at->at)
 		return 0;
@@ -112,23 +121,24 @@ static bool define_rows(struct pm_chain *c, const struct pm_thin *p)
 int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e)
 {
 	struct pm_dev *d = pm_chain_dev(c);
-	const bool int8 = in_int8(d, p);
+	const bool int8 = in_int8(d, p), pairs = in_pairs(d, p);
 	const int64_t cols = columns(d, p, p->m > 2 && !p->runs ? ITEMS_A_UNIT : TASKS_A_UNIT), slots = p->runs ? p->slots : 1;
 	const int64_t runs = p->runs ? (int64_t)pm_mem_address(p->runs) : 0;
 	struct pm_range a = range(p->a, p->m, p->k);
-	struct pm_stage s = {.op = int8 ? PM_STAGE_INT8 : PM_STAGE_FLOAT, .tasks = pm_ceil_div(p->n, cols) * slots, .out = range(p->c, p->m, p->n),
+	struct pm_stage s = {.op = int8 ? PM_STAGE_INT8 : pairs ? PM_STAGE_PAIRS : PM_STAGE_FLOAT, .tasks = pm_ceil_div(p->n, cols) * slots, .out = range(p->c, p->m, p->n),
 		.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k, .bytes = (double)slots * (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k))};
-	int slot;
+	int slot = 0;
 
 	/* With floats and many rows the launch of its own is faster: 142 tokens a second with 16 rows of a 443 M model in bf16, 111 in a chain. */
-	if (!p->b_trans || (!int8 && (!pm_dtype_plain(p->b.type) || (p->m > 2 && !p->runs))) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !address(p->b))
+	if (!p->b_trans || (!int8 && !pairs && (!pm_dtype_plain(p->b.type) || (p->m > 2 && !p->runs))) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !address(p->b))
 		return 0;
-	slot = pm_chain_slot(c, int8 ? "INT8" : "FLOAT", pm_dtype(p->b.type)->name);
-	if (slot < 0 || (int8 && !define_rows(c, p)))
+	if (!pairs)
+		slot = pm_chain_slot(c, int8 ? "INT8" : "FLOAT", pm_dtype(p->b.type)->name);
+	if (slot < 0 || (int8 && !define_rows(c, p)) || (pairs && !pm_chain_define_number(c, "ROUNDED", 1)))
 		return 0;
-	if (int8 && quantised(c, p, slot, &a, e) < 0)
+	if ((int8 || pairs) && rounded(c, p, pairs, slot, &a, e) < 0)
 		return -1;
-	snprintf(s.name, sizeof s.name, "%s.thin %s (%lld, %lld)", int8 ? "thin_int8_cpu" : "thin_cpu", pm_dtype(p->b.type)->name, (long long)p->n, (long long)p->k);
+	snprintf(s.name, sizeof s.name, "%s.thin %s (%lld, %lld)", int8 ? "thin_int8_cpu" : pairs ? "thin_bf16_cpu" : "thin_cpu", pm_dtype(p->b.type)->name, (long long)p->n, (long long)p->k);
 	s.in[0] = a;
 	s.in[1] = range(p->add, p->m, p->n);
 	s.in[2] = range(p->h, p->m, p->r);

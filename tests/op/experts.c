@@ -43,6 +43,7 @@ static const struct row rows[] = {
 	{{"1x33x65 thin, 4 of 9", .T = 1, .thin = true}, 9, 4, 33, 65, .bias = true},
 	{{"15x100x31 thin, 2 of 5", .T = 15, .period = 5, .thin = true}, 5, 2, 100, 31, .bias = true, .flags = OP_VIEW, LORA},
 	{{"21x100x77 by 40 thin bf16, 3 of 7", .T = 21, .period = 7, .thin = true}, 7, 3, 100, 77, .inner = 40, BF16, .bias = true, LORA},
+	{{"21x100x77 by 40 thin bf16 rounded, 3 of 7", .T = 21, .period = 7, .thin = true, .bf16 = true}, 7, 3, 100, 77, .inner = 40, BF16, .bias = true, LORA},
 	{{"5x100x129 thin transposed, 2 of 5", .T = 5, .period = 1, .thin = true}, 5, 2, 100, 129, .transposed = true, .bias = true},
 	{{"5x100x129 by 64 thin f16 transposed, 2 of 5", .T = 5, .period = 1, .thin = true}, 5, 2, 100, 129, .inner = 64, F16, .transposed = true},
 	{{"7x256x70 q6_k thin, 2 of 5", .T = 7, .period = 1, .thin = true}, 5, 2, 256, 70, BLOCKS(PM_Q6_K), .bias = true, LORA},

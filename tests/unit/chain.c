@@ -17,14 +17,16 @@ static const struct kind {
 	const char *name;
 	enum pm_dtype type[MATRICES];
 	enum pm_act act;
-	bool lora, interleaved, experts;
+	bool lora, interleaved, experts, rounded;
 } kinds[] = {
-	{"bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, false},
-	{"q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q4_0}, PM_ACT_SILU, false, true, false},
-	{"q4_k, q6_k and f16", {PM_Q4_K, PM_Q4_K, PM_Q6_K, PM_F16, PM_Q4_K, PM_Q4_K, PM_Q6_K}, PM_ACT_GELU_TANH, true, false, false},
-	{"q5_1 and iq4_nl", {PM_Q5_1, PM_Q5_1, PM_Q5_1, PM_IQ4_NL, PM_Q5_1, PM_IQ4_NL, PM_Q5_1}, PM_ACT_SILU, false, false, false},
-	{"experts in bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, true},
-	{"experts in q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q8_0}, PM_ACT_SILU, false, false, true},
+	{"bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, false, false},
+	{"q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q4_0}, PM_ACT_SILU, false, true, false, false},
+	{"q4_k, q6_k and f16", {PM_Q4_K, PM_Q4_K, PM_Q6_K, PM_F16, PM_Q4_K, PM_Q4_K, PM_Q6_K}, PM_ACT_GELU_TANH, true, false, false, false},
+	{"q5_1 and iq4_nl", {PM_Q5_1, PM_Q5_1, PM_Q5_1, PM_IQ4_NL, PM_Q5_1, PM_IQ4_NL, PM_Q5_1}, PM_ACT_SILU, false, false, false, false},
+	{"bf16, rounded", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_F16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, false, true},
+	{"experts in bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, true, false},
+	{"experts in bf16, rounded", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, true, true},
+	{"experts in q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q8_0}, PM_ACT_SILU, false, false, true, false},
 };
 
 struct block {
@@ -127,6 +129,7 @@ static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64
 	b->d = d;
 	must(pm_graph_new(&b->g, d, &err) == 0);
 	b->g->thin = b->g->int8 = true;
+	b->g->bf16 = k->rounded;
 	b->g->chain = chain;
 	b->x = pm_tensor(b->g, PM_T_INPUT, PM_F32, T, DIM, "x");
 	b->span = pm_tensor(b->g, PM_T_INPUT, PM_I32, T, 2, "span");
