@@ -165,7 +165,7 @@ static size_t packed_bytes(const struct pm_dev *d, const struct kind *k, int64_t
 static size_t packed_a(const struct pm_dev *d, const struct pm_gemm *p, const struct kind *k)
 {
 	int64_t k0, most = 0, row, shorter, j;
-	struct piece c;
+	struct piece c = piece_at(p, 0, 0);
 
 	for (k0 = 0; k0 < p->k; k0 += c.k) {
 		c = piece_at(p, 0, k0);
