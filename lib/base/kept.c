@@ -46,7 +46,7 @@ int pm_kept_open(struct pm_kept *k, const char *dir, const char *name, const cha
 	}
 	utimensat(AT_FDCWD, path, NULL, 0);             /* see prune; an error is none */
 	free(path);
-	line = memchr(k->map.data, '\n', k->map.size < LONGEST ? k->map.size : LONGEST);
+	line = !k->map.size ? NULL : memchr(k->map.data, '\n', k->map.size < LONGEST ? k->map.size : LONGEST);
 	n = line ? (size_t)(line + 1 - (const char *)k->map.data) : 0;
 	k->data = k->map.data + n;
 	k->n = k->map.size - n;

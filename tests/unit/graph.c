@@ -32,6 +32,7 @@ static void make_program(struct program *p, uint64_t seed)
 {
 	int i;
 
+	p->cheap = false;
 	p->seed = seed;
 	for (i = 0; i < STEPS; i++) {
 		/* parts 1 to 3: columns 0-3, 4-7, 2-5; others: all */
