@@ -13,7 +13,7 @@ static struct args {
 	const char *model, *base, *family, *logits;
 	struct pm_opt_list adapters;
 	int64_t window, stride, chunk, chunks;
-	bool text, quiet;
+	bool text, decode, quiet;
 } a;
 
 static struct pm_opt opts[] = {
@@ -24,6 +24,7 @@ static struct pm_opt opts[] = {
 	 .help = "with --text: chunks of N tokens of which the second half counts, as llama-perplexity"},
 	{.name = "chunks", .kind = PM_OPT_INT, .arg = "N", .to = &a.chunks, .min = 1, .max = 1e9, .help = "with --chunk: so many of a file at most [all]"},
 	{.name = "kl", .kind = PM_OPT_STR, .arg = "BASE", .to = &a.base, .help = "compare with the model that this one was made of: KL divergence and more"},
+	{.name = "decode", .kind = PM_OPT_FLAG, .to = &a.decode, .help = "with --kl: by the products that decoding takes, BASE in float32"},
 	PM_OPT_LENGTH(&a.window, NULL, "read longer documents in windows of L tokens [whole documents]"),
 	{.name = "stride", .kind = PM_OPT_INT, .arg = "N", .to = &a.stride, .min = 1, .max = 16777216, .help = "tokens that windows advance by [L]"},
 	{.name = "logits", .kind = PM_OPT_STR, .arg = "FILE", .to = &a.logits, .help = "write the logits of every document (safetensors)"},
@@ -193,6 +194,8 @@ static int check(struct pm_err *e)
 		return pm_fail(e, PM_USAGE, "--chunks has no effect without --chunk");
 	if (a.chunk && a.window)
 		return pm_fail(e, PM_USAGE, "--chunk and -l exclude each other");
+	if (a.decode && !a.base)
+		return pm_fail(e, PM_USAGE, "--decode has no effect without --kl");
 	if (a.base && a.logits)
 		return pm_fail(e, PM_USAGE, "--kl and --logits exclude each other");
 	if (a.stride > a.window)
@@ -202,7 +205,7 @@ static int check(struct pm_err *e)
 
 static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 {
-	struct pm_evaluate_opts o = {.window = a.window, .stride = a.stride, .logits = a.logits, .progress = progress};
+	struct pm_evaluate_opts o = {.window = a.window, .stride = a.stride, .logits = a.logits, .thin = a.decode, .progress = progress};
 	struct pm_comparison c = {0};
 	struct pm_evaluation *v = &c.model;
 	struct run r = {0};
@@ -222,7 +225,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		say_weights(t, r.model, a.quiet);
 	if (s == 0 && a.base)
-		s = pm_model_open(&r.base, a.base, r.env.share, NULL, r.dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
+		s = pm_model_open(&r.base, a.base, r.env.share, NULL, r.dev, a.decode ? PM_PREC_F32 : precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
 	if (s == 0)
 		s = open_adapters(&r.adapters, r.model, &a.adapters, &r.env, e);
 	if (s == 0)

@@ -158,6 +158,8 @@ tensor() {
 		.kl.p90 > .kl.median and .kl.median > .kl.p10 and .same_top < 1 and .dp.max > 0 and .dp.min < 0 and .perplexity_ratio_error > 0' both
 	pm-eval -q -m "$b" -a "$b/lora/final" --kl "$b" -l 16 --stride 8 "$b/tokens.jsonl" >windows
 	near "$(jq .loss windows)" "$(pm-eval -q -m "$b" -a "$b/lora/final" -l 16 --stride 8 "$b/tokens.jsonl" | jq .loss)" 1e-5
+	pm-eval -q -m "$b" --kl "$b" --decode "$b/tokens.jsonl" | jq -e ".kl.mean < 1e-5 and (.perplexity_ratio - 1 | fabs) < 1e-3"
+	fails_with 64 "--decode has no effect without --kl" pm-eval -q -m "$b" --decode "$b/tokens.jsonl"
 	fails_with 64 "--kl and --logits exclude each other" pm-eval -q -m "$b" --kl "$b" --logits l "$b/tokens.jsonl"
 	if s=$(golden_path fixtures/quant/models/stories260K/hf); then
 		fails_with 65 "the base has 512 tokens, the model 131: their predictions cannot be compared" pm-eval -q -m "$b" --kl "$s" "$b/tokens.jsonl"

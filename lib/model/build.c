@@ -264,7 +264,7 @@ int pm_build(struct pm_forward **out, const struct pm_model *m, const struct pm_
 	b.g->period = o->period;
 	b.g->bf16 = b.training ? m->bf16 : m->rounded;
 	b.g->int8 = !m->exact;
-	b.g->thin = o->mode == PM_DECODE;
+	b.g->thin = o->thin || o->mode == PM_DECODE;
 	b.g->chain = o->mode == PM_DECODE;
 	if (shared_inputs(&b, e) < 0)
 		goto fail;

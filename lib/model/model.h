@@ -176,6 +176,7 @@ struct pm_build_opts {
 	const struct pm_kv *kv;                 /* PREFILL and DECODE */
 	bool train_weights;                     /* full fine-tuning */
 	bool checkpoint;
+	bool thin;                              /* products as in DECODE (the graph's thin) */
 	bool logits;                            /* EVAL, PREFILL, DECODE: logits of the rows named by `select` (S of them; 0: all T) */
 	int64_t select;
 	bool loss;                              /* nll of every row against target */

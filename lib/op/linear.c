@@ -9,14 +9,14 @@
 enum { X, W, BIAS, A, B, ADD, RNG, INPUTS };
 
 struct attr {
-	bool transposed;
+	bool transposed, thin, int8;    /* the last two as the graph had them when the node was made */
 	float s, dropout, scale;
 	uint32_t stream;
 };
 
-static struct attr attr_of(const struct pm_linear_opts *o)
+static struct attr attr_of(const struct pm_graph *g, const struct pm_linear_opts *o)
 {
-	return (struct attr){o->transposed, o->lora.s, o->lora.a ? o->lora.dropout : 0, o->scale != 0 ? o->scale : 1, o->lora.stream};
+	return (struct attr){o->transposed, g->thin, g->int8, o->lora.s, o->lora.a ? o->lora.dropout : 0, o->scale != 0 ? o->scale : 1, o->lora.stream};
 }
 
 const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts)
@@ -24,7 +24,7 @@ const void *pm_linear_attr(struct pm_graph *g, const struct pm_linear_opts *opts
 	struct attr *at = pm_arena_alloc(&g->arena, 1, sizeof *at, &g->err);
 
 	if (at)
-		*at = attr_of(opts);
+		*at = attr_of(g, opts);
 	else
 		g->failed = true;
 	return at;
@@ -97,9 +97,10 @@ static size_t scratch_of(const struct pm_node *n, struct pm_gemm wide, const str
 
 static size_t scratch(const struct pm_node *n)
 {
+	const struct attr *at = n->attr;
 	struct pm_gemm h;
 
-	if (n->g->thin)
+	if (at->thin)
 		return dropped(n);
 	if (n->in[A])
 		h = product_h(n);
@@ -131,7 +132,7 @@ static int thin_products(const struct pm_node *n, struct pm_mat x, const struct 
 	struct pm_thin *last = &p[n->in[A] != NULL];
 
 	*last = (struct pm_thin){.m = y.m, .n = y.n, .k = y.k, .a = y.a, .b = y.b, .c = y.c, .b_trans = y.b_trans, .bias = y.bias, .add = y.add,
-		.s = at->s, .scale = at->scale, .int8 = n->g->int8, .bf16 = n->g->bf16};
+		.s = at->s, .scale = at->scale, .int8 = at->int8, .bf16 = n->g->bf16};
 	if (runs) {
 		last->runs = runs->mem;
 		last->slots = runs->rows;
@@ -164,10 +165,11 @@ static int run_thin(const struct pm_node *n, struct pm_mat x, const struct pm_te
 
 int pm_linear_stages(const struct pm_node *n, const struct pm_tensor *runs, struct pm_chain *c, struct pm_err *e)
 {
+	const struct attr *at = n->attr;
 	struct pm_thin p[2];
 	int i, r = 1, count;
 
-	if (!n->g->thin || dropped(n))
+	if (!at->thin || dropped(n))
 		return 0;
 	count = thin_products(n, pm_mat(n->in[X]), runs, p);
 	for (i = 0; r > 0 && i < count; i++)
@@ -202,13 +204,14 @@ int pm_linear_runs(const struct pm_node *n, const struct pm_tensor *runs, struct
 static int run(const struct pm_node *n, struct pm_err *e)
 {
 	struct pm_dev *d = n->g->dev;
+	const struct attr *how = n->attr;
 	struct pm_gemm y = product_y(n), h;
 	const size_t at = dropped(n);
 	struct pm_mat x;
 
 	if (dropped_x(n, &x, e) < 0)
 		return -1;
-	if (n->g->thin)
+	if (how->thin)
 		return run_thin(n, x, NULL, e);
 	if (n->in[A]) {
 		h = product_h(n);
@@ -464,9 +467,10 @@ const struct pm_op pm_linear_op = {"linear", scratch, run, grad};
 /* Whether y may be bfloat16: not in a graph of few rows, whose products write float32. */
 static bool narrows(const struct pm_node *n)
 {
+	const struct attr *at = n->attr;
 	struct pm_gemm y = product_y(n);
 
-	return !n->g->thin && pm_gemm_narrows(n->g->dev, &y);
+	return !at->thin && pm_gemm_narrows(n->g->dev, &y);
 }
 
 static bool shape(const struct pm_tensor *t, int64_t rows, int64_t cols)
@@ -501,7 +505,7 @@ struct pm_tensor *pm_linear(struct pm_graph *g, struct pm_tensor *x, struct pm_t
 {
 	static const struct pm_linear_opts none;
 	const struct pm_linear_opts *o = opts ? opts : &none;
-	const struct attr at = attr_of(o);
+	const struct attr at = attr_of(g, o);
 	struct pm_tensor *in[INPUTS] = {x, w, b, o->lora.a, o->lora.b, o->add, at.dropout > 0 ? o->lora.rng : NULL}, *out[2] = {NULL, NULL};
 	struct pm_node *n;
 	const char *why;

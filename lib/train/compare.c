@@ -11,6 +11,7 @@
 struct side {
 	const struct pm_model *m;
 	const struct pm_adapters *a;
+	bool thin;                      /* products as in decoding */
 	struct pm_forward *f;
 	struct pm_plan *p;
 	struct pm_tensor *x;            /* input of the heads' graph (S, hidden) */
@@ -38,7 +39,8 @@ struct comparer {
 
 static int build_side(struct comparer *v, struct side *s, struct pm_err *e)
 {
-	struct pm_build_opts o = {.mode = PM_EVAL, .adapters = s->a, .hidden = true, .T = v->T, .period = v->T};
+	struct pm_build_opts o = {.mode = PM_EVAL, .adapters = s->a, .hidden = true, .T = v->T, .period = v->T,
+		.thin = s->thin};
 	size_t width = (size_t)s->m->spec->hidden;
 
 	s->hidden = pm_alloc((size_t)v->T * width, sizeof *s->hidden, e);
@@ -59,6 +61,8 @@ static int build_heads(struct comparer *v, struct pm_err *e)
 	v->g->bf16 = v->side[0].m->bf16 && v->side[1].m->bf16;
 	for (i = 0; i < 2; i++) {
 		v->side[i].x = pm_tensor(v->g, PM_T_INPUT, PM_F32, v->S, v->side[i].m->spec->hidden, "rows");
+		v->g->thin = v->side[i].thin;
+		v->g->int8 = !v->side[i].m->exact;
 		logits[i] = pm_build_head(v->g, v->side[i].m, v->side[i].a, v->side[i].x);
 	}
 	v->want = pm_tensor(v->g, PM_T_INPUT, PM_I32, v->S, 1, "target");
@@ -241,7 +245,7 @@ static int ascending(const void *a, const void *b)
 int pm_compare(struct pm_comparison *out, const struct pm_model *base, const struct pm_model *m, const struct pm_adapters *adapters, struct pm_rows *rows,
 	const struct pm_evaluate_opts *o, struct pm_err *e)
 {
-	struct comparer v = {.side = {{.m = base}, {.m = m, .a = adapters}}, .o = o, .c = out};
+	struct comparer v = {.side = {{.m = base}, {.m = m, .a = adapters, .thin = o->thin}}, .o = o, .c = out};
 	struct pm_record rec = {0};
 	int64_t longest = pm_rows_longest(rows);
 	int r, i;

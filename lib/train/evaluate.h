@@ -15,6 +15,7 @@ struct pm_evaluate_opts {
 	                                 * token counts in the first window that predicts it */
 	const char *logits;             /* file for the logits of every document (safetensors: input_ids i32 (n, T), logits f32 (n, T, V), lengths i32
 	                                 * (n), 0 behind a document's end); NULL: none. Then no document may need a second window */
+	bool thin;                      /* pm_compare: the model's products, its head's too, are those of decoding */
 	void (*progress)(void *arg, int64_t documents, const struct pm_evaluation *so_far);     /* may be NULL */
 	void *arg;
 };

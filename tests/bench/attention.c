@@ -47,15 +47,54 @@ static struct pm_tensor *leaf(struct bench *b, struct timed *t, enum pm_dtype ty
 	return pm_tensor_of(t->g, PM_T_STATE, type, rows, cols, *m, "leaf");
 }
 
+/* A leaf's value, as stored. */
+static double value(enum pm_dtype type, uint32_t number, size_t i)
+{
+	const float x = pm_rng_normal(3, number, i);
+
+	return type == PM_F32 ? x : type == PM_F16 ? pm_f16_to_f32(pm_f32_to_f16(x)) : pm_bf16_to_f32(pm_f32_to_bf16(x));
+}
+
+/* The error of some results y (rows, heads·dim); span: first and last visible key of each query. */
+static double error_of(const struct shape *s, const float *y, const int32_t *span)
+{
+	const size_t kv = (size_t)(s->kv_heads * s->dim), width = (size_t)(s->heads * s->dim), dim = (size_t)s->dim;
+	struct bench_errors sum = {0};
+
+	for (int64_t n = 0; n < 16; n++) {
+		const int64_t r = (n * 977 + s->rows - 1) % s->rows, h = n * 5 % s->heads, g = h / (s->heads / s->kv_heads);
+		const size_t q = (size_t)r * width + (size_t)h * dim;
+		double out[256] = {0}, total = 0;
+
+		for (int64_t j = span[2 * r]; j < span[2 * r + 1]; j++) {
+			const size_t at = (size_t)j * kv + (size_t)g * dim;
+			double score = 0;
+
+			for (size_t i = 0; i < dim; i++)
+				score += value(PM_F32, Q, q + i) * value(s->cache, K, at + i);
+			score /= sqrt((double)s->dim);
+			score = exp(s->softcap > 0 ? s->softcap * tanh(score / s->softcap) : score);
+			total += score;
+			for (size_t i = 0; i < dim; i++)
+				out[i] += score * value(s->cache, V, at + i);
+		}
+		for (size_t i = 0; i < dim; i++)
+			bench_compare(&sum, y[q + i], out[i] / total);
+	}
+	return bench_error(sum);
+}
+
 static int run(void *arg, struct pm_err *e)
 {
 	return pm_plan_run(((struct timed *)arg)->plan, e);
 }
 
-static struct bench_time finish(struct bench *b, struct timed *t)
+static struct bench_time finish(struct bench *b, struct timed *t, struct pm_tensor *y, float *result)
 {
 	struct bench_time s = bench_time(b, run, t);
 
+	if (result)
+		bench_must(b, pm_plan_read(t->plan, y, result, &b->e));
 	pm_plan_free(t->plan);
 	pm_graph_free(t->g);
 	while (t->nmem)
@@ -78,7 +117,7 @@ static void product(struct bench *b, bool bf16, const char *what, const char *na
 	y->keep = true;
 	bench_must(b, pm_plan_new(&t.plan, t.g, &b->e));
 	bench_must(b, pm_plan_alloc(t.plan, NULL, &b->e));
-	s = finish(b, &t);
+	s = finish(b, &t, y, NULL);
 	bench_set_ceiling(name, s, 2 * (double)(rows * k * n));
 	bench_row(b, what, s, 2 * (double)(rows * k * n), "GFLOP/s", bf16 ? "bf16" : "f32");
 }
@@ -107,7 +146,9 @@ static struct bench_time measure(struct bench *b, const struct shape *s, bool ba
 	const int64_t cols[LEAVES] = {s->heads * s->dim, s->kv_heads * s->dim, s->kv_heads * s->dim, s->heads * s->dim};
 	int32_t *at = pm_alloc(4 * (size_t)s->rows, sizeof *at, &b->e);
 	struct pm_tensor *x[LEAVES], *span, *kspan, *y;
+	struct bench_time took;
 	struct timed t = {0};
+	float *result = NULL;
 
 	bench_must(b, at ? 0 : -1);
 	*pairs = spans(s, at, at + 2 * s->rows);
@@ -133,8 +174,16 @@ static struct bench_time measure(struct bench *b, const struct shape *s, bool ba
 	bench_must(b, pm_plan_write(t.plan, span, at, &b->e));
 	if (backward)
 		bench_must(b, pm_plan_write(t.plan, kspan, at + 2 * s->rows, &b->e));
+	if (!backward) {
+		result = pm_alloc((size_t)(s->rows * cols[Q]), sizeof *result, &b->e);
+		bench_must(b, result ? 0 : -1);
+	}
+	took = finish(b, &t, y, result);
+	if (result)
+		b->error = error_of(s, result, at);
+	free(result);
 	free(at);
-	return finish(b, &t);
+	return took;
 }
 
 /* Rows of a shape: forward, and with gradients what these take beside. */
@@ -145,6 +194,8 @@ static void rows(struct bench *b, const char *what, struct shape s)
 	char name[100];
 	double pairs;
 
+	if (!bench_wants(b, what))
+		return;
 	fwd = measure(b, &s, false, &pairs);
 	snprintf(name, sizeof name, "attention fwd %s", what);
 	bench_row(b, name, fwd, 4 * pairs * (double)(s.heads * s.dim), "GFLOP/s", ceiling);

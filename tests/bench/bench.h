@@ -18,6 +18,7 @@
 
 struct bench {
 	struct pm_dev *dev;
+	double error;                   /* of the next row: against double, of some results, as a part of their size; 0: none */
 	const char *only;               /* rows whose names hold this; NULL: all */
 	struct pm_err e;
 };
@@ -54,6 +55,13 @@ bool bench_wants(const struct bench *b, const char *what);
 /* A row of the table: `amount` operations or bytes a run, shown as 10⁹ a second (unit "GFLOP/s", "GB/s"); the share of the ceiling
  * of that name, or NULL. */
 void bench_row(struct bench *b, const char *what, struct bench_time t, double amount, const char *unit, const char *ceiling);
+
+/* The error of results against what they are to be: the root of the mean square of the difference, divided by that of the latter. */
+struct bench_errors {
+	double off, size;               /* sums of squares */
+};
+void bench_compare(struct bench_errors *s, double is, double wanted);
+double bench_error(struct bench_errors s);
 
 /* A row of time: milliseconds, with a remark. */
 void bench_row_ms(struct bench *b, const char *what, struct bench_time t, const char *remark);

@@ -1,4 +1,5 @@
 /* linear.c: products with weights, of training and prefill (tiles) and of decoding (few rows), and the head with its loss. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,6 +8,7 @@
 #include "quant/quant.h"
 
 #define MOST 64
+#define SAMPLES 64              /* results that are compared with double */
 
 /* Layers that follow each other over one x (T, in), each with a weight of its own, so that no cache holds them. */
 struct layers {
@@ -16,11 +18,20 @@ struct layers {
 	bool bf16, thin, exact, grad, head;
 	struct pm_graph *g;
 	struct pm_plan *plan;
+	struct pm_tensor *x, *w, *a, *b, *y;    /* of the last layer */
 	struct pm_mem *mem[MOST];
 	size_t nmem;
 };
 
-/* Numbers around 1/32, without runs of zeros. */
+/* Number i of a leaf, up to 1/16. */
+static float number(size_t leaf, size_t i)
+{
+	uint32_t u = ((uint32_t)i + (uint32_t)leaf * 0x9e3779b9u) * 2654435761u;
+
+	u = (u ^ u >> 15) * 2246822519u;
+	return ((float)((u ^ u >> 13) >> 8) - 8388607.5f) * 0x1p-27f;
+}
+
 static struct pm_tensor *leaf(struct bench *b, struct layers *l, enum pm_dtype type, int64_t rows, int64_t cols)
 {
 	const size_t n = (size_t)(rows * cols), bytes = pm_dtype_bytes(type, n);
@@ -30,7 +41,7 @@ static struct pm_tensor *leaf(struct bench *b, struct layers *l, enum pm_dtype t
 
 	bench_must(b, f && p ? 0 : -1);
 	for (i = 0; i < n; i++)
-		f[i] = ((float)(i * 2654435761u % 1024) - 511.5f) / 8192;
+		f[i] = number(l->nmem, i);
 	if (type == PM_I32)
 		for (i = 0; i < n; i++)
 			((int32_t *)p)[i] = (int32_t)i;
@@ -60,6 +71,7 @@ static void build(struct bench *b, struct layers *l)
 	l->g->thin = l->thin;
 	l->g->int8 = !l->exact;
 	x = leaf(b, l, PM_F32, l->rows, l->in);
+	l->x = x;
 	if (l->grad)
 		trains(b, l, x);
 	if (l->head)
@@ -70,13 +82,15 @@ static void build(struct bench *b, struct layers *l)
 		if (l->rank) {
 			lora.a = leaf(b, l, PM_F32, l->rank, l->in);
 			lora.b = leaf(b, l, PM_F32, l->out, l->rank);
-			trains(b, l, lora.a);
-			trains(b, l, lora.b);
+			trains(b, l, l->a = lora.a);
+			trains(b, l, l->b = lora.b);
 		}
 		if (l->head)
 			y = pm_nll(l->g, x, w, NULL, target, &(struct pm_head_opts){.lora = lora}, NULL);
 		else
 			y = pm_linear(l->g, x, w, NULL, &(struct pm_linear_opts){.lora = lora});
+		l->w = w;
+		l->y = y;
 		if (y)
 			y->keep = true;
 		if (y && l->grad)
@@ -96,18 +110,93 @@ static int run(void *arg, struct pm_err *e)
 	return pm_plan_run(l->plan, e);
 }
 
+/* Row r of t as floats. */
+static void floats(struct bench *b, const struct pm_tensor *t, int64_t r, float *to)
+{
+	const size_t bytes = pm_dtype_bytes(t->type, (uint64_t)t->cols);
+	void *p = pm_alloc(bytes, 1, &b->e);
+
+	bench_must(b, p ? pm_mem_read(t->mem, (size_t)r * bytes, p, bytes, &b->e) : -1);
+	pm_quant_to_f32(to, p, t->type, (size_t)t->cols);
+	free(p);
+}
+
+static double dot(const float *a, const float *b, int64_t n)
+{
+	double s = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		s += (double)a[i] * b[i];
+	return s;
+}
+
+/* Result (r, c) of a layer in double; room for three rows. */
+static double wanted(struct bench *b, const struct layers *l, int64_t r, int64_t c, float *room)
+{
+	const int64_t k = l->in;
+	double s;
+
+	floats(b, l->x, r, room);
+	floats(b, l->w, c, room + k);
+	s = dot(room, room + k, k);
+	if (l->rank)
+		floats(b, l->b, c, room + 2 * k);
+	for (int64_t i = 0; i < l->rank; i++) {
+		floats(b, l->a, i, room + k);
+		s += dot(room, room + k, k) * room[2 * k + i];
+	}
+	return s;
+}
+
+/* What row r of the head is to be: log Σ e^logit less the target's. */
+static double wanted_nll(struct bench *b, const struct layers *l, int64_t r, float *room)
+{
+	double sum = 0, target = 0;
+
+	for (int64_t c = 0; c < l->out; c++) {
+		const double v = wanted(b, l, r, c, room);
+
+		sum += exp(v);
+		target = c == r ? v : target;           /* as leaf() numbers them */
+	}
+	return log(sum) - target;
+}
+
+static double error_of(struct bench *b, const struct layers *l)
+{
+	float *y = pm_alloc((size_t)(l->y->rows * l->y->cols), sizeof *y, &b->e), *room = pm_alloc(3 * (size_t)l->in, sizeof *room, &b->e);
+	struct bench_errors s = {0};
+	int i;
+
+	bench_must(b, y && room ? pm_plan_read(l->plan, l->y, y, &b->e) : -1);
+	for (i = 0; i < (l->head ? 2 : SAMPLES); i++) {
+		const int64_t r = i * 37 % l->rows, c = i * 7919 % l->out;
+
+		if (l->head)
+			bench_compare(&s, y[r], wanted_nll(b, l, r, room));
+		else
+			bench_compare(&s, y[r * l->out + c], wanted(b, l, r, c, room));
+	}
+	free(y);
+	free(room);
+	return bench_error(s);
+}
+
 /* flops: a ceiling of operations; else the ceiling is that of memory, for the weights' bytes. */
 static void row(struct bench *b, const char *what, struct layers l, double passes, const char *flops)
 {
 	const double weights = (double)(l.count * l.in * l.out);
+	struct bench_time t;
 
 	if (!bench_wants(b, what))
 		return;
 	build(b, &l);
+	t = bench_time(b, run, &l);
+	b->error = error_of(b, &l);
 	if (flops)
-		bench_row(b, what, bench_time(b, run, &l), passes * 2 * (double)l.rows * weights, "GFLOP/s", flops);
+		bench_row(b, what, t, passes * 2 * (double)l.rows * weights, "GFLOP/s", flops);
 	else
-		bench_row(b, what, bench_time(b, run, &l), (double)pm_dtype_bytes(l.type, (uint64_t)weights), "GB/s", "dram");
+		bench_row(b, what, t, (double)pm_dtype_bytes(l.type, (uint64_t)weights), "GB/s", "dram");
 	pm_plan_free(l.plan);
 	pm_graph_free(l.g);
 	while (l.nmem)

@@ -3,6 +3,7 @@
  * --only: rows whose names hold TEXT.
  * Or it makes a random model for others to measure with: bench --make CONFIG.json DIR
  * Environment: PM_KERNELS, PM_SHARE (directories; default those of the checkout), PM_CACHE. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,14 +106,29 @@ bool bench_wants(const struct bench *b, const char *what)
 	return !b->only || strstr(what, b->only);
 }
 
+void bench_compare(struct bench_errors *s, double is, double wanted)
+{
+	s->off += (is - wanted) * (is - wanted);
+	s->size += wanted * wanted;
+}
+
+double bench_error(struct bench_errors s)
+{
+	return s.size > 0 ? sqrt(s.off / s.size) : 0;
+}
+
 void bench_row(struct bench *b, const char *what, struct bench_time t, double amount, const char *unit, const char *ceiling)
 {
 	double top = ceiling ? bench_ceiling(ceiling) : 0;
 
-	(void)b;
 	printf("%-44s %10.2f %10.2f %-8s", what, 1e-9 * amount / t.best, 1e-9 * amount / t.median, unit);
+	if (b->error > 0)
+		printf(" %8.1e", b->error);
+	else
+		printf(" %8s", "");
+	b->error = 0;
 	if (top > 0)
-		printf(" %5.1f %% of %s", 1e-7 * amount / t.best / top, ceiling);
+		printf(" %6.1f %% of %s", 1e-7 * amount / t.best / top, ceiling);
 	putchar('\n');
 	fflush(stdout);
 }
@@ -184,7 +200,7 @@ int main(int argc, char **argv)
 	cpu_units = cpu_time ? info->units : 0;
 	printf("%s, %u units,%s%s%s%s%s driver %s\n", info->name, info->units, info->avx2 ? " avx2" : "", info->avx512 ? " avx512" : "", info->vnni ? " vnni" : "",
 		info->bf16 ? " bf16" : "", info->amx ? " amx" : "", info->driver);
-	printf("%-44s %10s %10s\n", "", "best", "median");
+	printf("%-44s %10s %10s %17s\n", "", "best", "median", "error");
 	for (entry = entries; entry; entry = entry->next) {
 		if (chosen(entry, argc - a, argv + a))
 			entry->run(&b);

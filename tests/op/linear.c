@@ -13,6 +13,7 @@ struct row {
 	double scale, s, dropout;
 	unsigned flags;                 /* of x: OP_VIEW */
 	bool frozen;                    /* W and the bias have no gradient */
+	bool large;                     /* one value of each row of x is 10⁵ times the others */
 };
 
 #define F16 .type = PM_F16, .frozen = true
@@ -32,6 +33,9 @@ struct row {
 #define ODD(name, t) \
 	{{"2x96x33 " name " int8", .T = 2, .period = 1, .thin = true, .int8 = true}, 96, 33, BLOCKS(t), ALL}, \
 	{{"1x32x9 " name " int8", .T = 1, .thin = true, .int8 = true}, 32, 9, BLOCKS(t)}
+
+#define LARGE(name, t) \
+	{{"2x512x70 " name " int8, one large", .T = 2, .period = 1, .thin = true, .int8 = true}, 512, 70, BLOCKS(t), .large = true}
 
 static const struct row rows[] = {
 	{{"1x1x1", .T = 1}, .in = 1, .out = 1},
@@ -92,6 +96,11 @@ static const struct row rows[] = {
 	OF_TYPE("q5_k", PM_Q5_K),
 	OF_TYPE("q6_k", PM_Q6_K),
 	OF_TYPE("iq4_xs", PM_IQ4_XS),
+	LARGE("q4_0", PM_Q4_0),
+	LARGE("q8_0", PM_Q8_0),
+	LARGE("q4_k", PM_Q4_K),
+	LARGE("q5_k", PM_Q5_K),
+	LARGE("q6_k", PM_Q6_K),
 	ODD("q4_0", PM_Q4_0),
 	ODD("q4_1", PM_Q4_1),
 	ODD("q5_0", PM_Q5_0),
@@ -119,6 +128,15 @@ static void fill_counters(double *v, int64_t n, int64_t cols, const void *row)
 		v[i] = (double)(int32_t)pm_rng_u32(5, 9, (uint64_t)i);
 }
 
+static void fill_large(double *v, int64_t n, int64_t cols, const void *row)
+{
+	int64_t i;
+
+	(void)row;
+	for (i = 0; i < n * cols; i++)
+		v[i] = (float)(pm_rng_normal(5, 8, (uint64_t)i) * (i % cols == 300 ? 1e5 : 1));
+}
+
 static void build(struct op_ctx *c, const void *row)
 {
 	const struct row *r = row;
@@ -128,7 +146,8 @@ static void build(struct op_ctx *c, const void *row)
 	struct pm_linear_opts o = {.transposed = r->transposed, .scale = (float)r->scale};
 	struct pm_tensor *x, *w, *b;
 
-	x = op_input(c, &(struct op_in){.name = "x", .rows = c->T, .cols = r->in, .flags = OP_ROWS | OP_GRAD | r->flags});
+	x = op_input(c, &(struct op_in){.name = "x", .rows = c->T, .cols = r->in, .flags = OP_ROWS | OP_GRAD | r->flags,
+		.fill = r->large ? fill_large : NULL});
 	w = op_input(c, &(struct op_in){.name = "W", .type = r->type, .rows = w_rows, .cols = w_cols, .flags = grad, .scale = size});
 	b = r->bias ? op_input(c, &(struct op_in){.name = "b", .type = pm_dtype_plain(r->type) ? r->type : PM_F32, .rows = 1, .cols = r->out, .flags = grad}) : op_none(c);
 	if (r->add)
