@@ -51,30 +51,24 @@ INLINE float8 float_halves(ushort8 h)
 #define ASTYPE(v, type) __builtin_astype(v, type)
 
 #ifdef __AVX512BW__
-
-typedef char chars __attribute__((vector_size(64)));
-typedef short shorts __attribute__((vector_size(64)));
+#define PIECE_BITS 512
 typedef int16 piece;
-#define BYTE_PAIRS(u, s) __builtin_ia32_pmaddubsw512(ASTYPE(u, chars), ASTYPE(s, chars))
-#define FOURS(v) ASTYPE(__builtin_ia32_pmaddwd512(v, ASTYPE((piece)0x00010001, shorts)), piece)
-#define PICK(t, i) ASTYPE(__builtin_ia32_pshufb512(ASTYPE(t, chars), ASTYPE(i, chars)), piece)
 #define SIGNED(v, sign) ((sign) < 0 ? -(v) : (v))
 #define WHOLE_2(f, a, b) f(a, b)
 #define WHOLE_4(f, a, b, c, d) f(a, b, c, d)
-
 #else
-
-typedef char chars __attribute__((vector_size(32)));
-typedef short shorts __attribute__((vector_size(32)));
+#define PIECE_BITS 256
 typedef int8 piece;
-#define BYTE_PAIRS(u, s) __builtin_ia32_pmaddubsw256(ASTYPE(u, chars), ASTYPE(s, chars))
-#define FOURS(v) ASTYPE(__builtin_ia32_pmaddwd256(v, ASTYPE((piece)0x00010001, shorts)), piece)
-#define PICK(t, i) ASTYPE(__builtin_ia32_pshufb256(ASTYPE(t, chars), ASTYPE(i, chars)), piece)
 #define SIGNED(v, sign) __builtin_ia32_psignb256(v, sign)
 #define WHOLE_2(f, a, b) (int16)(f((a).lo, (b).lo), f((a).hi, (b).hi))
 #define WHOLE_4(f, a, b, c, d) (int16)(f((a).lo, (b).lo, (c).lo, (d).lo), f((a).hi, (b).hi, (c).hi, (d).hi))
-
 #endif
+
+typedef char chars __attribute__((vector_size(PIECE_BITS / 8)));
+typedef short shorts __attribute__((vector_size(PIECE_BITS / 8)));
+#define BYTE_PAIRS(u, s) CAT(__builtin_ia32_pmaddubsw, PIECE_BITS)(ASTYPE(u, chars), ASTYPE(s, chars))
+#define FOURS(v) ASTYPE(CAT(__builtin_ia32_pmaddwd, PIECE_BITS)(v, ASTYPE((piece)0x00010001, shorts)), piece)
+#define PICK(t, i) ASTYPE(CAT(__builtin_ia32_pshufb, PIECE_BITS)(ASTYPE(t, chars), ASTYPE(i, chars)), piece)
 
 INLINE piece dot4_part(piece u, piece s)
 {
