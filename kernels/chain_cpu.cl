@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_bytes thin_int8 thin_k thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine
+//! use quant gemm_bias thin_walk thin_bytes thin_int8 thin_k thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine embed largest sample
 /* chain_cpu.cl: many stages in one launch, for CPUs, whose threads would sleep and wake between launches (lib/graph/chain.h).
  *
  * Work-items are workers. Tasks are numbered from the first stage's to the last's, and taken in that order, each when all stages up to the one that
@@ -11,7 +11,7 @@ struct stage {
 	long w[30];                     /* the order is that of lib/op/stage.h; addresses are numbers */
 };
 
-enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE, ROUTE, SPREAD, COMBINE, ROUND, BY_PAIRS };
+enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE, ROUTE, SPREAD, COMBINE, ROUND, BY_PAIRS, PICK, EMBED, TOPS, DRAW };
 
 #define SPINS 4000
 #define SOME 1024                /* columns of a task, element by element */
@@ -195,7 +195,49 @@ inline void do_combine(__global const struct stage *s, int task)
 }
 #endif
 
-inline void do_task(__global const struct stage *s, int task)
+inline void do_pick(__global const struct stage *s)
+{
+	for (int t = 0; t < (int)s->w[3]; t++)
+		P(int, 0)[t] = picked(P(const int, 1)[t], P(const int, 2));
+}
+
+inline void do_embed(__global const struct stage *s, int task)
+{
+	const long d = s->w[4], parts = (d + SOME - 1) / SOME, t = task / parts, c = task % parts * SOME;
+
+	embed_some(P(float, 0) + t * d, P(const STORAGE(TYPE_E), 1), P(const int, 2)[t], 0, s->w[3], d, REAL(5), c, min(c + SOME, d));
+}
+
+inline void do_tops(__global const struct stage *s, int task)
+{
+	const long v = s->w[3], some = s->w[4], parts = (v + some - 1) / some, c = task % parts * some;
+	const struct top t = top_of(P(const float, 1) + task / parts * s->w[2] + c, min(some, v - c), 0, 1);
+
+	P(float, 0)[2 * task] = t.value;
+	P(int, 0)[2 * task + 1] = (int)c + t.id;
+}
+
+inline void do_draw(__global const struct stage *s, int row, __local float *room, __local int *some)
+{
+	const long v = s->w[5];
+	const int parts = (int)s->w[2];
+	__global const uint *how = P(const uint, 3) + row * HOW;
+	struct top best = {-INFINITY, 0};
+
+	if (as_float(how[TEMPERATURE]) > 0.0f) {
+		P(int, 0)[row] = sample_id(P(float, 6) + row * v, P(const float, 4) + row * v, how, 0, v, room, some);
+		return;
+	}
+	for (int k = row * parts; k < (row + 1) * parts; k++) {
+		const float value = P(const float, 1)[2 * k];
+
+		if (value > best.value)
+			best = (struct top){value, P(const int, 1)[2 * k + 1]};
+	}
+	P(int, 0)[row] = isinf(best.value) ? -1 : best.id;
+}
+
+inline void do_task(__global const struct stage *s, int task, __local float *room, __local int *some)
 {
 	switch (s->op) {
 	case NORM:
@@ -234,6 +276,18 @@ inline void do_task(__global const struct stage *s, int task)
 		break;
 	case ACTIVATE:
 		do_act(s, task);
+		break;
+	case PICK:
+		do_pick(s);
+		break;
+	case EMBED:
+		do_embed(s, task);
+		break;
+	case TOPS:
+		do_tops(s, task);
+		break;
+	case DRAW:
+		do_draw(s, task, room, some);
 		break;
 #ifdef EXPERTS
 	case ROUTE:
@@ -304,6 +358,9 @@ __kernel WG1 void chain(__global const struct stage *stages, long from, __global
 	__global volatile uint *next = count, *done = count + 16;
 	int known = 0, at = 0, spins = 0;       /* stages before `known` are done; those before `at` have no more tasks */
 
+	__local float room[SEGMENTS];
+	__local int some[1];
+
 	TIMES_BEGIN(times, n);
 	stages += from;
 	while (at < n) {
@@ -326,7 +383,7 @@ __kernel WG1 void chain(__global const struct stage *stages, long from, __global
 		if (atomic_cmpxchg(next, now, now + 1) != now)
 			continue;
 		mem_fence(CLK_GLOBAL_MEM_FENCE);
-		do_task(s, (int)(task - s->first));
+		do_task(s, (int)(task - s->first), room, some);
 		mem_fence(CLK_GLOBAL_MEM_FENCE);
 		atomic_inc(&done[at]);
 		spins = 0;

@@ -2,12 +2,23 @@
 // embed.cl: y[t] = scale W[id] + s B A[:, id], and the gradients of W (V, D), A (r, V) and B (D, r). An id outside the table
 // gives zeros. Gradients walk the tokens in their order, each work-item with elements of its own, so that the order of every sum is
 // the tokens' order, however a batch is split. lib/op/embed.c
-#ifndef TYPE_W
-#define TYPE_W f32
+#ifndef TYPE_E
+#define TYPE_E f32
 #endif
 
+// An id as it is, or where it is negative, −1 − i, that of row i of `drawn`.
+inline int picked(int id, __global const int *drawn)
+{
+	return id < 0 ? drawn[-1 - id] : id;
+}
+
+__kernel void embed_pick(__global int *y, __global const int *ids, __global const int *drawn)
+{
+	y[get_global_id(0)] = picked(ids[get_global_id(0)], drawn);
+}
+
 // One work-item an element: (column, row). r: the adapter's rank, 0 without one.
-__kernel void embed_fwd(__global float *y, __global const STORAGE(TYPE_W) *w, __global const int *ids, __global const float *a,
+__kernel void embed_fwd(__global float *y, __global const STORAGE(TYPE_E) *w, __global const int *ids, __global const float *a,
 	__global const float *b, long woff, long v, long d, int r, float scale, float s)
 {
 	long c = get_global_id(0), t = get_global_id(1), id = ids[t];
@@ -19,7 +30,7 @@ __kernel void embed_fwd(__global float *y, __global const STORAGE(TYPE_W) *w, __
 	if (id >= 0 && id < v) {
 		for (i = 0; i < r; i++)
 			sum += b[c * r + i] * a[i * v + id];
-		out = scale * LOAD(TYPE_W, w, woff + id * d + c) + s * sum;
+		out = scale * LOAD(TYPE_E, w, woff + id * d + c) + s * sum;
 	}
 	y[t * d + c] = out;
 }
@@ -87,20 +98,28 @@ __kernel void embed_bwd_b(__global float *db, __global const float *dy, __global
 }
 
 #if PM_CPU
-// Without an adapter: one work-item BLOCK columns of a row.
-#define BLOCK 4096
-
-__kernel WG1 void embed_fwd_cpu(__global float *y, __global const STORAGE(TYPE_W) *w, __global const int *ids, long woff, long v, long d, float scale)
+// Columns c to end of row id of the table.
+inline void embed_some(__global float *y, __global const STORAGE(TYPE_E) *w, long id, long woff, long v, long d, float scale, long c, long end)
 {
-	long c = get_global_id(0) * BLOCK, end = min(c + BLOCK, d), t = get_global_id(1), id = ids[t];
-	float there = id >= 0 && id < v ? 1.0f : 0.0f;
+	const float there = id >= 0 && id < v ? 1.0f : 0.0f;
 
 	id = there != 0.0f ? id : 0;
 	scale *= there;
 	for (; c + 16 <= end; c += 16)
-		vstore16(scale * LOAD16(TYPE_W, w, woff + id * d + c), 0, y + t * d + c);
+		vstore16(scale * LOAD16(TYPE_E, w, woff + id * d + c), 0, y + c);
 	for (; c < end; c++)
-		y[t * d + c] = scale * LOAD(TYPE_W, w, woff + id * d + c);
+		y[c] = scale * LOAD(TYPE_E, w, woff + id * d + c);
+}
+
+// Without an adapter: one work-item BLOCK columns of a row.
+#undef BLOCK
+#define BLOCK 4096
+
+__kernel WG1 void embed_fwd_cpu(__global float *y, __global const STORAGE(TYPE_E) *w, __global const int *ids, long woff, long v, long d, float scale)
+{
+	const long c = get_global_id(0) * BLOCK, t = get_global_id(1);
+
+	embed_some(y + t * d, w, ids[t], woff, v, d, scale, c, min(c + BLOCK, d));
 }
 
 // A work-item has 64 columns.

@@ -1,3 +1,4 @@
+//! use largest
 // sample.cl: one token a row. A work-group has one row; its items share the row in blocks of 16, and sums go over blocks, items
 // and lanes in a fixed order. On CPUs a work-group is one item. lib/op/sample.c
 //
@@ -34,55 +35,19 @@ float reaching(__global const float *w, long v, float t, int mass, __local float
 	return group_sum(sum16(sum) + rest, room);
 }
 
-// The id of the largest value, the lowest of equal ones; -1 where a value is not finite (nothing else has 0 times it unequal to 0).
-int largest(__global const float *x, long v, __local float *room, __local int *ids)
+// The id of the largest value, the lowest of equal ones; -1 where a value is not finite.
+int likeliest(__global const float *x, long v, __local float *room, __local int *ids)
 {
-	long n = get_local_size(0), i = get_local_id(0), c;
-	float16 best = -MAXFLOAT, bad = 0.0f;
-	int16 at = 0x7fffffff;
-	float top, rest = 0.0f;
-	int id = 0x7fffffff, k;
+	long n = get_local_size(0), i = get_local_id(0);
+	struct top t = top_of(x, v, i, n);
+	int id, k;
 
-	for (c = i * 16; c + 16 <= v; c += n * 16) {
-		float16 a = vload16(0, x + c);
-		int16 more = a > best;
-
-		bad += 0.0f * a;
-		best = select(best, a, more);
-		at = select(at, (int16)(int)c + (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), more);
-	}
-	top = max16(best);
-	for (; c < v && c < v / 16 * 16 + 16; c++) {
-		rest += 0.0f * x[c];
-		if (x[c] > top) {
-			top = x[c];
-			id = (int)c;
-		}
-	}
-	at = select((int16)0x7fffffff, at, best == (float16)top);
-	at.lo = min(at.lo, at.hi);
-	at.lo.lo = min(at.lo.lo, at.lo.hi);
-	id = min(id, min(min(at.s0, at.s1), min(at.s2, at.s3)));
-	if (top == -MAXFLOAT)
-		id = (int)(i * 16 < v ? i * 16 : 0x7fffffff);
-	if (!(sum16(bad) + rest == 0.0f))
-		top = INFINITY;
-	ids[i] = group_max(top, room) == top ? (isinf(top) ? -1 : id) : 0x7fffffff;
+	ids[i] = group_max(t.value, room) == t.value ? (isinf(t.value) ? -1 : t.id) : 0x7fffffff;
 	SYNC(CLK_LOCAL_MEM_FENCE);
 	for (k = 0, id = ids[0]; k < n; k++)
 		id = min(id, ids[k]);
 	SYNC(CLK_LOCAL_MEM_FENCE);
 	return id;
-}
-
-// ids[row] = the largest logit's, or -1 where a logit is not finite.
-__kernel void sample_greedy(__global int *ids, __global const float *logits, long v, __local float *room, __local int *some)
-{
-	long row = get_group_id(0);
-	int id = largest(logits + row * v, v, room, some);
-
-	if (get_local_id(0) == 0)
-		ids[row] = id;
 }
 
 // The first id at which the running sum of kept weights passes u times their whole sum. The row is summed in SEGMENTS parts first.
@@ -126,17 +91,15 @@ int draw(__global const float *w, long v, float kept, float u, __local float *ro
 	return id;
 }
 
-// The whole chain. w: room for rows v floats; seen: ids to be penalised, each once.
-__kernel void sample_row(__global int *ids, __global float *w, __global const float *logits, __global const uint *how, __global const int *seen,
-	long v, __local float *room, __local int *some)
+// The whole chain, of one row. w: room for v floats; seen: ids to be penalised, each once. Item 0 gets the id.
+int sample_id(__global float *w, __global const float *logits, __global const uint *how, __global const int *seen, long v, __local float *room, __local int *some)
 {
-	long row = get_group_id(0), n = get_local_size(0), i = get_local_id(0), c;
-	float t = as_float(how[row * HOW + TEMPERATURE]), top, kept = 0.0f;
-	int id, best, pass;
+	long n = get_local_size(0), i = get_local_id(0), c;
+	float t = as_float(how[TEMPERATURE]), top, kept = 0.0f;
+	int best, pass;
 
-	how += row * HOW;
-	logits += row * v;
-	w += row * v;
+	if (!(t > 0.0f) && how[SEEN_COUNT] == 0)
+		return likeliest(logits, v, room, some);
 	for (c = i; c < v; c += n)
 		w[c] = logits[c];
 	SYNC(CLK_GLOBAL_MEM_FENCE);
@@ -146,7 +109,7 @@ __kernel void sample_row(__global int *ids, __global float *w, __global const fl
 		w[seen[how[SEEN_FROM] + c]] = l < 0.0f ? l * penalty : l / penalty;
 	}
 	SYNC(CLK_GLOBAL_MEM_FENCE);
-	best = largest(w, v, room, some);
+	best = likeliest(w, v, room, some);
 	top = w[max(best, 0)];
 	SYNC(CLK_GLOBAL_MEM_FENCE);
 	for (c = i * 16; c + 16 <= v; c += n * 16)
@@ -172,7 +135,17 @@ __kernel void sample_row(__global int *ids, __global float *w, __global const fl
 		kept = lo > least ? as_float(lo - 1) : kept;
 	}
 	kept = fmax(kept, fmin(as_float(how[MIN_P]), 1.0f));
-	id = draw(w, v, kept, rng_uniform((ulong)how[SEED + 1] << 32 | how[SEED], how[STREAM], (ulong)how[INDEX + 1] << 32 | how[INDEX]), room);
-	if (i == 0)
-		ids[row] = t > 0.0f && best >= 0 ? id : best;
+	c = draw(w, v, kept, rng_uniform((ulong)how[SEED + 1] << 32 | how[SEED], how[STREAM], (ulong)how[INDEX + 1] << 32 | how[INDEX]), room);
+	return t > 0.0f && best >= 0 ? (int)c : best;
+}
+
+// ids[row], or -1 where a logit is not finite. w: room for rows v floats, unless all rows are the largest's.
+__kernel void sample_row(__global int *ids, __global float *w, __global const float *logits, __global const uint *how, __global const int *seen,
+	long v, __local float *room, __local int *some)
+{
+	long row = get_group_id(0);
+	int id = sample_id(w + row * v, logits + row * v, how + row * HOW, seen, v, room, some);
+
+	if (get_local_id(0) == 0)
+		ids[row] = id;
 }

@@ -85,6 +85,9 @@ int pm_mem_map(struct pm_mem **out, struct pm_dev *d, const void *p, size_t byte
 int pm_mem_part(struct pm_mem **out, struct pm_mem *whole, size_t from, size_t bytes, struct pm_err *e);
 
 int pm_mem_write(struct pm_mem *m, size_t at, const void *p, size_t bytes, struct pm_err *e);    /* returns when done */
+/* The same for memory that nothing queued uses: without waiting for it, where kernels work on the host's memory. */
+int pm_mem_write_idle(struct pm_mem *m, size_t at, const void *p, size_t bytes, struct pm_err *e);
+int pm_mem_read_idle(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e);
 int pm_mem_read(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e);
 int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e);                    /* in queue order */
 size_t pm_mem_size(const struct pm_mem *m);
@@ -134,6 +137,10 @@ int pm_launch(const struct pm_kernel *k, struct pm_launch l, size_t n, const str
 
 int pm_dev_flush(struct pm_dev *d, struct pm_err *e);     /* start what is queued */
 int pm_dev_finish(struct pm_dev *d, struct pm_err *e);    /* wait for all of it; reports what failed */
+/* A name for all that is queued so far; waiting for it while more is queued behind; whether it is known to be done. */
+uint64_t pm_dev_mark(struct pm_dev *d);
+int pm_dev_wait(struct pm_dev *d, uint64_t mark, struct pm_err *e);
+bool pm_dev_done(const struct pm_dev *d, uint64_t mark);
 
 /* ---- tuning and profile ---- */
 

@@ -354,6 +354,7 @@ void pm_dev_close(struct pm_dev *d)
 		return;
 	if (d->queue)
 		pm_dev_finish(d, &ignored);
+	pm_marks_free(d);
 	pm_programs_free(d);
 	if (d->queue)
 		clReleaseCommandQueue(d->queue);

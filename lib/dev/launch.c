@@ -32,6 +32,13 @@ static int launch_failed(const struct pm_kernel *k, cl_int code, const struct pm
 	return -1;
 }
 
+static void let_go(cl_event *event)
+{
+	if (*event)
+		clReleaseEvent(*event);
+	*event = NULL;
+}
+
 int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, const struct pm_arg *args, struct pm_err *e)
 {
 	struct pm_kernel *k = (struct pm_kernel *)(size_t)kernel;       /* ours; const is for the borrowers */
@@ -54,10 +61,15 @@ int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, cons
 		l.local[i] = l.local[i] ? l.local[i] : 1;
 		l.global[i] = l.global[i] ? l.global[i] : 1;
 	}
-	code = clEnqueueNDRangeKernel(d->queue, k->cl, 3, NULL, l.global, l.local, 0, NULL, d->profile ? &event : NULL);
+	code = clEnqueueNDRangeKernel(d->queue, k->cl, 3, NULL, l.global, l.local, 0, NULL, &event);
 	if (code != CL_SUCCESS)
 		return launch_failed(k, code, &l, e);
 	d->queued++;
+	d->launches++;
+	let_go(&d->last);
+	d->last = event;
+	if (d->profile)
+		clRetainEvent(event);
 	return d->profile ? pm_profile_add(d, &k->sums, event, &l, e) : 0;
 }
 
@@ -77,5 +89,53 @@ int pm_dev_finish(struct pm_dev *d, struct pm_err *e)
 	if (code != CL_SUCCESS)
 		return pm_cl_fail(e, code, "%s: clFinish", d->info.name);
 	d->queued = 0;
+	pm_marks_free(d);
+	d->done = d->launches;
 	return d->ntimed ? pm_profile_collect(d, e) : 0;
+}
+
+/* ---- marks ---- */
+
+void pm_marks_free(struct pm_dev *d)
+{
+	size_t i;
+
+	let_go(&d->last);
+	for (i = 0; i < PM_MARKS; i++)
+		let_go(&d->marks[i].event);
+}
+
+uint64_t pm_dev_mark(struct pm_dev *d)
+{
+	const size_t i = d->launches % PM_MARKS;
+
+	if (d->last) {
+		let_go(&d->marks[i].event);
+		d->marks[i].event = d->last;
+		d->marks[i].launches = d->launches;
+		clRetainEvent(d->last);
+	}
+	return d->launches;
+}
+
+bool pm_dev_done(const struct pm_dev *d, uint64_t mark)
+{
+	return mark <= d->done;
+}
+
+int pm_dev_wait(struct pm_dev *d, uint64_t mark, struct pm_err *e)
+{
+	const size_t i = mark % PM_MARKS;
+	cl_int code;
+
+	if (pm_dev_done(d, mark))
+		return 0;
+	if (!d->marks[i].event || d->marks[i].launches != mark)
+		return pm_dev_finish(d, e);
+	code = clWaitForEvents(1, &d->marks[i].event);
+	if (code != CL_SUCCESS)
+		return pm_cl_fail(e, code, "%s: clWaitForEvents", d->info.name);
+	let_go(&d->marks[i].event);
+	d->done = mark;
+	return 0;
 }

@@ -185,13 +185,13 @@ static int check_range(const struct pm_mem *m, size_t at, size_t bytes, struct p
 	return 0;
 }
 
-int pm_mem_write(struct pm_mem *m, size_t at, const void *p, size_t bytes, struct pm_err *e)
+static int write_now(struct pm_mem *m, size_t at, const void *p, size_t bytes, struct pm_err *e)
 {
 	struct pm_dev *d = m->dev;
 	cl_int code;
 	double from;
 
-	if (check_range(m, at, bytes, e) < 0 || pm_dev_finish(d, e) < 0)
+	if (check_range(m, at, bytes, e) < 0)
 		return -1;
 	if (!bytes)
 		return 0;
@@ -207,13 +207,13 @@ int pm_mem_write(struct pm_mem *m, size_t at, const void *p, size_t bytes, struc
 	return 0;
 }
 
-int pm_mem_read(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e)
+static int read_now(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e)
 {
 	struct pm_dev *d = m->dev;
 	cl_int code;
 	double from;
 
-	if (check_range(m, at, bytes, e) < 0 || pm_dev_finish(d, e) < 0)
+	if (check_range(m, at, bytes, e) < 0)
 		return -1;
 	if (!bytes)
 		return 0;
@@ -227,6 +227,26 @@ int pm_mem_read(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_er
 	}
 	pm_profile_count(d, PM_READS, from, bytes);
 	return 0;
+}
+
+int pm_mem_write(struct pm_mem *m, size_t at, const void *p, size_t bytes, struct pm_err *e)
+{
+	return pm_dev_finish(m->dev, e) < 0 ? -1 : write_now(m, at, p, bytes, e);
+}
+
+int pm_mem_write_idle(struct pm_mem *m, size_t at, const void *p, size_t bytes, struct pm_err *e)
+{
+	return m->host ? write_now(m, at, p, bytes, e) : pm_mem_write(m, at, p, bytes, e);
+}
+
+int pm_mem_read(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e)
+{
+	return pm_dev_finish(m->dev, e) < 0 ? -1 : read_now(m, at, p, bytes, e);
+}
+
+int pm_mem_read_idle(struct pm_mem *m, size_t at, void *p, size_t bytes, struct pm_err *e)
+{
+	return m->host ? read_now(m, at, p, bytes, e) : pm_mem_read(m, at, p, bytes, e);
 }
 
 int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e)

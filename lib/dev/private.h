@@ -58,6 +58,7 @@ struct pm_tuned {
 };
 
 #define PM_BUCKETS 1024
+#define PM_MARKS 4
 
 /* What the profile counts beside kernels. */
 enum pm_other { PM_WRITES, PM_READS, PM_ZEROS, PM_BUILDS, PM_GAPS, PM_OTHERS };
@@ -78,6 +79,9 @@ struct pm_dev {
 	struct pm_program *programs;
 	struct pm_kernel *table[PM_BUCKETS];
 	size_t queued;                          /* launches since the queue was last known to be empty */
+	uint64_t launches, done;                /* of all time; how many of them are known to be done */
+	cl_event last;                          /* of the last launch; NULL: none */
+	struct { cl_event event; uint64_t launches; } marks[PM_MARKS];  /* the newest, in a ring by their numbers */
 	uint64_t held;
 	struct pm_timed *timed;
 	size_t ntimed, cap_timed;
@@ -110,6 +114,9 @@ int pm_cl_fail(struct pm_err *e, cl_int code, const char *fmt, ...) PM_PRINTF(3,
 
 /* program.c */
 void pm_programs_free(struct pm_dev *d);
+
+/* launch.c */
+void pm_marks_free(struct pm_dev *d);
 
 /* cache.c: program binaries on disk (base/kept.h). Load gives 0, or 1 where there is no good file. */
 int pm_cache_load(struct pm_dev *d, struct pm_program *p);

@@ -287,17 +287,17 @@ static int new_times(struct pm_chain *c, struct pm_err *e)
 
 static int build(struct pm_chain *c, struct pm_err *e)
 {
-	char defines[DEFINES * 52 + 16] = "";
-	size_t i, at = 0;
+	char defines[DEFINES * 52 + 32] = "-DALONE=1";          /* a work-item is a group */
+	size_t i, at = strlen(defines);
 
 	if (pm_dev_profiled(c->g->dev) && pm_dev_info(c->g->dev)->assembly) {
 		if (new_times(c, e) < 0)
 			return -1;
-		at += (size_t)snprintf(defines, sizeof defines, "-DTIMED=1");
+		at += (size_t)snprintf(defines + at, sizeof defines - at, " -DTIMED=1");
 	}
 
 	for (i = 0; i < c->ndefines; i++)
-		at += (size_t)snprintf(defines + at, sizeof defines - at, "%s-D%s=%s", at ? " " : "", c->define[i].name, c->define[i].value);
+		at += (size_t)snprintf(defines + at, sizeof defines - at, " -D%s=%s", c->define[i].name, c->define[i].value);
 	c->kernel = pm_kernel(c->g->dev, "chain_cpu", "chain", defines, e);
 	return c->kernel ? place(c, e) : -1;
 }

@@ -185,7 +185,8 @@ void pm_plan_sizes(const struct pm_plan *p, struct pm_plan_sizes *s);
  * first: what does not fit is allocated beside it). NULL: its own. Inputs are never shared. Fails with status 69 and the
  * sizes where the device has no room. */
 int pm_plan_alloc(struct pm_plan *p, struct pm_plan *share, struct pm_err *e);
-int pm_plan_write(struct pm_plan *p, struct pm_tensor *t, const void *data, struct pm_err *e);  /* all rows × cols, dense on the host */
+/* All rows × cols, dense on the host. An input of a plan whose last run is known to be done (pm_dev_wait) is written at once, though more is queued. */
+int pm_plan_write(struct pm_plan *p, struct pm_tensor *t, const void *data, struct pm_err *e);
 int pm_plan_read(struct pm_plan *p, struct pm_tensor *t, void *data, struct pm_err *e);
 /* Sets every byte of the arena, for tests: 0xff makes every float a NaN. */
 int pm_plan_fill(struct pm_plan *p, unsigned char byte, struct pm_err *e);

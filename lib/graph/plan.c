@@ -45,6 +45,7 @@ struct pm_plan {
 	bool ready;
 	struct pm_chain *chain;                 /* made with the first run; NULL: none */
 	bool chained;
+	uint64_t mark;                          /* the last run */
 };
 
 static struct pm_tensor *root_of(struct pm_tensor *t)
@@ -488,6 +489,8 @@ int pm_plan_write(struct pm_plan *p, struct pm_tensor *t, const void *data, stru
 
 	if (ready(p, t, e) < 0)
 		return -1;
+	if (t->kind == PM_T_INPUT && !t->base && pm_is_dense(t) && pm_dev_done(p->g->dev, p->mark))
+		return pm_mem_write_idle(t->mem, at, data, (size_t)t->rows * row, e);
 	if (pm_is_dense(t))
 		return pm_mem_write(t->mem, at, data, (size_t)t->rows * row, e);
 	for (r = 0; r < t->rows; r++)
@@ -549,5 +552,6 @@ int pm_plan_run(struct pm_plan *p, struct pm_err *e)
 		if (n->op->run(n, e) < 0)
 			return pm_ctx(e, "%s '%s'", n->op->name, n->nout && n->out[0] ? n->out[0]->name : "");
 	}
+	p->mark = pm_dev_mark(p->g->dev);
 	return pm_dev_flush(p->g->dev, e);
 }

@@ -155,13 +155,15 @@ static struct pm_tensor *embedding(struct build *b)
 	const struct pm_spec *s = f->model->spec;
 	const struct pm_weight *w = build_weight(b, "text.embed"), *p = build_weight(b, "text.pos_embed");
 	struct pm_lora l;
-	struct pm_tensor *x, *table = build_tensor(b, w);
+	struct pm_tensor *x, *ids, *table = build_tensor(b, w);
 
-	f->ids = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, 1, "ids");
+	ids = f->ids = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, 1, "ids");
+	if (f->opts.before)
+		ids = pm_pick(b->g, ids, pm_tensor_of(b->g, PM_T_STATE, PM_I32, (int64_t)(pm_mem_size(f->opts.before) / 4), 1, f->opts.before, "drawn before"));
 	build_lora(b, w, &l);
 	if (table && table->grad && w->grad_rows)
 		table->grad = pm_tensor_of(b->g, PM_T_STATE, PM_F32, table->rows, table->cols, w->grad_rows, "gradient of tokens' rows");
-	x = pm_embed(b->g, f->ids, table, (float)s->embed_scale, l.a, l.b, l.s);
+	x = pm_embed(b->g, ids, table, (float)s->embed_scale, l.a, l.b, l.s);
 	if (!p)
 		return x;
 	f->pos = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, 1, "positions");
@@ -198,6 +200,14 @@ struct pm_tensor *pm_build_head(struct pm_graph *g, const struct pm_model *m, co
 	return pm_logits(g, x, h.matrix, h.bias, &h.o);
 }
 
+static void draw(struct build *b)
+{
+	struct pm_forward *f = b->f;
+
+	f->how = pm_tensor(b->g, PM_T_INPUT, PM_I32, f->opts.T, PM_SAMPLE_WORDS, "sampling");
+	pm_draw(b->g, pm_tensor_of(b->g, PM_T_STATE, PM_I32, f->opts.T, 1, f->opts.drawn, "drawn"), f->logits, f->how);
+}
+
 static void results(struct build *b)
 {
 	struct pm_forward *f = b->f;
@@ -221,6 +231,8 @@ static void results(struct build *b)
 		f->logits = pm_logits(b->g, x, h.matrix, h.bias, &h.o);
 		if (f->logits)
 			f->logits->keep = true;
+		if (f->opts.drawn)
+			draw(b);
 	}
 	if (f->opts.hidden && f->hidden)
 		f->hidden->keep = true;

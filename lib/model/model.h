@@ -179,6 +179,9 @@ struct pm_build_opts {
 	bool thin;                              /* products as in DECODE (the graph's thin) */
 	bool logits;                            /* EVAL, PREFILL, DECODE: logits of the rows named by `select` (S of them; 0: all T) */
 	int64_t select;
+	/* DECODE with logits of all rows (NULL: not): where the id drawn from each row's goes by the settings in `how` (pm_draw), T of i32; and what another
+	 * plan wrote so, whose row i an id of −1 − i means. So a pass can be queued before the host knows what the one before it drew. */
+	struct pm_mem *drawn, *before;
 	bool loss;                              /* nll of every row against target */
 	bool hidden;                            /* `hidden`, what the head reads, is kept: rows for pm_build_head */
 	bool observe;                           /* the squares of what goes into each product (EVAL): see pm_observed */
@@ -199,7 +202,7 @@ struct pm_observed {
 
 struct pm_forward {
 	struct pm_graph *graph;
-	struct pm_tensor *ids, *pos, *target, *rows, *select, *dnll;    /* inputs; NULL where not used */
+	struct pm_tensor *ids, *pos, *target, *rows, *select, *how, *dnll;      /* inputs; NULL where not used */
 	struct pm_tensor *hidden, *logits, *nll;                        /* results */
 	struct pm_tensor *rng;                                          /* dropout counters (T, 2) */
 	/* private: rope tables by rope, spans by window */

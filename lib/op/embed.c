@@ -3,6 +3,7 @@
 
 #include "op/elem.h"
 #include "op/op.h"
+#include "op/stage.h"
 
 struct attr {
 	float scale, s;
@@ -18,7 +19,7 @@ static int run(const struct pm_node *n, struct pm_err *e)
 	struct pm_launch l;
 	char defines[32];
 
-	snprintf(defines, sizeof defines, "-DTYPE_W=%s", pm_dtype(w->type)->name);
+	snprintf(defines, sizeof defines, "-DTYPE_E=%s", pm_dtype(w->type)->name);
 	k = pm_kernel(n->g->dev, "embed", cpu ? "embed_fwd_cpu" : "embed_fwd", defines, e);
 	if (!k)
 		return -1;
@@ -137,6 +138,18 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	return 0;
 }
 
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct pm_tensor *ids = n->in[0], *w = n->in[1], *y = n->out[0];
+	const struct pm_stage s = {.op = PM_STAGE_EMBED, .name = "embed_fwd_cpu", .tasks = y->rows * ((y->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME), .in = {pm_range(ids)},
+		.out = pm_range(y), .w = {(int64_t)pm_address(y), (int64_t)pm_address(w), (int64_t)pm_address(ids), w->rows, w->cols,
+		pm_stage_real(((const struct attr *)n->attr)->scale)}, .bytes = (double)pm_dtype_bytes(w->type, (uint64_t)(y->rows * y->cols)) + 4 * (double)(y->rows * y->cols)};
+
+	if (!s.w[0] || !s.w[1] || n->in[2] || !pm_chain_define(c, "TYPE_E", pm_dtype(w->type)->name))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 static const struct pm_op op_embed = {"embed", NULL, run, grad};
 
 struct pm_tensor *pm_embed(struct pm_graph *g, struct pm_tensor *ids, struct pm_tensor *w, float scale,
@@ -155,5 +168,40 @@ struct pm_tensor *pm_embed(struct pm_graph *g, struct pm_tensor *ids, struct pm_
 		return pm_graph_fail(g, "embed: the adapter of '%s' (%lld, %lld) wants A (r, %lld) and B (%lld, r) in f32", w->name,
 			(long long)w->rows, (long long)w->cols, (long long)w->rows, (long long)w->cols);
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, ids->rows, w->cols, "embed");
-	return pm_node(g, &op_embed, 4, in, 1, &y, &(struct attr){scale, s}, sizeof(struct attr)) ? y : NULL;
+	return pm_stage_of(pm_node(g, &op_embed, 4, in, 1, &y, &(struct attr){scale, s}, sizeof(struct attr)), stages) ? y : NULL;
+}
+
+/* ---- ids, some of them drawn by a run before ---- */
+
+static int run_pick(const struct pm_node *n, struct pm_err *e)
+{
+	const struct pm_tensor *ids = n->in[0], *drawn = n->in[1], *y = n->out[0];
+	const struct pm_kernel *k = pm_kernel(n->g->dev, "embed", "embed_pick", NULL, e);
+
+	return k ? PM_LAUNCH(k, ((struct pm_launch){.global = {(size_t)y->rows}}), e, PM_MEM(y->mem), PM_MEM(ids->mem), PM_MEM(drawn->mem)) : -1;
+}
+
+static int stages_pick(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct pm_tensor *ids = n->in[0], *drawn = n->in[1], *y = n->out[0];
+	const struct pm_stage s = {.op = PM_STAGE_PICK, .name = "embed_pick", .tasks = 1, .in = {pm_range(drawn)}, .out = pm_range(y),
+		.w = {(int64_t)pm_address(y), (int64_t)pm_address(ids), (int64_t)pm_address(drawn), y->rows}};
+
+	if (!s.w[0])
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
+static const struct pm_op op_pick = {"pick", NULL, run_pick, NULL};
+
+struct pm_tensor *pm_pick(struct pm_graph *g, struct pm_tensor *ids, struct pm_tensor *drawn)
+{
+	struct pm_tensor *in[2] = {ids, drawn}, *y;
+
+	if (!ids || !drawn)
+		return NULL;
+	if (ids->type != PM_I32 || drawn->type != PM_I32 || ids->cols != 1 || drawn->cols != 1 || !pm_is_dense(ids) || !pm_is_dense(drawn) || ids->off || drawn->off)
+		return pm_graph_fail(g, "pick: '%s' or '%s' is no i32 (T, 1)", ids->name, drawn->name);
+	y = pm_tensor(g, PM_T_TEMP, PM_I32, ids->rows, 1, "picked");
+	return pm_stage_of(pm_node(g, &op_pick, 2, in, 1, &y, NULL, 0), stages_pick) ? y : NULL;
 }

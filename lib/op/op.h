@@ -24,6 +24,9 @@ bool pm_op_rounds(const struct pm_dev *d);
 struct pm_tensor *pm_embed(struct pm_graph *g, struct pm_tensor *ids, struct pm_tensor *w, float scale,
 	struct pm_tensor *a, struct pm_tensor *b, float s);
 
+/* ids (T, 1) i32, as they are or, where one is −1 − i, row i of drawn (n, 1): what a run before this one drew, unknown to the host as yet. */
+struct pm_tensor *pm_pick(struct pm_graph *g, struct pm_tensor *ids, struct pm_tensor *drawn);
+
 /* ---- linear.c: products with weights ---- */
 
 /* LoRA on a linear layer: y += s · B(A·drop(x)). A (r, in), B (out, r), float32. */
@@ -214,5 +217,13 @@ struct pm_sample_row {
 	size_t nseen;
 };
 int pm_sample(struct pm_dev *d, struct pm_mem *logits, int64_t rows, int64_t vocab, const struct pm_sample_row *how, int32_t *ids, struct pm_err *e);
+bool pm_sample_penal(const struct pm_sample_row *how);          /* it penalises what was seen */
+
+/* Writes ids (T, 1) i32, a STATE: what pm_sample draws from logits (T, V), −1 where one is not finite. how (T, PM_SAMPLE_WORDS) i32 are settings as
+ * pm_sample_settings writes a row of them; nothing is penalised. pm_sample_finite: status 65 where an id so drawn is −1. */
+#define PM_SAMPLE_WORDS 12
+struct pm_tensor *pm_draw(struct pm_graph *g, struct pm_tensor *ids, struct pm_tensor *logits, struct pm_tensor *how);
+void pm_sample_settings(int32_t *how, const struct pm_sample_row *row);
+int pm_sample_finite(int32_t id, int64_t row, struct pm_err *e);
 
 #endif

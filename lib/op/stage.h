@@ -24,6 +24,11 @@ enum {
 	PM_STAGE_COMBINE,               /* out, y, places' address, weights, add, chosen, columns, scale; (PM_STAGE_SOME columns, row) */
 	PM_STAGE_ROUND,                 /* where to, x, columns; a task is a row */
 	PM_STAGE_PAIRS,                 /* as PM_STAGE_INT8, of A the address of its rows in bfloat16 */
+	PM_STAGE_PICK,                  /* addresses of ids picked, ids, drawn; rows; one task */
+	PM_STAGE_EMBED,                 /* addresses of y, table, ids; table's rows, columns, scale; (PM_STAGE_SOME columns, row) */
+	PM_STAGE_TOPS,                  /* where to (value and id of each task), x, columns, columns of a task; (columns, row) */
+	PM_STAGE_DRAW,                  /* addresses of ids, of what PM_STAGE_TOPS wrote; its tasks a row; addresses of settings, logits; columns; address of room
+	                                 * for as many; a task is a row */
 };
 
 #define PM_STAGE_SOME 1024               /* SOME of the kernel */

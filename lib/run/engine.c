@@ -26,15 +26,21 @@ int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct
 	g->rows = o->slots * (o->loose ? LOOSE : o->guess ? 1 + o->guesses : 1);
 	if (!o->loose && g->rows > THIN)
 		g->rows = o->slots > THIN ? o->slots : THIN;
-	rows = g->o.chunk > g->rows ? g->o.chunk : g->rows;
+	for (g->most = 1; g->most < g->rows; g->most *= 2)
+		;
+	rows = g->o.chunk > g->most ? g->o.chunk : g->most;
 	g->select = pm_alloc((size_t)o->slots, sizeof *g->select, e);
-	g->ids = pm_alloc((size_t)g->rows, sizeof *g->ids, e);
-	g->how = pm_alloc((size_t)g->rows, sizeof *g->how, e);
+	g->ids = pm_alloc((size_t)g->most, sizeof *g->ids, e);
+	g->how = pm_alloc((size_t)g->most, sizeof *g->how, e);
 	g->guess = pm_alloc((size_t)(g->o.slots * g->o.guesses), sizeof *g->guess, e);
 	g->nguess = pm_alloc((size_t)o->slots, sizeof *g->nguess, e);
 	g->row = pm_alloc((size_t)o->slots, sizeof *g->row, e);
 	g->ready = pm_alloc((size_t)o->slots, sizeof *g->ready, e);
-	if (!g->select || !g->ids || !g->how || !g->ready || !g->guess || !g->nguess || !g->row || pm_batch_new(&g->batch, rows, e) < 0 ||
+	g->settings = pm_alloc((size_t)g->most, PM_SAMPLE_WORDS * sizeof *g->settings, e);
+	g->flight[0].s = pm_alloc((size_t)o->slots, sizeof *g->flight[0].s, e);
+	g->flight[1].s = pm_alloc((size_t)o->slots, sizeof *g->flight[1].s, e);
+	if (!g->settings || !g->flight[0].s || !g->flight[1].s || pm_mem_zeros(&g->drawn[0], m->dev, (size_t)g->most * 4, e) < 0 ||
+	    pm_mem_zeros(&g->drawn[1], m->dev, (size_t)g->most * 4, e) < 0 || !g->select || !g->ids || !g->how || !g->ready || !g->guess || !g->nguess || !g->row || pm_batch_new(&g->batch, rows, e) < 0 ||
 	    pm_slots_new(g, e) < 0) {
 		pm_engine_free(g);
 		return -1;
@@ -48,20 +54,32 @@ int64_t pm_engine_context(const struct pm_engine *g)
 	return g->o.context;
 }
 
+static void free_shape(struct pm_shape *s)
+{
+	pm_plan_free(s->p);
+	pm_forward_free(s->f);
+}
+
 void pm_engine_free(struct pm_engine *g)
 {
+	struct pm_err ignored;
 	int k;
 
 	if (!g)
 		return;
+	pm_dev_finish(g->m->dev, &ignored);     /* a pass that nobody waited for uses what is freed here */
 	for (k = PM_RUN_BUCKETS - 1; k >= 0; k--) {
-		pm_plan_free(g->prefill[k].p);
-		pm_plan_free(g->decode[k].p);
-		pm_forward_free(g->prefill[k].f);
-		pm_forward_free(g->decode[k].f);
+		free_shape(&g->decode[1][k]);
+		free_shape(&g->prefill[k]);
+		free_shape(&g->decode[0][k]);
 	}
+	pm_mem_free(g->drawn[0]);
+	pm_mem_free(g->drawn[1]);
 	pm_slots_free(g);
 	free(g->select);
+	free(g->settings);
+	free(g->flight[0].s);
+	free(g->flight[1].s);
 	free(g->ids);
 	free(g->how);
 	free(g->ready);
@@ -72,10 +90,11 @@ void pm_engine_free(struct pm_engine *g)
 	free(g);
 }
 
-/* The plan for n rows: of the smallest size that holds them, made when it is first wanted. */
-static int shape_for(struct pm_engine *g, bool decode, int64_t n, struct pm_shape **out, struct pm_err *e)
+/* The plan for n rows: of the smallest size that holds them, made when it is first wanted. which: of decoding's two, or -1: to read prompts. */
+static int shape_for(struct pm_engine *g, int which, int64_t n, struct pm_shape **out, struct pm_err *e)
 {
-	struct pm_shape *list = decode ? g->decode : g->prefill, *s;
+	const bool decode = which >= 0;
+	struct pm_shape *list = decode ? g->decode[which] : g->prefill, *s;
 	int64_t T = decode ? 1 : 32, top = decode ? g->rows : g->o.chunk;
 	struct pm_build_opts b = {.mode = decode ? PM_DECODE : PM_PREFILL, .adapters = g->a, .kv = &g->kv, .logits = true,
 		.select = decode ? 0 : g->o.slots};
@@ -91,6 +110,10 @@ static int shape_for(struct pm_engine *g, bool decode, int64_t n, struct pm_shap
 		return 0;
 	s->T = T < top || decode ? T : top;
 	b.T = s->T;
+	if (decode) {
+		b.drawn = g->drawn[which];
+		b.before = g->drawn[!which];
+	}
 	if (pm_build(&s->f, g->m, &b, e) < 0 || pm_plan_new(&s->p, s->f->graph, e) < 0)
 		return -1;
 	if (pm_plan_alloc(s->p, g->arena, e) < 0)
@@ -103,11 +126,11 @@ static int shape_for(struct pm_engine *g, bool decode, int64_t n, struct pm_shap
 /* ---- one pass over some rows ---- */
 
 /* Token i of a sequence, which may be a guess beyond its end. */
-static void lay_token(struct pm_engine *g, int64_t row, const struct pm_sequence *s, int64_t i)
+static void lay_token(struct pm_engine *g, int64_t row, const struct pm_sequence *s, int64_t i, int32_t id)
 {
 	int32_t first = (int32_t)(s->slot * g->o.context);
 
-	g->batch.ids[row] = s->ids[i];
+	g->batch.ids[row] = id;
 	g->batch.pos[row] = (int32_t)i;
 	g->batch.first[row] = first;
 	g->batch.last[row] = first + (int32_t)i + 1;
@@ -115,24 +138,35 @@ static void lay_token(struct pm_engine *g, int64_t row, const struct pm_sequence
 	g->batch.cache_row[row] = first + (int32_t)i;
 }
 
-/* Runs a plan over the rows laid and draws a token for the first `nselect` selected rows. */
-static int pass(struct pm_engine *g, struct pm_shape *s, int64_t nselect, struct pm_err *e)
+/* Queues a plan over the rows laid. */
+static int start(struct pm_engine *g, struct pm_shape *s, struct pm_err *e)
 {
 	struct pm_batch b = g->batch;
+	int64_t i;
 
 	b.T = s->T;
 	if (pm_batch_fill(s->f, s->p, &b, e) < 0)
 		return -1;
 	if (s->f->select && pm_plan_write(s->p, s->f->select, g->select, e) < 0)
 		return -1;
-	if (pm_plan_run(s->p, e) < 0)
+	for (i = 0; s->f->how && i < s->T; i++)
+		pm_sample_settings(g->settings + i * PM_SAMPLE_WORDS, &g->how[i]);
+	if (s->f->how && pm_plan_write(s->p, s->f->how, g->settings, e) < 0)
+		return -1;
+	return pm_plan_run(s->p, e);
+}
+
+/* Runs a plan over the rows laid and draws a token for the first `nselect` selected rows. */
+static int pass(struct pm_engine *g, struct pm_shape *s, int64_t nselect, struct pm_err *e)
+{
+	if (start(g, s, e) < 0)
 		return -1;
 	if (!nselect)
 		return pm_dev_finish(g->m->dev, e);
 	return pm_sample(g->m->dev, s->f->logits->mem, nselect, g->m->spec->vocab, g->how, g->ids, e);
 }
 
-/* How the token after the first n of a sequence is drawn. */
+/* How the token after the first n of a sequence is drawn. Rows that nobody asks for take the likeliest. */
 static void ask(struct pm_engine *g, int64_t k, const struct pm_sequence *s, size_t n)
 {
 	g->how[k] = s->how;
@@ -157,6 +191,7 @@ struct running {
 	struct pm_engine_stats *st;
 	double start;
 	bool dry;                       /* no sequences are left */
+	double since;                   /* when the pass before those in flight was done, or the first of them was queued */
 };
 
 static double time_of(const struct running *run)
@@ -195,6 +230,12 @@ static int fill_slots(struct pm_engine *g, struct running *run, struct pm_err *e
 
 static int end_sequence(struct pm_engine *g, struct running *run, struct pm_sequence *s, int how, struct pm_err *e)
 {
+	int64_t i, k;
+
+	for (k = 0; k < 2; k++)
+		for (i = 0; i < g->flight[k].n; i++)
+			if (g->flight[k].s[i] == s)
+				g->flight[k].s[i] = NULL;
 	s->finish = how ? PM_FINISH_STOP : PM_FINISH_LENGTH;
 	g->slot[s->slot].s = NULL;
 	return run->c->ended ? run->c->ended(run->c->arg, s, e) : 0;
@@ -251,7 +292,7 @@ static int prefill(struct pm_engine *g, struct running *run, struct pm_err *e)
 			total += (int64_t)s->n - s->cached;
 	if (!total)
 		return 0;
-	if (shape_for(g, false, total, &shape, e) < 0)
+	if (shape_for(g, -1, total, &shape, e) < 0)
 		return -1;
 	pm_batch_clear(&g->batch);
 	memset(g->select, 0, (size_t)g->o.slots * sizeof *g->select);
@@ -261,7 +302,7 @@ static int prefill(struct pm_engine *g, struct running *run, struct pm_err *e)
 			continue;
 		take_n = (int64_t)s->n - s->cached < shape->T - row ? (int64_t)s->n - s->cached : shape->T - row;
 		for (k = 0; k < take_n; k++)
-			lay_token(g, row + k, s, s->cached + k);
+			lay_token(g, row + k, s, s->cached + k, s->ids[s->cached + k]);
 		row += take_n;
 		mark_held(g, s, s->cached + take_n);
 		if (s->cached == (int64_t)s->n) {
@@ -335,14 +376,129 @@ static int take_guessed(struct pm_engine *g, struct running *run, struct pm_sequ
 	return 0;
 }
 
+/* Lays the rows that decoding reads for the n sequences that are ready, and marks them as read; how many. */
+static int64_t lay_ready(struct pm_engine *g, int64_t n)
+{
+	int64_t i, k, row = 0, to;
+
+	pm_batch_clear(&g->batch);
+	memset(g->how, 0, (size_t)g->most * sizeof *g->how);
+	for (i = 0; i < n; i++) {
+		struct pm_sequence *s = g->ready[i];
+
+		to = (int64_t)s->n + g->nguess[i];
+		g->row[i] = row + unread(s) - 1;
+		for (k = s->cached; k < to; k++) {
+			ask(g, row, s, k < (int64_t)s->n ? s->n : (size_t)k + 1);
+			lay_token(g, row++, s, k, s->ids[k]);
+		}
+		mark_held(g, s, to);
+	}
+	return row;
+}
+
+/* Whether a row's token depends on what was seen, which passes know nothing of. */
+static bool penal(const struct pm_engine *g, int64_t rows)
+{
+	int64_t i;
+
+	for (i = 0; i < rows; i++)
+		if (pm_sample_penal(&g->how[i]))
+			return true;
+	return false;
+}
+
+/* ---- passes in flight: the next one is queued before the host knows what the last one draws, so that the device's threads need not wait for it ---- */
+
+/* Whether a sequence that gets a token will want another one after it, as far as one can know; it may end by what it says. */
+static int wants_more(struct pm_engine *g, const struct pm_sequence *s, struct pm_err *e)
+{
+	const int64_t n = (int64_t)s->n;
+	int stale;
+
+	if ((int64_t)s->drawn + 1 >= s->max_tokens || n + 1 >= g->o.context)
+		return 0;
+	stale = pm_slots_stale(g, n, n + 1, e);
+	return stale < 0 ? -1 : !stale;
+}
+
+/* Queues the pass after f, for all of its sequences that go on, if nothing else is to come between. */
+static int follow(struct pm_engine *g, const struct pm_flight *f, struct pm_flight *next, struct pm_err *e)
+{
+	const int which = next == &g->flight[1];
+	struct pm_shape *shape;
+	int64_t i, active = 0;
+	int more;
+
+	for (i = 0; i < g->o.slots; i++)
+		active += g->slot[i].s != NULL;
+	if (g->o.guess || g->waiting || active != f->n || !pm_mem_address(g->drawn[0]))
+		return 0;
+	pm_batch_clear(&g->batch);
+	memset(g->how, 0, (size_t)g->most * sizeof *g->how);
+	next->n = 0;
+	for (i = 0; i < f->n; i++) {
+		struct pm_sequence *s = f->s[i];
+
+		more = s ? wants_more(g, s, e) : 0;
+		if (more < 0)
+			return -1;
+		if (!more)
+			continue;
+		ask(g, next->n, s, s->n + 1);
+		lay_token(g, next->n, s, (int64_t)s->n, (int32_t)(-1 - i));
+		next->s[next->n++] = s;
+	}
+	if (!next->n)
+		return 0;
+	if (shape_for(g, which, next->n, &shape, e) < 0 || start(g, shape, e) < 0)
+		return -1;
+	next->mark = pm_dev_mark(g->m->dev);
+	return 0;
+}
+
+/* Waits for the older pass in flight and hands out what it drew; the next is under way by then. */
+static int land(struct pm_engine *g, struct running *run, struct pm_err *e)
+{
+	struct pm_flight *f = &g->flight[g->turn], *next = &g->flight[!g->turn];
+	int64_t i, left = 0;
+	double now;
+
+	if (follow(g, f, next, e) < 0 || pm_dev_wait(g->m->dev, f->mark, e) < 0 ||
+	    pm_mem_read_idle(g->drawn[g->turn], 0, g->ids, (size_t)f->n * sizeof *g->ids, e) < 0)
+		return -1;
+	now = time_of(run);
+	run->st->decode_seconds += now - run->since;
+	run->since = now;
+	for (i = 0; i < f->n; i++) {
+		if (!f->s[i])
+			continue;
+		run->st->decode_steps++;
+		if (pm_sample_finite(g->ids[i], i, e) < 0 || take(g, run, f->s[i], g->ids[i], e) < 0)
+			return -1;
+	}
+	f->n = 0;
+	for (i = 0; i < next->n; i++)
+		if (next->s[i]) {
+			mark_held(g, next->s[i], (int64_t)next->s[i]->n);
+			left++;
+		}
+	if (!left)
+		next->n = 0;            /* nobody is there to read what it draws */
+	g->turn = !g->turn;
+	return 1;
+}
+
 /* The next token of every sequence that has read its prompt, or the next few. */
 static int decode(struct pm_engine *g, struct running *run, struct pm_err *e)
 {
 	struct pm_sequence **ready = g->ready, *s;
-	int64_t i, k, n = 0, row = 0, to;
+	int64_t i, n = 0, row = 0;
 	struct pm_shape *shape;
-	double t0 = time_of(run);
 
+	if (g->flight[g->turn].n)
+		return land(g, run, e);
+	run->since = time_of(run);
 	for (i = 0; i < g->o.slots; i++)
 		if ((s = g->slot[i].s) && is_decoding(g, s))
 			ready[n++] = s;
@@ -352,22 +508,22 @@ static int decode(struct pm_engine *g, struct running *run, struct pm_err *e)
 		return -1;
 	for (i = 0; i < n; i++)
 		row += unread(ready[i]) + g->nguess[i];
-	if (shape_for(g, true, row, &shape, e) < 0)
+	if (shape_for(g, g->turn, row, &shape, e) < 0)
 		return -1;
-	pm_batch_clear(&g->batch);
-	for (i = 0, row = 0; i < n; i++) {
-		s = ready[i];
-		to = (int64_t)s->n + g->nguess[i];
-		g->row[i] = row + unread(s) - 1;
-		for (k = s->cached; k < to; k++) {
-			ask(g, row, s, k < (int64_t)s->n ? s->n : (size_t)k + 1);
-			lay_token(g, row++, s, k);
-		}
-		mark_held(g, s, to);
+	row = lay_ready(g, n);
+	if (row == n && !g->o.guess && !penal(g, row)) {
+		struct pm_flight *f = &g->flight[g->turn];
+
+		if (start(g, shape, e) < 0)
+			return -1;
+		memcpy(f->s, ready, (size_t)n * sizeof *ready);
+		f->n = n;
+		f->mark = pm_dev_mark(g->m->dev);
+		return land(g, run, e);
 	}
 	if (pass(g, shape, row, e) < 0)
 		return -1;
-	run->st->decode_seconds += time_of(run) - t0;
+	run->st->decode_seconds += time_of(run) - run->since;
 	for (i = 0; i < n; i++)
 		if (take_guessed(g, run, ready[i], g->row[i], g->nguess[i], e) < 0)
 			return -1;
@@ -382,12 +538,13 @@ int pm_engine_run(struct pm_engine *g, const struct pm_engine_calls *c, struct p
 
 	memset(stats, 0, sizeof *stats);
 	g->waiting = NULL;
+	g->flight[0].n = g->flight[1].n = 0;
 	for (i = 0; i < g->o.slots; i++)
 		g->slot[i].s = NULL;
 	while (r > 0 && !(c->stop && c->stop())) {
 		if (fill_slots(g, &run, e) < 0)
 			return -1;
-		r = prefill(g, &run, e);
+		r = g->flight[g->turn].n ? 0 : prefill(g, &run, e);
 		if (r == 0)
 			r = decode(g, &run, e);
 	}

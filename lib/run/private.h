@@ -19,17 +19,27 @@ struct pm_slot {
 	int64_t nheld;
 };
 
+/* A decoding pass that is queued: who gets a token of it, in the order of its rows, one row each. */
+struct pm_flight {
+	int64_t n;                      /* 0: none */
+	uint64_t mark;                  /* of the device */
+	struct pm_sequence **s;         /* NULL: it has ended meanwhile */
+};
+
 struct pm_engine {
 	const struct pm_model *m;
 	const struct pm_adapters *a;
 	struct pm_engine_opts o;
 	struct pm_kv kv;
 	struct pm_slot *slot;
-	struct pm_shape prefill[PM_RUN_BUCKETS], decode[PM_RUN_BUCKETS];
+	struct pm_shape prefill[PM_RUN_BUCKETS], decode[2][PM_RUN_BUCKETS];
+	struct pm_mem *drawn[2];        /* what passes of decode[0] and decode[1] draw */
+	struct pm_flight flight[2];     /* of these; they go by turns */
+	int turn;                       /* whose pass is the older one */
 	struct pm_plan *arena;          /* the first plan: the others use its memory when they fit */
 	struct pm_batch batch;
-	int64_t rows;                   /* of a decoding pass, at most: a token a slot, and guesses */
-	int32_t *select, *ids;
+	int64_t rows, most;             /* of a decoding pass, at most: a token a slot, and guesses; of the plan that has so many */
+	int32_t *select, *ids, *settings;
 	struct pm_sequence **ready;     /* whose tokens a pass draws */
 	struct pm_sample_row *how;
 	int32_t *guess;                 /* slots × guesses */

@@ -8,7 +8,7 @@
 #include "quant/quant.h"
 #include "tap.h"
 
-enum { DIM = 256, HEADS = 4, KV_HEADS = 2, HEAD = 32, INNER = 512, CONTEXT = 600, MOST = 5, MATRICES = 7, RUNS = 3, EXPERTS = 6, CHOSEN = 2 };
+enum { DIM = 256, HEADS = 4, KV_HEADS = 2, HEAD = 32, INNER = 512, CONTEXT = 600, MOST = 5, MATRICES = 7, RUNS = 3, WORDS = 9000, EXPERTS = 6, CHOSEN = 2 };
 
 static struct pm_err err;
 
@@ -33,9 +33,10 @@ struct block {
 	struct pm_dev *d;
 	struct pm_graph *g;
 	struct pm_plan *p;
-	struct pm_mem *mem[20];
+	struct pm_mem *mem[24];
 	size_t mems;
-	struct pm_tensor *x, *span, *rows, *cs, *y;
+	struct pm_tensor *ids, *span, *rows, *cs, *y, *logits, *how;
+	struct pm_mem *before, *drawn;          /* ids that a run before drew, and that this one draws */
 };
 
 static void must(int ok)
@@ -120,10 +121,29 @@ static struct pm_tensor *mixture(struct block *b, struct pm_tensor *x, const str
 	return pm_combine(b->g, experts(b, y, &route, k, 6, DIM), &route, add, 0.5f);
 }
 
+/* Rows of a table, of ids that are given or were drawn before. */
+static struct pm_tensor *embedding(struct block *b, const struct kind *k, int64_t T)
+{
+	b->before = weight(b, PM_F32, 1, MOST, 70)->mem;
+	b->ids = pm_tensor(b->g, PM_T_INPUT, PM_I32, T, 1, "ids");
+	return pm_embed(b->g, pm_pick(b->g, b->ids, pm_tensor_of(b->g, PM_T_STATE, PM_I32, MOST, 1, b->before, "before")), weight(b, k->type[5], WORDS, DIM, 71), 7,
+		NULL, NULL, 0);
+}
+
+/* The likeliest of words, or one that is drawn. */
+static void head(struct block *b)
+{
+	b->logits = pm_linear(b->g, b->y, weight(b, PM_F32, WORDS, DIM, 72), NULL, NULL);
+	b->drawn = weight(b, PM_F32, 1, MOST, 73)->mem;
+	must(b->logits != NULL);
+	b->how = pm_tensor(b->g, PM_T_INPUT, PM_I32, b->logits->rows, PM_SAMPLE_WORDS, "how");
+	pm_draw(b->g, pm_tensor_of(b->g, PM_T_STATE, PM_I32, b->logits->rows, 1, b->drawn, "drawn"), b->logits, b->how);
+}
+
 static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64_t T, bool chain)
 {
 	struct pm_attention_opts o = {.heads = HEADS, .kv_heads = KV_HEADS, .head_dim = HEAD, .scale = 0.2f, .kv_period = CONTEXT, .decode = true};
-	struct pm_tensor *x, *qkv[3], *ck, *cv, *norm;
+	struct pm_tensor *x, *from, *qkv[3], *ck, *cv, *norm;
 
 	memset(b, 0, sizeof *b);
 	b->d = d;
@@ -131,12 +151,12 @@ static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64
 	b->g->thin = b->g->int8 = true;
 	b->g->bf16 = k->rounded;
 	b->g->chain = chain;
-	b->x = pm_tensor(b->g, PM_T_INPUT, PM_F32, T, DIM, "x");
+	from = embedding(b, k, T);
 	b->span = pm_tensor(b->g, PM_T_INPUT, PM_I32, T, 2, "span");
 	b->rows = pm_tensor(b->g, PM_T_INPUT, PM_I32, T, 1, "rows");
 	b->cs = pm_tensor(b->g, PM_T_INPUT, PM_F32, T, HEAD, "table");
 	norm = weight(b, PM_F32, 1, DIM, 40);
-	x = pm_rms_norm(b->g, b->x, norm, 0, 1e-5f, false);
+	x = pm_rms_norm(b->g, from, norm, 0, 1e-5f, false);
 	qkv[0] = linear(b, x, k, 0, HEADS * HEAD, NULL);
 	qkv[1] = linear(b, x, k, 1, KV_HEADS * HEAD, NULL);
 	qkv[2] = linear(b, x, k, 2, KV_HEADS * HEAD, NULL);
@@ -144,7 +164,7 @@ static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64
 	qkv[1] = pm_rope(b->g, qkv[1], b->cs, HEAD, HEAD, k->interleaved);
 	ck = pm_store(b->g, cache(b, 41), qkv[1], b->rows);
 	cv = pm_store(b->g, cache(b, 42), qkv[2], b->rows);
-	x = linear(b, pm_attention(b->g, qkv[0], ck, cv, b->span, NULL, &o), k, 3, DIM, b->x);
+	x = linear(b, pm_attention(b->g, qkv[0], ck, cv, b->span, NULL, &o), k, 3, DIM, from);
 	b->y = pm_rms_norm(b->g, x, norm, 0, 1e-5f, false);
 	if (k->experts) {
 		b->y = mixture(b, b->y, k, x);
@@ -152,27 +172,44 @@ static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64
 		b->y = pm_act(b->g, k->act, linear(b, b->y, k, 4, INNER, NULL), linear(b, b->y, k, 5, INNER, NULL));
 		b->y = linear(b, b->y, k, 6, DIM, x);
 	}
+	head(b);
 	must(pm_graph_ok(b->g, &err) == 0);
-	b->y->keep = true;
+	b->y->keep = b->logits->keep = true;
 	must(pm_plan_new(&b->p, b->g, &err) == 0 && pm_plan_alloc(b->p, NULL, &err) == 0);
 }
 
-/* What run number n gives. */
-static void run(struct block *b, int64_t T, int n, float *y)
+/* Rows in turn take the likeliest and draw. */
+static void write_settings(struct block *b, int64_t T, int n)
 {
-	float *x = draw(T * DIM, 100 + (uint32_t)n, 1), *cs = draw(T * HEAD, 200 + (uint32_t)n, 0.7f);
-	int32_t span[2 * MOST], rows[MOST];
+	int32_t how[MOST * PM_SAMPLE_WORDS];
+	int64_t t;
+
+	for (t = 0; t < T; t++)
+		pm_sample_settings(how + t * PM_SAMPLE_WORDS, &(struct pm_sample_row){.temperature = (t + n) % 2 ? 1.5f : 0, .top_p = t == 1 ? 0.8f : 1, .penalty = 1,
+			.top_k = t == 3 ? 900 : 0, .seed = 5, .index = (uint64_t)n, .stream = (uint32_t)t});
+	must(pm_plan_write(b->p, b->how, how, &err) == 0);
+}
+
+/* What run number n gives. */
+static void run(struct block *b, int64_t T, int n, float *y, int32_t *drawn)
+{
+	float *cs = draw(T * HEAD, 200 + (uint32_t)n, 0.7f);
+	int32_t span[2 * MOST], rows[MOST], ids[MOST], before[MOST];
 	int64_t t;
 
 	for (t = 0; t < T; t++) {
+		ids[t] = t == 1 || n == 2 ? (int32_t)(t - T) : (int32_t)(1777 * t + 500 * n + 1);       /* from before, in another order; or given */
+		before[t] = (int32_t)(700 * t + 11 * n);
 		rows[t] = (int32_t)(300 + 7 * n + t);
 		span[2 * t] = 3;
 		span[2 * t + 1] = rows[t] + 1;
 	}
-	must(pm_plan_fill(b->p, 0xff, &err) == 0 && pm_plan_write(b->p, b->x, x, &err) == 0 && pm_plan_write(b->p, b->cs, cs, &err) == 0 &&
+	write_settings(b, T, n);
+	must(pm_plan_fill(b->p, 0xff, &err) == 0 && pm_plan_write(b->p, b->ids, ids, &err) == 0 && pm_mem_write(b->before, 0, before, (size_t)T * 4, &err) == 0 && pm_plan_write(b->p, b->cs, cs, &err) == 0 &&
 		pm_plan_write(b->p, b->rows, rows, &err) == 0 && pm_plan_write(b->p, b->span, span, &err) == 0 && pm_plan_run(b->p, &err) == 0 &&
 		pm_dev_finish(b->d, &err) == 0 && pm_plan_read(b->p, b->y, y, &err) == 0);
-	free(x);
+	if (drawn)
+		must(pm_mem_read(b->drawn, 0, drawn, (size_t)T * 4, &err) == 0);
 	free(cs);
 }
 
@@ -187,6 +224,7 @@ static void done_with(struct block *b)
 static void hold(struct pm_dev *d, struct pm_dev *one, const struct kind *k, int64_t T)
 {
 	float *y[3];
+	int32_t ids[3][RUNS * MOST] = {{0}};
 	bool same[3] = {true, true, true};
 	int i, n;
 
@@ -196,9 +234,9 @@ static void hold(struct pm_dev *d, struct pm_dev *one, const struct kind *k, int
 		must((y[i] = pm_alloc((size_t)(RUNS * T * DIM), sizeof **y, &err)) != NULL);
 		build(&b, i == 2 ? one : d, k, T, i > 0);
 		for (n = 0; n < RUNS; n++)
-			run(&b, T, n, y[i] + n * T * DIM);
+			run(&b, T, n, y[i] + n * T * DIM, ids[i] + n * MOST);
 		done_with(&b);
-		same[i] = !memcmp(y[0], y[i], (size_t)(RUNS * T * DIM) * sizeof **y);
+		same[i] = !memcmp(y[0], y[i], (size_t)(RUNS * T * DIM) * sizeof **y) && !memcmp(ids[0], ids[i], sizeof *ids);
 	}
 	for (i = 0, n = 0; i < RUNS * T * DIM; i++)
 		n += y[0][i] == y[0][i];
@@ -274,12 +312,12 @@ static void profile(struct pm_dev *d, const char *mask, const char *how)
 		must((y[i] = pm_alloc(RUNS * DIM, sizeof **y, &err)) != NULL);
 		build(&b, i ? timed : d, &kinds[0], 1, true);
 		for (n = 0; n < RUNS; n++)
-			run(&b, 1, n, y[i] + n * DIM);
+			run(&b, 1, n, y[i] + n * DIM, NULL);
 		if (i)
 			read_profile(timed, &s);
 		done_with(&b);
 	}
-	check(s.norms == 2 * RUNS && s.products == (MATRICES + 1) * RUNS, "%s: a row for each kind of stage: %u norms, %u products", how, s.norms, s.products);
+	check(s.norms == 2 * RUNS && s.products == (MATRICES + 2) * RUNS, "%s: a row for each kind of stage: %u norms, %u products", how, s.norms, s.products);
 	check(s.rate > 0 && s.stages > 0 && s.launch > -0.01, "%s: parts of the launch, which is more: %.3f and %.3f ms of waiting, %.3f ms beside", how, s.stages,
 		s.waiting, s.launch);
 	check(!memcmp(y[0], y[1], RUNS * DIM * sizeof **y), "%s: the same bits", how);

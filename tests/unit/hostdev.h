@@ -31,6 +31,8 @@ size_t pm_mem_address(const struct pm_mem *m) { (void)m; return 0; }
 bool pm_dev_profiled(const struct pm_dev *d) { (void)d; return false; }
 int pm_dev_share(const struct pm_kernel *k, const struct pm_share *s, size_t n, struct pm_err *e) { (void)k; (void)s; (void)n; (void)e; return 0; }
 int pm_dev_finish(struct pm_dev *d, struct pm_err *e) { (void)d; (void)e; return 0; }
+uint64_t pm_dev_mark(struct pm_dev *d) { (void)d; return 0; }
+bool pm_dev_done(const struct pm_dev *d, uint64_t mark) { (void)d; (void)mark; return true; }
 bool pm_dev_reference(const struct pm_dev *d) { (void)d; return true; }
 int pm_tune(const struct pm_dev *d, const char *operation, const char *key, int fallback) { (void)d; (void)operation; (void)key; return fallback; }
 
@@ -83,6 +85,8 @@ int pm_mem_write(struct pm_mem *m, size_t at, const void *p, size_t n, struct pm
 	memcpy(m->bytes + at, p, n);
 	return 0;
 }
+
+int pm_mem_write_idle(struct pm_mem *m, size_t at, const void *p, size_t n, struct pm_err *e) { return pm_mem_write(m, at, p, n, e); }
 
 int pm_mem_read(struct pm_mem *m, size_t at, void *p, size_t n, struct pm_err *e)
 {
