@@ -221,7 +221,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = open_device(&r.dev, &a.dev, &r.env, &a.quiet, e);
 	if (s == 0)
-		s = pm_model_open(&r.model, a.model, r.env.share, a.family, r.dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
+		s = pm_model_open(&r.model, a.model, r.env.share, a.family, r.dev, precision_of(&a.dev), a.decode ? PM_WEIGHTS_WOVEN : PM_WEIGHTS_FROZEN, e);
 	if (s == 0)
 		say_weights(t, r.model, a.quiet);
 	if (s == 0 && a.base)

@@ -127,7 +127,7 @@ static int open_draft(struct infer *x, const struct pm_engine_opts *o, struct pm
 {
 	if (x->tok && same_vocabulary(x, e) < 0)
 		return -1;
-	if (pm_model_open(&x->draft_model, a.draft_model, x->env.share, NULL, x->dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e) < 0)
+	if (pm_model_open(&x->draft_model, a.draft_model, x->env.share, NULL, x->dev, precision_of(&a.dev), PM_WEIGHTS_WOVEN, e) < 0)
 		return -1;
 	return pm_draft_new(&x->draft, x->draft_model, o->slots, o->context, e);
 }
@@ -167,7 +167,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = open_device(&x.dev, &a.dev, &x.env, &a.quiet, e);
 	if (s == 0)
-		s = pm_model_open(&x.model, a.model, x.env.share, a.family, x.dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
+		s = pm_model_open(&x.model, a.model, x.env.share, a.family, x.dev, precision_of(&a.dev), PM_WEIGHTS_WOVEN, e);
 	if (s == 0)
 		say_weights(t, x.model, a.quiet);
 	if (s == 0)

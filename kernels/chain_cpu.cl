@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_bytes thin_int8 thin_k thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine embed largest sample
+//! use quant gemm_bias thin_walk thin_bytes woven thin_int8 thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine embed largest sample
 /* chain_cpu.cl: many stages in one launch, for CPUs, whose threads would sleep and wake between launches (lib/graph/chain.h).
  *
  * Work-items are workers. Tasks are numbered from the first stage's to the last's, and taken in that order, each when all stages up to the one that
@@ -60,11 +60,11 @@ inline void do_norm(__global const struct stage *s, int row)
 inline void do_quantise(__global const struct stage *s, int row)
 {
 	const int k = (int)s->w[3];
-	const struct row x = row_at((size_t)s->w[0] + (size_t)row * ROW_BYTES(k), k);
+	const size_t x = (size_t)s->w[0] + (size_t)row * ROW_BYTES(k);
 	__global const float *a = P(const float, 1) + row * s->w[2];
 
 	switch ((int)s->w[4]) {
-#define ONE(n, type) case n: CAT(quantise_, type)(&x, a, k); break;
+#define ONE(n, type) case n: CAT(quantise_, type)(x, a, k); break;
 	EVERY_INT8(ONE)
 #undef ONE
 	}
@@ -102,16 +102,13 @@ inline struct columns columns_of(__global const struct stage *s, int task)
 inline void do_int8(__global const struct stage *s, int task)
 {
 	const struct columns t = columns_of(s, task);
-	struct row x[ROWS];
+	const size_t x = (size_t)s->w[2] + (size_t)t.row * ROW_BYTES(t.k);
+	const struct woven w = {t.b, s->w[5], (int)s->w[25]};
 
-	for (int m0 = 0; m0 < t.m; m0 += ROWS) {
-		for (int i = 0; i < ROWS; i++)
-			x[i] = row_at((size_t)s->w[2] + (size_t)(t.row + min(m0 + i, t.m - 1)) * ROW_BYTES(t.k), t.k);
-		switch ((int)s->w[21]) {
-#define ONE(n, type) case n: CAT(rows_, type)(P(float, 0) + t.row * s->w[1], s->w[1], x, t.b, s->w[5], m0, t.m, t.walk, t.k, &t.f); break;
-		EVERY_INT8(ONE)
+	switch ((int)s->w[21]) {
+#define ONE(n, type) case n: CAT(columns_, type)(P(float, 0) + t.row * s->w[1], s->w[1], x, w, t.m, t.walk.from, t.walk.end, t.k, &t.f); break;
+	EVERY_INT8(ONE)
 #undef ONE
-		}
 	}
 }
 #endif

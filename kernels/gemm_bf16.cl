@@ -1,4 +1,4 @@
-//! use quant gemm_bias gemm_tile gemm_walk gemm_pairs
+//! use quant thin_bytes woven gemm_bias gemm_tile gemm_walk gemm_pairs
 /* gemm_bf16.cl: the product of lib/op/gemm.h for CPUs with instructions on pairs of bfloat16, summed in float32 (see
  * gemm_walk.cl, gemm_pairs.cl, gemm_bf16_pack.cl). Operands are rounded to bfloat16. Two variants:
  *   vdpbf16ps: the tile of B is [pair][NR]; MR 8, NV 3, KG 2. Twice the rate of float32 on a Zen 4; on Intel's CPUs half of it.
@@ -62,13 +62,28 @@ inline void square(uint16 *r, __global const tb *b, long at, long ldb, int n, in
 #endif
 }
 
+#ifdef WOVEN
+/* The same of woven B (woven.cl): 32 k from k on of 16 columns from `row` on. */
+inline void square_woven(uint16 *r, __global const tb *b, long row, long ldb, int k)
+{
+	float16 f[32];
+
+	CAT(woven_, TYPE_B)(f, b, row, ldb, k);
+	CAT(woven_, TYPE_B)(f + 16, b, row, ldb, k + 16);
+	UNROLL for (int j = 0; j < 16; j++)
+		r[j] = words(f[2 * j], f[2 * j + 1]);
+}
+#endif
+
 /* As words; KC is a multiple of 32. */
 inline void take_b(struct block *t, __global const tb *b, long at, long ldb, int cols, int kc)
 {
 	for (int v = 0; v < NV; v++, cols -= 16)
 		for (int i = 0; i < kc; i += 32) {
 			uint16 r[16];
-#ifdef B_TRANS
+#ifdef WOVEN
+			square_woven(r, b, at / ldb + (cols > 0 ? v * 16 : 0), ldb, (int)(at % ldb) + i);
+#elif defined B_TRANS
 			square(r, b, at + v * 16 * ldb + i, ldb, kc - i, cols);
 #else
 			square(r, b, at + i * ldb + v * 16, ldb, kc - i, cols);

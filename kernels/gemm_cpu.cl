@@ -1,4 +1,4 @@
-//! use quant gemm_bias gemm_tile gemm_walk gemm_square
+//! use quant thin_bytes woven gemm_bias gemm_tile gemm_walk gemm_square
 /* gemm_cpu.cl: the product of lib/op/gemm.h for CPUs, in float32 (see gemm_walk.cl). Packed A is [panel][k][MR].
  * Measured on 2 cores of a Zen 4, 512 x 2048 x 2048: 209 GFLOP/s of 234. */
 struct block {

@@ -1,4 +1,4 @@
-//! use quant gemm_bias gemm_tile gemm_walk gemm_square gemm_int14
+//! use quant thin_bytes woven gemm_bias gemm_tile gemm_walk gemm_square gemm_int14
 /* gemm_int16.cl: the product of lib/op/gemm.h for x86 CPUs without products of bfloat16, at up to twice the rate of float32 (see gemm_walk.cl):
  * A and B are rounded to 14 bits, a scale every 32 k (gemm_int14.cl, finer than bfloat16), whose products are summed exactly in 32 bits, and the
  * sums, times both scales, in float32. Packed A is [panel][32 k][16 pairs and the scale][MR]. */

@@ -12,6 +12,25 @@ inline void some_b(vf *r, __global const tb *b, long at, long ldb, int rows, int
 		r[j] = VLOAD(f32, e, j * VL);
 }
 
+#ifdef WOVEN
+/* As below, of woven B (woven.cl). */
+inline void square_b(vf *r, __global const tb *b, long at, long ldb, int k0, int kc, int n0, int cols)
+{
+	const long row = at / ldb + (n0 < cols ? n0 : 0);
+	const int k = (int)(at % ldb) + k0;
+	float16 f[16];
+
+	CAT(woven_, TYPE_B)(f, b, row / 16 * 16, ldb, k / 16 * 16);
+#if VL == 16
+	UNROLL for (int j = 0; j < 16; j++)
+		r[j] = f[j];
+#else
+	UNROLL for (int j = 0; j < 8; j++)
+		r[j] = row % 16 ? f[k % 16 + j].hi : f[k % 16 + j].lo;
+#endif
+}
+#else
+
 /* VL k from k0 on of VL columns from n0 on, r[k]; there are kc of the former and cols of the latter, zeros else. `at` is B's element (0, 0). */
 inline void square_b(vf *r, __global const tb *b, long at, long ldb, int k0, int kc, int n0, int cols)
 {
@@ -31,3 +50,4 @@ inline void square_b(vf *r, __global const tb *b, long at, long ldb, int k0, int
 	turn(r);
 #endif
 }
+#endif

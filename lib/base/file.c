@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE                         /* madvise */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -39,6 +40,12 @@ void pm_map_close(struct pm_map *m)
 	if (m->data)
 		munmap((void *)(size_t)m->data, m->size);
 	memset(m, 0, sizeof *m);
+}
+
+void pm_map_unload(const struct pm_map *m)
+{
+	if (m->data)
+		(void)madvise((void *)(size_t)m->data, m->size, MADV_DONTNEED);
 }
 
 int pm_read_stream(struct pm_str *out, FILE *f, const char *name, struct pm_err *e)

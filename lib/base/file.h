@@ -17,6 +17,8 @@ struct pm_map {
 
 int pm_map_open(struct pm_map *m, const char *path, struct pm_err *e);
 void pm_map_close(struct pm_map *m);
+/* The process holds none of its pages then, until they are read again. */
+void pm_map_unload(const struct pm_map *m);
 
 /* The rest of a stream, or a whole file, appended to *out. Errors name the path. */
 int pm_read_stream(struct pm_str *out, FILE *f, const char *name, struct pm_err *e);

@@ -357,6 +357,11 @@ int pm_gguf_open(struct pm_gguf **out, const char *path, struct pm_err *e)
 	return r;
 }
 
+void pm_gguf_unload(const struct pm_gguf *g)
+{
+	pm_map_unload(&g->map);
+}
+
 void pm_gguf_close(struct pm_gguf *g)
 {
 	if (!g)

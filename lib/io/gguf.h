@@ -43,6 +43,7 @@ size_t pm_gguf_size(enum pm_gguf_type t);
 /* One file, of a split model too (pm_store_open joins the parts). */
 int pm_gguf_open(struct pm_gguf **out, const char *path, struct pm_err *e);
 void pm_gguf_close(struct pm_gguf *g);
+void pm_gguf_unload(const struct pm_gguf *g);                       /* pm_map_unload */
 uint32_t pm_gguf_version(const struct pm_gguf *g);
 uint64_t pm_gguf_alignment(const struct pm_gguf *g);
 size_t pm_gguf_file_size(const struct pm_gguf *g);

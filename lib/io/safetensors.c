@@ -229,6 +229,11 @@ const json_t *pm_safetensors_metadata(const struct pm_safetensors *s)
 	return json_object_get(s->header, "__metadata__");
 }
 
+void pm_safetensors_unload(const struct pm_safetensors *s)
+{
+	pm_map_unload(&s->map);
+}
+
 void pm_safetensors_close(struct pm_safetensors *s)
 {
 	if (!s)

@@ -36,6 +36,7 @@ const struct pm_view *pm_view_find(const struct pm_view *const *sorted, size_t n
 
 const json_t *pm_safetensors_metadata(const struct pm_safetensors *s);                          /* object of strings, or NULL */
 void pm_safetensors_close(struct pm_safetensors *s);
+void pm_safetensors_unload(const struct pm_safetensors *s);                       /* pm_map_unload */
 
 /* Writing: declare every tensor in the order of the file, then give their bytes in that order. Data start aligned to 64 bytes. */
 struct pm_st_writer;

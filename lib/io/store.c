@@ -390,6 +390,17 @@ void pm_store_fingerprint(struct pm_sha256 *h, const struct pm_store *s)
 	}
 }
 
+void pm_store_unload(const struct pm_store *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->nfiles; i++)
+		if (s->file[i].gguf)
+			pm_gguf_unload(s->file[i].gguf);
+		else
+			pm_safetensors_unload(s->file[i].st);
+}
+
 void pm_store_close(struct pm_store *s)
 {
 	size_t i;

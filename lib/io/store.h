@@ -30,6 +30,7 @@ bool pm_store_substituted(const struct pm_store *s);
 bool pm_store_widened(const struct pm_store *s);                /* … and some of what was put there is floats, not blocks */
 /* Puts into a hash what tells one model's tensors from another's without reading all of them: names, shapes and the ends of each. */
 void pm_store_fingerprint(struct pm_sha256 *h, const struct pm_store *s);
+void pm_store_unload(const struct pm_store *s);                  /* pm_map_unload, of all files */
 void pm_store_close(struct pm_store *s);
 
 #endif

@@ -53,6 +53,7 @@ struct pm_tensor *build_tensor(struct build *b, const struct pm_weight *w)
 	if (t) {
 		t->parts = w->spec->experts;
 		t->part = w->part;
+		t->woven = w->woven;
 	}
 	return state_grad(b, t, b->f->opts.train_weights ? w->grad : NULL);
 }

@@ -23,6 +23,7 @@ struct pm_weight {
 	enum pm_dtype type;
 	int64_t rows, cols;                     /* (out, in) as stored: a vector is (1, n) */
 	struct pm_mem *mem;
+	struct pm_mem *woven;                   /* the same for products of few rows (pm_op_weaves), or NULL */
 	struct pm_mem **part;                   /* a stack whose matrices lie apart in the files and are used there: spec->experts of them; mem is NULL then */
 	struct pm_mem *grad;                    /* where it trains: f32, borrowed from the trainer (see pm_params) */
 	struct pm_mem *grad_rows;               /* a tied embedding: what comes through the rows of tokens is summed apart, so that its order
@@ -43,10 +44,11 @@ struct pm_model {
 };
 
 /* What becomes of a model's tensors: used as they are stored (mapped where the device shares memory), blocks too where operations
- * take them (pm_op_takes) and else as f16, or float32 where --precision or --reference asks for that; float32 copies that may be changed, for
+ * take them (pm_op_takes) and else as f16, or float32 where --precision or --reference asks for that; the same, and blocks woven for decoding where
+ * the device wants that and has room for a copy; float32 copies that may be changed, for
  * training all of them; or that memory left untouched, for a plan. Where the last two, with gradients and moments, do not fit: status 69, before
  * anything is taken. */
-enum pm_weights_use { PM_WEIGHTS_FROZEN, PM_WEIGHTS_TRAIN, PM_WEIGHTS_PLAN };
+enum pm_weights_use { PM_WEIGHTS_FROZEN, PM_WEIGHTS_WOVEN, PM_WEIGHTS_TRAIN, PM_WEIGHTS_PLAN };
 
 /* Opens a model directory: spec, store, check, weights on the device. family may be NULL. */
 int pm_model_open(struct pm_model **out, const char *dir, const char *share, const char *family, struct pm_dev *dev,

@@ -9,6 +9,7 @@
 #include "quant/published.h"
 #include "quant/quant.h"
 
+#define PAGES ((uint64_t)64 << 20)      /* bytes of files that are read before their pages are given back */
 #define AT_ONCE ((size_t)1 << 20)       /* values that are converted at a time, a multiple of every block */
 
 static int new_model(struct pm_model **out, const char *dir, struct pm_dev *dev, struct pm_err *e)
@@ -21,6 +22,11 @@ static int new_model(struct pm_model **out, const char *dir, struct pm_dev *dev,
 	m->dir = pm_strdup(dir, e);
 	*out = m;
 	return m->dir ? 0 : -1;
+}
+
+static bool trains(enum pm_weights_use use)
+{
+	return use == PM_WEIGHTS_TRAIN || use == PM_WEIGHTS_PLAN;
 }
 
 static void shape_of(struct pm_weight *w, const struct pm_tensor_spec *t)
@@ -125,7 +131,7 @@ static int place_views(struct pm_model *m, const struct pm_tensor_spec *t, const
 
 	shape_of(w, t);
 	w->name = t->apart ? t->file : v[0]->name;
-	if (use != PM_WEIGHTS_FROZEN)
+	if (trains(use))
 		return copy_weight(w, v, n, PM_F32, m->dev, use == PM_WEIGHTS_PLAN, e);
 	w->type = held_as(m, t, v[0]->type);
 	for (i = 0; i < n; i++)
@@ -185,6 +191,48 @@ static int notice_copies(struct pm_model *m, struct pm_err *e)
 	return r;
 }
 
+/* Whether it is multiplied with in decoding, in lanes of 16 rows. */
+static bool weaves(const struct pm_model *m, const struct pm_weight *w)
+{
+	const int64_t matrices = w->spec->experts ? w->spec->experts : 1;
+
+	return w->mem && pm_op_weaves(m->dev, w->type) && !w->spec->transposed && (matrices == 1 || w->rows / matrices % 16 == 0) &&
+		(!strcmp(w->spec->use, "linear") || (m->spec->tied && !strcmp(w->spec->role, "text.embed")));
+}
+
+/* Gives back the pages of files that were read. */
+static int unload(const struct pm_model *m, uint64_t *pages, struct pm_err *e)
+{
+	if (pm_dev_finish(m->dev, e) < 0)
+		return -1;
+	pm_store_unload(m->store);
+	*pages = 0;
+	return 0;
+}
+
+/* Weaves what is multiplied with in decoding, where all of that has room. */
+static int weave(struct pm_model *m, struct pm_err *e)
+{
+	struct pm_weight *w, *end = m->weight + m->nweights;
+	uint64_t bytes = 0, pages = 0;
+
+	for (w = m->weight; w < end && !m->exact; w++)
+		bytes += weaves(m, w) ? pm_woven_bytes(w->type, w->rows, w->cols) : 0;
+	if (bytes > pm_dev_info(m->dev)->memory - pm_dev_held(m->dev))
+		return 0;
+	for (w = m->weight; w < end && bytes; w++) {
+		if (!weaves(m, w))
+			continue;
+		if (pm_mem_new(&w->woven, m->dev, pm_woven_bytes(w->type, w->rows, w->cols), e) < 0 ||
+			pm_weave(w->woven, w->mem, w->type, w->rows, w->cols, e) < 0)
+			return pm_ctx(e, "tensor '%s'", w->name);
+		pages += pm_mem_size(w->mem);
+		if (pages >= PAGES && unload(m, &pages, e) < 0)
+			return -1;
+	}
+	return pages ? unload(m, &pages, e) : 0;
+}
+
 /* auto: float32 for a model that is stored in it, else what is `faster` on the device. */
 static bool wants_rounding(const struct pm_model *m, enum pm_precision prec, bool faster)
 {
@@ -216,7 +264,7 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 		goto fail;
 	if (pm_spec_load_kept(&m->spec, dir, share, family, m->store, pm_dev_cache(dev), e) < 0)
 		goto fail;
-	if (pm_spec_check(m->spec, m->store, e) < 0 || (use != PM_WEIGHTS_FROZEN && must_fit(m, e) < 0))
+	if (pm_spec_check(m->spec, m->store, e) < 0 || (trains(use) && must_fit(m, e) < 0))
 		goto named;
 	m->weight = pm_alloc(m->spec->ntensors, sizeof *m->weight, e);
 	if (!m->weight)
@@ -233,7 +281,9 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 		if (place_weight(m, t, use, e) < 0)
 			goto named;
 	}
-	if (use == PM_WEIGHTS_FROZEN && notice_copies(m, e) < 0)
+	if (!trains(use) && notice_copies(m, e) < 0)
+		goto named;
+	if (use == PM_WEIGHTS_WOVEN && weave(m, e) < 0)
 		goto named;
 	*out = m;
 	return 0;
@@ -285,7 +335,7 @@ int pm_model_init(struct pm_model **out, const char *config, const char *share, 
 		pm_ctx(e, "%s", config);
 		goto fail;
 	}
-	if (use != PM_WEIGHTS_FROZEN && must_fit(m, e) < 0) {
+	if (trains(use) && must_fit(m, e) < 0) {
 		pm_ctx(e, "%s", config);
 		goto fail;
 	}
@@ -322,6 +372,7 @@ void pm_model_close(struct pm_model *m)
 		return;
 	for (i = 0; i < m->nweights; i++) {
 		pm_mem_free(m->weight[i].mem);
+		pm_mem_free(m->weight[i].woven);
 		for (k = 0; m->weight[i].part && k < m->weight[i].spec->experts; k++)
 			pm_mem_free(m->weight[i].part[k]);
 		free(m->weight[i].part);

@@ -65,6 +65,12 @@ static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 	return k;
 }
 
+/* Whether B is taken woven (weave.c): from a first row that is a multiple of 16 on. */
+static bool is_woven(const struct pm_gemm *p)
+{
+	return p->b.woven && p->b_trans && p->b.off % (16 * p->b.ld) == 0;
+}
+
 /* A piece of a product: rows from m0, and k from k0. */
 struct piece {
 	int64_t m0, rows, k0, k, period;
@@ -218,8 +224,9 @@ static const struct pm_kernel *kernel(struct pm_dev *d, const struct pm_gemm *p,
 	if (!k->operation)
 		snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(p->b.type)->name);
 	else
-		snprintf(defines, sizeof defines, "-DTYPE_B=%s -DVL=%d -DNV=%d -DMR=%d -DKG=%d -DKC=%d%s%s%s", pm_dtype(p->b.type)->name,
-			k->vl, k->nv, k->mr, k->kg, k->kc, p->b_trans ? " -DB_TRANS" : "", p->c.type == PM_BF16 ? " -DTYPE_C=bf16" : "", k->define);
+		snprintf(defines, sizeof defines, "-DTYPE_B=%s -DVL=%d -DNV=%d -DMR=%d -DKG=%d -DKC=%d%s%s%s%s", pm_dtype(p->b.type)->name,
+			k->vl, k->nv, k->mr, k->kg, k->kc, p->b_trans ? " -DB_TRANS" : "", is_woven(p) ? " -DWOVEN" : "",
+			p->c.type == PM_BF16 ? " -DTYPE_C=bf16" : "", k->define);
 	return pm_kernel(d, k->operation ? k->operation : "gemm", "gemm", defines, e);
 }
 
@@ -318,7 +325,7 @@ static int run_piece(struct pm_dev *d, const struct pm_gemm *p, const struct kin
 	if (!f || (tail && pack(d, k, &h, p->h, p->h.off + c->m0 * p->h.ld, p->s, false, p->live, scratch, h_at, e) < 0))
 		return -1;
 	return PM_LAUNCH(f, l, e, PM_MEM(p->c.mem), PM_I64(c_off), PM_I64(p->c.ld), PM_MEM(scratch), PM_I64(at / 4), PM_I64(h_at / 4),
-		PM_MEM(p->b.mem), PM_I64(b_off), PM_I64(p->b.ld), PM_I32(c->rows), PM_I32(p->n), PM_I32(c->k), PM_I32(c->period),
+		PM_MEM(is_woven(p) ? p->b.woven : p->b.mem), PM_I64(b_off), PM_I64(p->b.ld), PM_I32(c->rows), PM_I32(p->n), PM_I32(c->k), PM_I32(c->period),
 		PM_I32(panels), PM_I32(p->acc || c->k0 > 0), PM_MEM(tail ? p->l.mem : NULL), PM_I64(p->l.off), PM_I64(p->l.ld), PM_I32(p->l_trans),
 		PM_I32(tail ? p->r : 0), PM_MEM(p->live.mem), PM_I64(p->live.off + c->m0 / 16), PM_I32(p->finish && last),
 		FINISH(p), PM_I64(p->add.off + c->m0 * p->add.ld), PM_I64(p->add.ld));

@@ -19,11 +19,18 @@ struct pm_mat {
 	struct pm_mem *mem;
 	enum pm_dtype type;
 	int64_t off, ld;
+	struct pm_mem *woven;           /* the same, woven (weave.c); or NULL */
 };
 
 static inline struct pm_mat pm_mat(const struct pm_tensor *t)
 {
-	return (struct pm_mat){t->mem, t->type, t->off, t->ld};
+	return (struct pm_mat){t->mem, t->type, t->off, t->ld, t->woven};
+}
+
+/* Dense floats in a node's scratch memory, `at` bytes from its start. */
+static inline struct pm_mat pm_scratch_mat(const struct pm_node *n, size_t at, int64_t cols)
+{
+	return (struct pm_mat){.mem = n->scratch, .type = PM_F32, .off = (int64_t)at / 4, .ld = cols};
 }
 
 /* Whether a product takes t as weights: rows are whole blocks, also those of a view. */

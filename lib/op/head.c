@@ -79,12 +79,12 @@ static struct pm_mat weight_slice(const struct pm_tensor *w, bool transposed, in
 
 static struct pm_mat slice_mat(const struct pm_node *n, int64_t cols)
 {
-	return kept(n) ? pm_mat(kept(n)) : (struct pm_mat){n->scratch, PM_F32, 0, cols};
+	return kept(n) ? pm_mat(kept(n)) : pm_scratch_mat(n, 0, cols);
 }
 
 static struct pm_mat live_mat(const struct pm_node *n, const struct layout *l)
 {
-	return (struct pm_mat){n->scratch, PM_I32, (int64_t)l->live / 4, 1};
+	return (struct pm_mat){.mem = n->scratch, .type = PM_I32, .off = (int64_t)l->live / 4, .ld = 1};
 }
 
 /* scale · (x·Wᵀ + b) of a slice, all of it where there is no adapter. */
@@ -161,7 +161,7 @@ static struct pm_gemm product_grad(const struct pm_node *n, const struct layout 
 	case DA:                        /* here dh (T, r) += s · d · B */
 		p.m = l->rows, p.n = n->in[B]->cols, p.k = cols;
 		p.a = d, p.b = weight_slice(n->in[B], false, v0);
-		p.c = (struct pm_mat){n->scratch, PM_F32, (int64_t)l->dh / 4, p.n};
+		p.c = pm_scratch_mat(n, l->dh, p.n);
 		p.acc = v0 > 0;
 		p.alpha = at->s;
 		p.live = live_mat(n, l);
@@ -181,7 +181,7 @@ static struct pm_gemm product_grad(const struct pm_node *n, const struct layout 
 static struct pm_gemm product_from_dh(const struct pm_node *n, const struct layout *l, int which)
 {
 	const struct pm_tensor *x = n->in[X], *a = n->in[A];
-	const struct pm_mat dh = {n->scratch, PM_F32, (int64_t)l->dh / 4, a->rows};
+	const struct pm_mat dh = pm_scratch_mat(n, l->dh, a->rows);
 
 	if (which == DX)
 		return (struct pm_gemm){.m = l->rows, .n = x->cols, .k = a->rows, .a = dh, .b = pm_mat(a), .c = pm_mat(n->out[DX]),

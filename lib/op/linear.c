@@ -190,7 +190,7 @@ static int dropped_x(const struct pm_node *n, struct pm_mat *x, struct pm_err *e
 	*x = from;
 	if (!dropped(n))
 		return 0;
-	*x = (struct pm_mat){n->scratch, PM_F32, 0, n->in[X]->cols};
+	*x = pm_scratch_mat(n, 0, n->in[X]->cols);
 	return drop(n, *x, from, n->in[RNG], n->in[X]->rows, n->in[X]->cols, false, e);
 }
 
@@ -395,7 +395,7 @@ static int run_da(const struct pm_node *n, struct pm_err *e)
 	size_t at = dropped_da(n);
 
 	if (at) {
-		struct pm_mat x = {n->scratch, PM_F32, 0, p.n};
+		struct pm_mat x = pm_scratch_mat(n, 0, p.n);
 
 		if (drop(n, x, p.b, n->in[2], p.k, p.n, false, e) < 0)
 			return -1;

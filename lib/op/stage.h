@@ -11,8 +11,8 @@ enum {
 	PM_STAGE_NORM,                  /* y, x, weight's address, groups, columns of each, eps; a task is a row */
 	PM_STAGE_QUANTISE,              /* where to, x, columns, slot of INT8; a task is a row */
 	PM_STAGE_INT8,                  /* c, a, b, m, n, k, columns of a task, bias, its type, add, h, l, r, s, scale, slot; of A the address of its rows, rounded; where
-	                                 * runs of rows have matrices of their own (or 0) their address, bytes from a matrix to the next, elements from l to l. A task is
-	                                 * some columns, of one run */
+	                                 * runs of rows have matrices of their own (or 0) their address, bytes from a matrix to the next, elements from l to l; whether b is
+	                                 * woven. A task is some columns, of one run */
 	PM_STAGE_FLOAT,                 /* the same with A itself */
 	PM_STAGE_ROPE,                  /* y, x, table, heads, columns of each, dims; a task is a row */
 	PM_STAGE_STORE,                 /* cache's address and rows, x, row numbers' address, columns; a task is a row */

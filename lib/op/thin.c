@@ -13,14 +13,23 @@
 #define ITEMS_A_RUN 4
 #define TASKS_A_UNIT 3          /* of a stage with one or two rows: taking one costs a fraction of a microsecond */
 #define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl and thin_bf16_cpu.cl */
-#define INT8_STEP 256           /* its STEP */
+#define INT8_STEP 256           /* its STEP, and bytes of a part */
+#define INT8_PART 448
+#define INT8_COLUMNS 32         /* columns are handed out by so many */
 #define PAIRS_STEP 32           /* columns of a vector in thin_bf16.cl */
 
-/* Whether the integer kernels do it: codes are integers, but for NF4 and FP4. */
+/* Whether the integer kernels do it. */
 static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
 {
-	return p->int8 && p->b_trans && !pm_dtype_plain(p->b.type) && p->b.type != PM_NF4 && p->b.type != PM_FP4 && p->k <= INT8_MOST &&
-		(pm_dev_info(d)->vnni || pm_dev_info(d)->avx2) && pm_tune(d, "linear", "int8", 1);
+	return p->int8 && p->b_trans && p->k <= INT8_MOST && pm_op_weaves(d, p->b.type);
+}
+
+/* Whether they can have B woven: its first row, and where runs have matrices of their own each one's, is a multiple of 16. */
+static bool is_woven(const struct pm_thin *p)
+{
+	const int64_t rows = 16 * p->b.ld;
+
+	return p->b.woven && p->b.off % rows == 0 && (!p->runs || p->b_step % rows == 0);
 }
 
 /* Whether the kernels of pairs do it. */
@@ -32,16 +41,18 @@ static bool in_pairs(const struct pm_dev *d, const struct pm_thin *p)
 /* Columns of a work-item: so many that a unit has `each` of them, and a run, whose rows may be more than another's, a few. */
 static int64_t columns(const struct pm_dev *d, const struct pm_thin *p, int each)
 {
-	const int64_t unit = p->b_trans ? BLOCK : WIDTH, items = (int64_t)pm_dev_info(d)->units * each;
+	const int64_t unit = in_int8(d, p) ? INT8_COLUMNS : p->b_trans ? BLOCK : WIDTH, items = (int64_t)pm_dev_info(d)->units * each;
 	const int64_t of_run = p->slots ? pm_ceil_div(items, p->slots) : items;
 
 	return pm_ceil_div(pm_ceil_div(p->n, unit), of_run > ITEMS_A_RUN ? of_run : ITEMS_A_RUN) * unit;
 }
 
-/* As many rows as go together in thin_int8.cl, of m. */
+/* As many rows as go together in thin_int8.cl, of m: unpacking the weights for some takes as long as two rows. */
 static int together(int64_t m)
 {
-	return m > 2 ? 4 : (int)m;
+	if (m <= 2)
+		return (int)m;
+	return pm_ceil_div(m, 8) * (8 + 2) < pm_ceil_div(m, 4) * (4 + 2) ? 8 : 4;
 }
 
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
@@ -60,7 +71,7 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 		return pm_fail(e, PM_SOFTWARE, "a product with (%lld, %lld) is too large", (long long)p->k, (long long)p->n);
 	snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(p->b.type)->name);
 	if (int8)
-		snprintf(defines + strlen(defines), 16, " -DROWS=%d", together(pm_ceil_div(p->m, slots)));
+		snprintf(defines + strlen(defines), 32, " -DROWS=%d -DWOVEN=%d", together(pm_ceil_div(p->m, slots)), is_woven(p));
 	k = pm_kernel(d, pairs ? "thin_bf16_cpu" : int8 ? "thin_int8_cpu" : cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored", pairs ? NULL : defines, e);
 	if (!k)
 		return -1;
@@ -74,7 +85,7 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 		l.local[0] = PORTABLE_LANES;
 	}
 	return PM_LAUNCH(k, l, e, PM_MEM(p->c.mem), PM_I64(p->c.off), PM_I64(p->c.ld), PM_MEM(p->a.mem), PM_I64(p->a.off), PM_I64(p->a.ld),
-		PM_MEM(p->b.mem), PM_I64(p->b.off), PM_I64(p->b.ld), PM_I32(p->m), PM_I32(p->n), PM_I32(p->k), PM_I32(cols),
+		PM_MEM(int8 && is_woven(p) ? p->b.woven : p->b.mem), PM_I64(p->b.off), PM_I64(p->b.ld), PM_I32(p->m), PM_I32(p->n), PM_I32(p->k), PM_I32(cols),
 		PM_MEM(p->bias.mem), PM_I64(p->bias.off), PM_I32(p->bias.type), PM_MEM(p->add.mem), PM_I64(p->add.off), PM_I64(p->add.ld),
 		PM_MEM(p->h.mem), PM_I64(p->h.off), PM_I64(p->h.ld), PM_MEM(p->l.mem), PM_I64(p->l.off), PM_I64(p->l.ld), PM_I32(p->r),
 		PM_F32(p->s), PM_F32(p->scale ? p->scale : 1), PM_MEM(p->runs), PM_I64(p->b_step), PM_I64(p->l_step));
@@ -101,7 +112,7 @@ static int rounded(struct pm_chain *c, const struct pm_thin *p, bool pairs, int 
 		.in = {range(p->a, p->m, p->k)}, .w = {0, address(p->a), p->a.ld, p->k, slot}};
 
 	snprintf(s.name, sizeof s.name, "%s", pairs ? "thin_bf16_cpu.round" : "thin_int8_cpu.quantise");
-	at->bytes = (size_t)(p->m * (pairs ? pm_ceil_div(p->k, PAIRS_STEP) * (PAIRS_STEP * 2) : pm_ceil_div(p->k, INT8_STEP) * (INT8_STEP * 5 / 2)));
+	at->bytes = (size_t)(p->m * (pairs ? pm_ceil_div(p->k, PAIRS_STEP) * (PAIRS_STEP * 2) : pm_ceil_div(p->k, INT8_STEP) * INT8_PART));
 	at->at = (size_t)pm_chain_same(c, &s);
 	if (at->at)
 		return 0;
@@ -115,13 +126,15 @@ static int rounded(struct pm_chain *c, const struct pm_thin *p, bool pairs, int 
 static bool define_rows(struct pm_chain *c, const struct pm_thin *p)
 {
 	return pm_chain_define_number(c, "ROWS", together(pm_ceil_div(p->m, p->runs ? p->slots : 1))) ||
-		(p->runs && (pm_chain_define_number(c, "ROWS", 1) || pm_chain_define_number(c, "ROWS", 2) || pm_chain_define_number(c, "ROWS", 4)));
+		(p->runs && (pm_chain_define_number(c, "ROWS", 1) || pm_chain_define_number(c, "ROWS", 2) || pm_chain_define_number(c, "ROWS", 4) ||
+			pm_chain_define_number(c, "ROWS", 8)));
 }
 
 int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e)
 {
 	struct pm_dev *d = pm_chain_dev(c);
-	const bool int8 = in_int8(d, p), pairs = in_pairs(d, p);
+	const bool int8 = in_int8(d, p), pairs = in_pairs(d, p), woven = int8 && is_woven(p);
+	const struct pm_mat b = woven ? (struct pm_mat){.mem = p->b.woven, .type = p->b.type, .off = p->b.off, .ld = p->b.ld} : p->b;
 	const int64_t cols = columns(d, p, p->m > 2 && !p->runs ? ITEMS_A_UNIT : TASKS_A_UNIT), slots = p->runs ? p->slots : 1;
 	const int64_t runs = p->runs ? (int64_t)pm_mem_address(p->runs) : 0;
 	struct pm_range a = range(p->a, p->m, p->k);
@@ -130,7 +143,7 @@ int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e
 	int slot = 0;
 
 	/* With floats and many rows the launch of its own is faster: 142 tokens a second with 16 rows of a 443 M model in bf16, 111 in a chain. */
-	if (!p->b_trans || (!int8 && !pairs && (!pm_dtype_plain(p->b.type) || (p->m > 2 && !p->runs))) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !address(p->b))
+	if (!p->b_trans || (!int8 && !pairs && (!pm_dtype_plain(p->b.type) || (p->m > 2 && !p->runs))) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !address(b))
 		return 0;
 	if (!pairs)
 		slot = pm_chain_slot(c, int8 ? "INT8" : "FLOAT", pm_dtype(p->b.type)->name);
@@ -143,8 +156,8 @@ int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e
 	s.in[1] = range(p->add, p->m, p->n);
 	s.in[2] = range(p->h, p->m, p->r);
 	s.in[3] = (struct pm_range){(size_t)runs, runs ? (size_t)slots * 12 : 0};
-	memcpy(s.w, (int64_t[]){address(p->c), p->c.ld, (int64_t)a.at, p->a.ld, address(p->b), p->b.ld, p->m, p->n, p->k, cols, address(p->bias),
+	memcpy(s.w, (int64_t[]){address(p->c), p->c.ld, (int64_t)a.at, p->a.ld, address(b), b.ld, p->m, p->n, p->k, cols, address(p->bias),
 		p->bias.type, address(p->add), p->add.ld, address(p->h), p->h.ld, address(p->l), p->l.ld, p->r, pm_stage_real(p->s),
-		pm_stage_real(p->scale != 0 ? p->scale : 1), slot, runs, (int64_t)pm_dtype_bytes(p->b.type, (uint64_t)p->b_step), p->l_step}, 25 * sizeof *s.w);
+		pm_stage_real(p->scale != 0 ? p->scale : 1), slot, runs, (int64_t)pm_dtype_bytes(p->b.type, (uint64_t)p->b_step), p->l_step, woven}, 26 * sizeof *s.w);
 	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
 }

@@ -12,6 +12,7 @@ struct row {
 	double s, dropout;
 	unsigned flags;                 /* of x: OP_VIEW */
 	bool frozen;                    /* W and the bias have no gradient */
+	bool woven;                     /* W is, too */
 };
 
 #define F16 .type = PM_F16, .frozen = true
@@ -49,6 +50,9 @@ static const struct row rows[] = {
 	{{"7x256x70 q6_k thin, 2 of 5", .T = 7, .period = 1, .thin = true}, 5, 2, 256, 70, BLOCKS(PM_Q6_K), .bias = true, LORA},
 	{{"7x256x70 by 96 q4_0 int8, 2 of 5", .T = 7, .period = 1, .thin = true, .int8 = true}, 5, 2, 256, 70, .inner = 96, BLOCKS(PM_Q4_0), .bias = true, LORA},
 	{{"1x512x70 q4_k int8, 2 of 5", .T = 1, .thin = true, .int8 = true}, 5, 2, 512, 70, BLOCKS(PM_Q4_K)},
+	{{"7x256x64 by 96 q4_0 int8, woven, 2 of 5", .T = 7, .period = 1, .thin = true, .int8 = true}, 5, 2, 256, 64, .inner = 96, BLOCKS(PM_Q4_0), .bias = true,
+		LORA, .woven = true},
+	{{"33x256x64 q4_k woven, 2 of 3", .T = 33, .period = 11, .bf16 = true}, 3, 2, 256, 64, BLOCKS(PM_Q4_K), .bias = true, LORA, .woven = true},
 	{{"9x64x70 mxfp4 int8, 4 of 5", .T = 9, .period = 3, .thin = true, .int8 = true}, 5, 4, 64, 70, BLOCKS(PM_MXFP4), .bias = true},
 	{{"512x2048x768 bf16, 4 of 32", .T = 512, .bf16 = true, .speed = true}, 32, 4, 2048, 768, BF16},
 	{{"512x2048x768 q4_0, 4 of 32", .T = 512, .bf16 = true, .speed = true}, 32, 4, 2048, 768, BLOCKS(PM_Q4_0)},
@@ -77,7 +81,7 @@ static struct pm_tensor *product(struct op_ctx *c, const struct row *r, struct p
 	struct pm_tensor *w, *b;
 
 	w = op_input(c, &(struct op_in){.name = "W", .type = r->type, .rows = r->experts * (r->transposed ? cols : out), .cols = r->transposed ? out : cols,
-		.flags = grad, .scale = size});
+		.flags = grad | (r->woven ? OP_WOVEN : 0), .scale = size});
 	b = r->bias ? op_input(c, &(struct op_in){.name = "b", .type = pm_dtype_plain(r->type) ? r->type : PM_F32, .rows = r->experts, .cols = out, .flags = grad})
 		: op_none(c);
 	if (r->rank) {

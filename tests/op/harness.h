@@ -37,6 +37,7 @@ enum {
 	                                 * are counted from the split's first row */
 	OP_STATE = 16,                  /* the operation changes it: an output as well */
 	OP_NOGRAD = 32,                 /* of outputs: no gradient comes from above */
+	OP_WOVEN = 64,                  /* blocks: woven, too (pm_weave), where the device wants that; forward passes alone find nothing else */
 };
 
 struct op_in {

@@ -14,6 +14,7 @@ struct row {
 	unsigned flags;                 /* of x: OP_VIEW */
 	bool frozen;                    /* W and the bias have no gradient */
 	bool large;                     /* one value of each row of x is 10⁵ times the others */
+	bool woven;                     /* W is, too */
 };
 
 #define F16 .type = PM_F16, .frozen = true
@@ -27,7 +28,8 @@ struct row {
 	{{"20x768x49 " name " rounded", .T = 20, .bf16 = true}, 768, 49, BLOCKS(t)}, \
 	{{"1x512x1 " name " thin", .T = 1, .thin = true}, 512, 1, BLOCKS(t)}, \
 	{{"7x768x131 " name " thin", .T = 7, .period = 1, .thin = true}, 768, 131, BLOCKS(t), ALL, .flags = OP_VIEW}, \
-	{{"1x512x133 " name " int8", .T = 1, .thin = true, .int8 = true}, 512, 133, BLOCKS(t)}, \
+	{{"20x768x49 " name " rounded, woven", .T = 20, .bf16 = true}, 768, 49, BLOCKS(t), .woven = true}, \
+	{{"1x512x133 " name " int8, woven", .T = 1, .thin = true, .int8 = true}, 512, 133, BLOCKS(t), .woven = true}, \
 	{{"7x768x70 " name " int8", .T = 7, .period = 1, .thin = true, .int8 = true}, 768, 70, BLOCKS(t), ALL, .flags = OP_VIEW}
 /* Rows of an odd number of blocks. */
 #define ODD(name, t) \
@@ -96,6 +98,10 @@ static const struct row rows[] = {
 	OF_TYPE("q5_k", PM_Q5_K),
 	OF_TYPE("q6_k", PM_Q6_K),
 	OF_TYPE("iq4_xs", PM_IQ4_XS),
+	{{"33x256x70 q4_k woven", .T = 33, .period = 11}, 256, 70, BLOCKS(PM_Q4_K), ALL, .woven = true},
+	{{"33x544x70 q8_0 woven", .T = 33, .period = 11}, 544, 70, BLOCKS(PM_Q8_0), ALL, .woven = true},
+	{{"23x1056x200 q4_0 int8, woven", .T = 23, .period = 1, .thin = true, .int8 = true}, 1056, 200, BLOCKS(PM_Q4_0), ALL, .woven = true},
+	{{"5x512x96 q6_k int8, woven", .T = 5, .period = 1, .thin = true, .int8 = true}, 512, 96, BLOCKS(PM_Q6_K), ALL, .woven = true},
 	LARGE("q4_0", PM_Q4_0),
 	LARGE("q8_0", PM_Q8_0),
 	LARGE("q4_k", PM_Q4_K),
@@ -148,7 +154,8 @@ static void build(struct op_ctx *c, const void *row)
 
 	x = op_input(c, &(struct op_in){.name = "x", .rows = c->T, .cols = r->in, .flags = OP_ROWS | OP_GRAD | r->flags,
 		.fill = r->large ? fill_large : NULL});
-	w = op_input(c, &(struct op_in){.name = "W", .type = r->type, .rows = w_rows, .cols = w_cols, .flags = grad, .scale = size});
+	w = op_input(c, &(struct op_in){.name = "W", .type = r->type, .rows = w_rows, .cols = w_cols,
+		.flags = grad | (r->woven ? OP_WOVEN : 0), .scale = size});
 	b = r->bias ? op_input(c, &(struct op_in){.name = "b", .type = pm_dtype_plain(r->type) ? r->type : PM_F32, .rows = 1, .cols = r->out, .flags = grad}) : op_none(c);
 	if (r->add)
 		o.add = op_input(c, &(struct op_in){.name = "add", .rows = c->T, .cols = r->out, .flags = OP_ROWS | OP_GRAD | r->flags});

@@ -14,7 +14,7 @@
 #include "tiles.h"
 
 #define TESTS(X) \
-	X(add) X(act) X(embed) X(gather) X(store) X(linear) X(head) X(rms_norm) X(layer_norm) X(rope) X(attention) \
+	X(add) X(act) X(embed) X(gather) X(store) X(weave) X(linear) X(head) X(rms_norm) X(layer_norm) X(rope) X(attention) \
 	X(adamw) X(reduce) X(round) X(cast) X(sample) X(squares) X(squares_experts) X(divergence) X(route) X(experts) X(combine) X(balance)
 
 #define DECLARE(n) extern const struct op_test op_test_##n __attribute__((weak));

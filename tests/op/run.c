@@ -129,6 +129,21 @@ static int leaf_memory(struct op_run *r, int k)
 	return pm_mem_map(&r->in[k].mem, r->how.dev, at, bytes, &r->err);
 }
 
+static int weave(struct op_run *r, int k)
+{
+	const struct op_in *d = &r->data->in[k].d;
+	char *at = (char *)pm_mem_address(r->in[k].mem);
+
+	if (!(d->flags & OP_WOVEN) || !pm_op_weaves(r->how.dev, d->type))
+		return 0;
+	if (pm_mem_new(&r->in[k].woven, r->how.dev, pm_woven_bytes(d->type, d->rows, d->cols), &r->err) < 0 ||
+		pm_weave(r->in[k].woven, r->in[k].mem, d->type, d->rows, d->cols, &r->err) < 0 || pm_dev_finish(r->how.dev, &r->err) < 0)
+		return -1;
+	if (at && !r->how.grad)
+		memset(at, 0xff, pm_mem_size(r->in[k].mem));
+	return 0;
+}
+
 struct pm_tensor *op_none(struct op_ctx *c)
 {
 	int k = c->run->nin++;
@@ -157,13 +172,14 @@ struct pm_tensor *op_input(struct op_ctx *c, const struct op_in *in)
 	}
 	r->in[k].rows = in->rows;
 	r->in[k].wide = in->cols + (in->flags & OP_VIEW ? PAD_LEFT + PAD_RIGHT : 0);
-	if (r->failed || leaf_memory(r, k) < 0) {
+	if (r->failed || leaf_memory(r, k) < 0 || weave(r, k) < 0) {
 		r->failed = true;
 		return NULL;
 	}
 	leaf = pm_tensor_of(c->g, in->flags & OP_STATE ? PM_T_STATE : PM_T_WEIGHT, in->type, in->rows, r->in[k].wide, r->in[k].mem, in->name);
 	if (!leaf)
 		return NULL;
+	leaf->woven = r->in[k].woven;
 	if (trains) {
 		if (!r->in[k].grad)
 			r->in[k].grad = floats(r, in->rows * r->in[k].wide, before, k);
@@ -255,9 +271,10 @@ static void part_end(struct op_run *r, bool all)
 	r->g = NULL;
 	for (k = 0; k < MAX_IN; k++) {
 		pm_mem_free(r->in[k].mem);
+		pm_mem_free(r->in[k].woven);
 		pm_mem_free(r->in[k].dzmem);
 		free(r->in[k].host);
-		r->in[k].mem = r->in[k].dzmem = NULL;
+		r->in[k].mem = r->in[k].woven = r->in[k].dzmem = NULL;
 		r->in[k].host = NULL;
 		r->in[k].leaf = r->in[k].x = NULL;
 		if (r->in[k].grad && (all || is_rows(&r->data->in[k].d))) {

@@ -60,7 +60,7 @@ struct op_run {
 	bool failed;
 	struct {
 		struct pm_tensor *leaf, *x, *dz;
-		struct pm_mem *mem, *grad, *dzmem;
+		struct pm_mem *mem, *woven, *grad, *dzmem;
 		void *host;
 		int64_t rows, wide;             /* of the leaf, in this part */
 	} in[MAX_IN];

@@ -33,8 +33,9 @@ struct block {
 	struct pm_dev *d;
 	struct pm_graph *g;
 	struct pm_plan *p;
-	struct pm_mem *mem[24];
+	struct pm_mem *mem[36];
 	size_t mems;
+	bool weave;                     /* every other matrix */
 	struct pm_tensor *ids, *span, *rows, *cs, *y, *logits, *how;
 	struct pm_mem *before, *drawn;          /* ids that a run before drew, and that this one draws */
 };
@@ -64,6 +65,7 @@ static struct pm_tensor *weight(struct block *b, enum pm_dtype type, int64_t row
 	const size_t bytes = pm_dtype_bytes(type, (uint64_t)(rows * cols));
 	void *q = pm_alloc(1, bytes, &err);
 	struct pm_mem **m = &b->mem[b->mems++];
+	struct pm_tensor *t;
 
 	must(q != NULL);
 	if (pm_dtype_plain(type))
@@ -73,7 +75,13 @@ static struct pm_tensor *weight(struct block *b, enum pm_dtype type, int64_t row
 	must(pm_mem_new(m, b->d, bytes, &err) == 0 && pm_mem_write(*m, 0, q, bytes, &err) == 0);
 	free(f);
 	free(q);
-	return pm_tensor_of(b->g, PM_T_WEIGHT, type, rows, cols, *m, "weight");
+	t = pm_tensor_of(b->g, PM_T_WEIGHT, type, rows, cols, *m, "weight");
+	if (t && b->weave && stream % 2 == 0 && pm_op_weaves(b->d, type)) {
+		m = &b->mem[b->mems++];
+		must(pm_mem_new(m, b->d, pm_woven_bytes(type, rows, cols), &err) == 0 && pm_weave(*m, t->mem, type, rows, cols, &err) == 0);
+		t->woven = *m;
+	}
+	return t;
 }
 
 static struct pm_tensor *cache(struct block *b, uint32_t stream)
@@ -147,6 +155,7 @@ static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64
 
 	memset(b, 0, sizeof *b);
 	b->d = d;
+	b->weave = chain;
 	must(pm_graph_new(&b->g, d, &err) == 0);
 	b->g->thin = b->g->int8 = true;
 	b->g->bf16 = k->rounded;

@@ -1,5 +1,5 @@
-/* thin_bits.c: products of one row with weights in blocks give the same bits by vpdpbusd and by what stands for it on CPUs with AVX-512 or AVX2 alone:
- * each in a process of its own, since the compiler's target is one for all of a process. */
+/* thin_bits.c: products of one row with weights in blocks give the same bits by vpdpbusd and by what stands for it on CPUs with AVX-512 or AVX2 alone, woven or
+ * not: each in a process of its own, since the compiler's target is one for all of a process. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -20,7 +20,7 @@ enum { TYPES = sizeof types / sizeof *types };
 
 struct answer {
 	int vnni, avx2, avx512;
-	float y[TYPES][N];
+	float y[TYPES][N], woven[TYPES][N];
 };
 
 static struct pm_err err;
@@ -33,15 +33,15 @@ static void must(int ok)
 	}
 }
 
-static void product(struct pm_dev *d, enum pm_dtype type, float *y)
+static void product(struct pm_dev *d, enum pm_dtype type, bool woven, float *y)
 {
 	const size_t bytes = pm_dtype_bytes(type, N * K);
 	float *w = malloc(N * K * sizeof *w), x[K];
 	unsigned char *q = malloc(bytes);
 	struct pm_graph *g = NULL;
 	struct pm_plan *p = NULL;
-	struct pm_mem *mem[2] = {NULL, NULL};
-	struct pm_tensor *t;
+	struct pm_mem *mem[3] = {NULL, NULL, NULL};
+	struct pm_tensor *t, *matrix;
 	int i;
 
 	must(w && q);
@@ -56,7 +56,12 @@ static void product(struct pm_dev *d, enum pm_dtype type, float *y)
 	must(pm_mem_new(&mem[1], d, sizeof x, &err) == 0 && pm_mem_write(mem[1], 0, x, sizeof x, &err) == 0);
 	must(pm_graph_new(&g, d, &err) == 0);
 	g->thin = g->int8 = true;
-	t = pm_linear(g, pm_tensor_of(g, PM_T_STATE, PM_F32, 1, K, mem[1], "x"), pm_tensor_of(g, PM_T_STATE, type, N, K, mem[0], "w"), NULL, NULL);
+	matrix = pm_tensor_of(g, PM_T_STATE, type, N, K, mem[0], "w");
+	if (woven) {
+		must(pm_mem_new(&mem[2], d, pm_woven_bytes(type, N, K), &err) == 0 && pm_weave(mem[2], mem[0], type, N, K, &err) == 0);
+		matrix->woven = mem[2];
+	}
+	t = pm_linear(g, pm_tensor_of(g, PM_T_STATE, PM_F32, 1, K, mem[1], "x"), matrix, NULL, NULL);
 	must(pm_graph_ok(g, &err) == 0);
 	t->keep = true;
 	must(pm_plan_new(&p, g, &err) == 0 && pm_plan_alloc(p, NULL, &err) == 0 && pm_plan_run(p, &err) == 0 &&
@@ -65,6 +70,7 @@ static void product(struct pm_dev *d, enum pm_dtype type, float *y)
 	pm_graph_free(g);
 	pm_mem_free(mem[0]);
 	pm_mem_free(mem[1]);
+	pm_mem_free(mem[2]);
 	free(w);
 	free(q);
 }
@@ -83,8 +89,10 @@ static void compute(const char *mask, int out)
 	a.vnni = pm_dev_info(d)->vnni;
 	a.avx2 = pm_dev_info(d)->avx2;
 	a.avx512 = pm_dev_info(d)->avx512;
-	for (i = 0; i < TYPES && a.avx2; i++)
-		product(d, types[i], a.y[i]);
+	for (i = 0; i < TYPES && a.avx2; i++) {
+		product(d, types[i], false, a.y[i]);
+		product(d, types[i], true, a.woven[i]);
+	}
 	pm_dev_close(d);
 	_exit(write(out, &a, sizeof a) == sizeof a ? 0 : 1);
 }
@@ -121,7 +129,8 @@ static void agree(const struct answer *a, const struct answer *b, const char *wh
 			same &= a->y[i][j] == a->y[i][j];
 	check(same, "%s: numbers", what);
 	for (i = 0; i < TYPES; i++)
-		check(!memcmp(a->y[i], b->y[i], sizeof a->y[i]), "%s: the same bits for %s", what, pm_dtype(types[i])->name);
+		check(!memcmp(a->y[i], b->y[i], sizeof a->y[i]) && !memcmp(a->woven[i], b->y[i], sizeof a->woven[i]), "%s: the same bits for %s, woven or not", what,
+			pm_dtype(types[i])->name);
 }
 
 int main(void)
