@@ -20,6 +20,19 @@ inline void add_product(float16 *sums, const unit *rows, int padded, int n, cons
 	}
 }
 
+/* The rows of t of head h of a matrix as units: as they were packed, or copied to `tile`. from: the head's first column. */
+#define DEFINE_ROWS(way) \
+	inline const unit *rows_##way(unit *tile, __global const unit *packed, long at, __global const float *from, long ld, struct tile t, int period, \
+		int heads, int h, int cols, int padded) \
+	{ \
+		const unit *rows = packed_rows(packed, at, t, period, heads, h, padded); \
+		if (!rows) \
+			copy_rows_##way(tile, from + t.at * ld, ld, t.n, t.pad, cols, padded); \
+		return rows ? rows : tile; \
+	}
+DEFINE_ROWS(across)
+DEFINE_ROWS(along)
+
 #ifdef PAIRS
 /* The first n rows of a panel of numbers as units; of an odd one the other half is what it is, and meets a zero. */
 inline void unite_rows(units *w, const float16 *rows, int n)
@@ -52,23 +65,26 @@ __kernel WG1 void attention_delta_cpu(__global float *delta, __global const floa
 	turn_out(delta + row * heads + h, heads, sum, n, 1, 1, 0);
 }
 
-/* dq. The lanes are queries, the rows keys. An item: (tile of lanes, head). */
+/* dq. The lanes are queries, the rows keys. packed: k across and along, and v across, each of so many tiles, or NULL. An item: (tile of lanes,
+ * head). */
 __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_ld, __global const float *dy, long dy_off, long dy_ld,
 	__global const float *lse, long lse_off, long lse_ld, __global const float *delta,
 	__global const float *q, long q_off, long q_ld, __global const float *k, long k_off, long k_ld,
-	__global const float *v, long v_off, long v_ld, __global const int *span, long span_off,
-	int rows, int heads, int group, int tiles, int q_period, int kv_period, float scale, float cap, int add)
+	__global const float *v, long v_off, long v_ld, __global const int *span, long span_off, __global const unit *packed, long packed_off,
+	int packed_tiles, int rows, int heads, int group, int tiles, int q_period, int kv_period, float scale, float cap, int add)
 {
-	const int h = get_global_id(1), q0 = lanes_at(get_global_id(0), tiles, q_period);
+	const int h = get_global_id(1), kv_heads = heads / group, q0 = lanes_at(get_global_id(0), tiles, q_period);
 	const int nq = min(TILE, min((q0 / q_period + 1) * q_period, rows) - q0);
 	units qt[UNITS(D) * NV], dyt[UNITS(DV) * NV], store_k[NV * DP + SPARE], store_v[NV * DVP + SPARE];
 	float16 dqt[DP * NV], ds[TILE * NV], high[NV], along[NV];
 	unit *k_tile = (unit *)store_k, *v_tile = (unit *)store_v;
+	const unit *keys, *values;
 #ifdef PAIRS
 	units w[TILE / PER * NV];
 #else
 	units *w = ds;
 #endif
+	const long packed_k = packed_tiles * PACKED(kv_heads, DP);
 	struct sight see;
 	struct tile t;
 
@@ -86,16 +102,16 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 		t = tile_at(&see, row, kv_period);
 		if (t.n == 0)
 			continue;
-		copy_rows_across(k_tile, k + t.at * k_ld, k_ld, t.n, t.pad, D, DP);
-		copy_rows_across(v_tile, v + t.at * v_ld, v_ld, t.n, t.pad, DV, DVP);
+		keys = rows_across(k_tile, packed, packed_off, k, k_ld, t, kv_period, kv_heads, h / group, D, DP);
+		values = rows_across(v_tile, packed, packed_off + 2 * packed_k, v, v_ld, t, kv_period, kv_heads, h / group, DV, DVP);
 		for (int r = 0; r < t.n; r += RB) {
 			float16 c[RB][NV];
 
-			product(c, v_tile + r * (DVP / PER), DVP / PER, 1, UNITS(DV), dyt);
+			product(c, values + r * (DVP / PER), DVP / PER, 1, UNITS(DV), dyt);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++)
 					ds[(r + i) * NV + j] = c[i][j] - along[j];
-			product(c, k_tile + r * (DP / PER), DP / PER, 1, UNITS(D), qt);
+			product(c, keys + r * (DP / PER), DP / PER, 1, UNITS(D), qt);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++) {
 					const int key = t.at + r + i;
@@ -106,10 +122,10 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 				}
 		}
 #ifdef PAIRS
-		copy_rows_along(k_tile, k + t.at * k_ld, k_ld, t.n, t.pad, D, DP);
+		keys = rows_along(k_tile, packed, packed_off + packed_k, k, k_ld, t, kv_period, kv_heads, h / group, D, DP);
 		unite_rows(w, ds, t.n);
 #endif
-		add_product(dqt, k_tile, DP, UNITS(t.n), w);
+		add_product(dqt, keys, DP, UNITS(t.n), w);
 	}
 	turn_out(dq + dq_off + q0 * dq_ld + h * D, dq_ld, dqt, nq, D, scale, add);
 }
@@ -172,13 +188,14 @@ inline void add_dq(__global float *panel, float16 *ds, float16 *turned, int at, 
 }
 
 /* dk and dv (either may be NULL); with `whole` dq too, summed in panels (sequences, kv heads, group, q_tiles, DP, TILE). The lanes are
- * keys, the rows queries. An item: (tile of lanes, or with `whole` sequence, kv head). */
+ * keys, the rows queries. packed: q across and along, and dy likewise, each of so many tiles, or NULL. An item: (tile of lanes, or with
+ * `whole` sequence, kv head). */
 __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_ld, __global float *dv, long dv_off, long dv_ld,
 	__global float *dq, long dq_off, long dq_ld, __global float *panels, long panels_off, __global const float *dy, long dy_off, long dy_ld,
 	__global const float *lse, long lse_off, long lse_ld, __global const float *delta, __global const float *q, long q_off, long q_ld,
 	__global const float *k, long k_off, long k_ld, __global const float *v, long v_off, long v_ld, __global const int *span, long span_off,
-	__global const int *kspan, long kspan_off, int rows, int keys, int group, int tiles, int q_tiles, int q_period, int kv_period,
-	float scale, float cap, int add_k, int add_v, int add_q, int whole)
+	__global const int *kspan, long kspan_off, __global const unit *packed, long packed_off, int packed_tiles, int rows, int keys, int group,
+	int tiles, int q_tiles, int q_period, int kv_period, float scale, float cap, int add_k, int add_v, int add_q, int whole)
 {
 	const int kv_head = get_global_id(1), heads = get_global_size(1) * group, sequence = get_global_id(0) / (whole ? 1 : tiles);
 	const int first = sequence * kv_period + (whole ? 0 : (int)get_global_id(0) % tiles * TILE);
@@ -186,6 +203,8 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 	units kt[UNITS(D) * NV], vt[UNITS(DV) * NV], store_q[NV * DP + SPARE], store_k[NV * DP + SPARE], store_dy[NV * DVP + SPARE];
 	float16 dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[(TILE + RB) * NV];
 	unit *q_tile = (unit *)store_q, *k_tile = (unit *)store_k, *dy_tile = (unit *)store_dy;
+	const long packed_q = packed_tiles * PACKED(heads, DP), packed_dy = packed_tiles * PACKED(heads, DVP);
+	const unit *queries, *up;
 #ifdef PAIRS
 	units w[TILE / PER * NV];
 #endif
@@ -212,24 +231,25 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 				if (t.n == 0)
 					continue;
 				const int at = t.at % q_period % TILE;
+				__global float *panel = panels + ((long)(h % group) * q_tiles + t.at % q_period / TILE) * DP * TILE;
 
-				copy_rows_across(q_tile, q + q_off + t.at * q_ld + h * D, q_ld, t.n, t.pad, D, DP);
-				copy_rows_across(dy_tile, dy + dy_off + t.at * dy_ld + h * DV, dy_ld, t.n, t.pad, DV, DVP);
-				back(p, ds + at * NV, q_tile, dy_tile, kt, vt, t.n, k0, span + 2 * t.at, lse + t.at * lse_ld + h, lse_ld,
+				queries = rows_across(q_tile, packed, packed_off, q + q_off + h * D, q_ld, t, q_period, heads, h, D, DP);
+				up = rows_across(dy_tile, packed, packed_off + 2 * packed_q, dy + dy_off + h * DV, dy_ld, t, q_period, heads, h, DV, DVP);
+				back(p, ds + at * NV, queries, up, kt, vt, t.n, k0, span + 2 * t.at, lse + t.at * lse_ld + h, lse_ld,
 					delta + (long)t.at * heads + h, heads, scale, cap);
 #ifdef PAIRS
-				copy_rows_along(dy_tile, dy + dy_off + t.at * dy_ld + h * DV, dy_ld, t.n, t.pad, DV, DVP);
+				queries = rows_along(q_tile, packed, packed_off + packed_q, q + q_off + h * D, q_ld, t, q_period, heads, h, D, DP);
+				up = rows_along(dy_tile, packed, packed_off + 2 * packed_q + packed_dy, dy + dy_off + h * DV, dy_ld, t, q_period, heads, h, DV, DVP);
 				unite_rows(w, p, t.n);
-				add_product(dvt, dy_tile, DVP, UNITS(t.n), w);
-				copy_rows_along(q_tile, q + q_off + t.at * q_ld + h * D, q_ld, t.n, t.pad, D, DP);
+				add_product(dvt, up, DVP, UNITS(t.n), w);
 				unite_rows(w, ds + at * NV, t.n);
-				add_product(dkt, q_tile, DP, UNITS(t.n), w);
+				add_product(dkt, queries, DP, UNITS(t.n), w);
 #else
-				add_product(dvt, dy_tile, DVP, t.n, p);
-				add_product(dkt, q_tile, DP, t.n, ds + at * NV);
+				add_product(dvt, up, DVP, t.n, p);
+				add_product(dkt, queries, DP, t.n, ds + at * NV);
 #endif
 				if (whole)
-					add_dq(panels + ((long)(h % group) * q_tiles + t.at % q_period / TILE) * DP * TILE, ds, p, at, t.n, k_tile, nk);
+					add_dq(panel, ds, p, at, t.n, k_tile, nk);
 			}
 		if (dk)
 			turn_out(dk + dk_off + k0 * dk_ld + kv_head * D, dk_ld, dkt, nk, D, scale, add_k);

@@ -2,7 +2,7 @@
 /* attention_cpu.cl: attention forward, for CPUs. lib/op/attention.c has the formulas, attention_tile.cl the ideas;
  * kernels/attention.cl is the same for every device.
  * Measured on 2 cores of a Zen 4, causal, heads of 64 and 128: 138 and 153 GFLOP/s at 512 keys, 152 and 156 at 1024, 170 at 4096; products
- * alone reach 209 (gemm_cpu.cl). By pairs: 237 at 1024 with heads of 64, 264 at 4096 with heads of 128; products 392 (gemm_bf16.cl). */
+ * alone reach 209 (gemm_cpu.cl). By pairs, a core: 132 and 152 at 1024, 152 and 172 at 4096; products 207 (gemm_bf16.cl). */
 
 /* A tile of keys for the lanes: w = exp(score − m) with the new m, and with what to shrink that which was summed before. p: room. */
 inline void weights(units *w, float16 *p, float16 m[NV], float16 l[NV], float16 shrink[NV], const unit *keys, const units *qt, const struct sight *see,
@@ -47,12 +47,36 @@ inline void weights(units *w, float16 *p, float16 m[NV], float16 l[NV], float16 
 		l[j] = fma(l[j], shrink[j], sum[j]);
 }
 
+#ifdef PAIRS
+/* A tile of x (rows, heads · cols) as units. An item: (tile of rows, head). */
+__kernel WG1 void attention_pack_cpu(__global uint *out, long out_off, __global const float *x, long x_off, long x_ld, int rows, int period, int tiles,
+	int cols, int along)
+{
+	const int tile = get_global_id(0), h = get_global_id(1), at = tile / tiles * period + tile % tiles * TILE, padded = UP(cols);
+	const int n = min(TILE, min((tile / tiles + 1) * period, rows) - at);
+	units store[NV * (DP > DVP ? DP : DVP) + SPARE];
+
+	if (n <= 0)
+		return;
+	x += x_off + at * x_ld + h * cols;
+	if (along)
+		copy_rows_along((uint *)store, x, x_ld, n, 0, cols, padded);
+	else
+		copy_rows_across((uint *)store, x, x_ld, n, 0, cols, padded);
+	out += out_off + tile * PACKED(get_global_size(1), padded) + h * TILE / PER * padded;
+	for (int i = 0; i < UNITS(n) * padded; i += 8)
+		vstore8(vload8(0, (const uint *)store + i), 0, out + i);
+}
+#endif
+
+/* packed: k across and v along, each of so many tiles, or NULL. */
 __kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __global float *lse, long lse_off, long lse_ld,
 	__global const float *q, long q_off, long q_ld, __global const STORAGE(TYPE_K) *k, long k_off, long k_ld,
 	__global const STORAGE(TYPE_V) *v, long v_off, long v_ld, __global const int *span, long span_off,
-	__global const STORAGE(TYPE_S) *sinks, long sinks_off, int rows, int group, int tiles, int q_period, int kv_period, float scale, float cap)
+	__global const STORAGE(TYPE_S) *sinks, long sinks_off, __global const unit *packed, int packed_tiles, int rows, int group, int tiles,
+	int q_period, int kv_period, float scale, float cap)
 {
-	const int h = get_global_id(1), q0 = lanes_at(get_global_id(0), tiles, q_period);
+	const int h = get_global_id(1), kv_heads = get_global_size(1) / group, q0 = lanes_at(get_global_id(0), tiles, q_period);
 	const int nq = min(TILE, min((q0 / q_period + 1) * q_period, rows) - q0);
 	units qt[UNITS(D) * NV], store[NV * (DP > DVP ? DP : DVP) + SPARE];
 	float16 yt[DVP * NV], p[TILE * NV], m[NV], l[NV], shrink[NV];
@@ -62,6 +86,7 @@ __kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __
 	units *w = p;
 #endif
 	unit *tile = (unit *)store;
+	const unit *keys, *values;
 	struct sight see;
 	struct tile t;
 
@@ -80,13 +105,17 @@ __kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __
 		t = tile_at(&see, row, kv_period);
 		if (t.n == 0)
 			continue;
-		copy_k_across(tile, k + t.at * k_ld, k_ld, t.n, t.pad, D, DP);
-		weights(w, p, m, l, shrink, tile, qt, &see, t, scale, cap);
-		copy_v_along(tile, v + t.at * v_ld, v_ld, t.n, t.pad, DV, DVP);
+		keys = packed_rows(packed, 0, t, kv_period, kv_heads, h / group, DP);
+		values = packed_rows(packed, packed_tiles * PACKED(kv_heads, DP), t, kv_period, kv_heads, h / group, DVP);
+		if (!keys)
+			copy_k_across(tile, k + t.at * k_ld, k_ld, t.n, t.pad, D, DP);
+		weights(w, p, m, l, shrink, keys ? keys : tile, qt, &see, t, scale, cap);
+		if (!values)
+			copy_v_along(tile, v + t.at * v_ld, v_ld, t.n, t.pad, DV, DVP);
 		for (int d = 0; d < DVP; d += RB) {
 			float16 c[RB][NV];
 
-			product(c, tile + d, 1, DVP, UNITS(t.n), w);
+			product(c, (values ? values : tile) + d, 1, DVP, UNITS(t.n), w);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++)
 					yt[(d + i) * NV + j] = fma(yt[(d + i) * NV + j], shrink[j], c[i][j]);

@@ -84,15 +84,8 @@ inline void zero(float16 *to, int n)
 		to[i] = 0;
 }
 
-/* A hint, wherever it points. By 3 to 10 % faster on a Zen 4: a head is a small part of each of many rows. */
-#define PREFETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
-
 #ifdef PAIRS
-/* Of p or of its gradient: finite, so that a carry is the rounding. */
-inline units unite(const float16 *x)
-{
-	return ((as_uint16(x[0]) + 0x8000u) >> 16) | ((as_uint16(x[1]) + 0x8000u) & 0xffff0000u);
-}
+#define unite(x) words((x)[0], (x)[1])
 
 /* e^x for x up to some rounding above 0, 0 below −120: 2^n · 2^r with |r| <= 1/2, off by at most 3e-6 of itself: far less than its rounding. */
 inline float16 exp_weight(float16 x)
@@ -109,12 +102,7 @@ inline float16 exp_weight(float16 x)
 }
 
 /* Columns c .. c+31 of a row, of which there are `left`, as words. */
-#define WORDS_OF(type, p, left) pair_columns(lanes_load(type, p, left), lanes_load(type, (p) + 16, (left) - 16))
-
-inline uint16 pair_columns(float16 a, float16 b)
-{
-	return words((float16)(a.even, b.even), (float16)(a.odd, b.odd));
-}
+#define WORDS_OF(type, p, left) neighbours(lanes_load(type, p, left), lanes_load(type, (p) + 16, (left) - 16))
 #else
 #define unite(x) (*(x))
 #define exp_weight exp_16
@@ -126,7 +114,7 @@ inline uint16 pair_columns(float16 a, float16 b)
 	{ \
 		for (int r = 0; r < n; r++, tile += padded, from += ld) { \
 			for (int i = 0; i < cols; i += 16) \
-				PREFETCH(from + TILE * ld + i); \
+				FETCH(from + TILE * ld + i); \
 			int c = 0; \
 			for (; c + 16 <= cols; c += 16) \
 				vstore16(LOAD16(type, from, c), 0, tile + c); \
@@ -148,7 +136,7 @@ COPY_ROWS(copy_v, TYPE_V)
 	{ \
 		for (int r = 0; r < UP(n); r++, tile += padded / PER, from += ld) \
 			for (int c = 0; c < cols; c += 32) { \
-				PREFETCH(from + TILE * ld + c); \
+				FETCH(from + TILE * ld + c); \
 				vstore16(r < pad || r >= n ? 0 : WORDS_OF(type, from + c, cols - c), 0, tile + c / PER); \
 			} \
 	} \
@@ -158,8 +146,8 @@ COPY_ROWS(copy_v, TYPE_V)
 			for (int c = 0; c < cols; c += 16) { \
 				const float16 low = r < pad ? 0 : lanes_load(type, from + c, cols - c); \
 				const float16 high = r + 1 < n ? lanes_load(type, from + ld + c, cols - c) : 0; \
-				PREFETCH(from + TILE * ld + c); \
-				PREFETCH(from + (TILE + 1) * ld + c); \
+				FETCH(from + TILE * ld + c); \
+				FETCH(from + (TILE + 1) * ld + c); \
 				vstore16(words(low, high), 0, tile + c); \
 			} \
 	}
@@ -329,6 +317,20 @@ inline struct tile tile_at(const struct sight *s, int row, int period)
 	t.at -= t.pad;
 	t.n += t.pad;
 	return t;
+}
+
+/* What copying the rows of t gives, where attention_pack_cpu did it before: across or along, (tile, heads, TILE / PER, padded) from element `at` of
+ * packed on. NULL where packed is, and where the other half of a pair is not seen. */
+#define PACKED(heads, padded) ((long)(heads) * (TILE / PER) * (padded))         /* of a tile of rows */
+
+inline const unit *packed_rows(__global const unit *packed, long at, struct tile t, int period, int heads, int h, int padded)
+{
+	const int begin = t.at / period * ((period + TILE - 1) / TILE) + t.at % period / TILE, row = t.at % period % TILE;
+
+	if (!packed || t.pad || t.n % PER)
+		return 0;
+	packed += at + begin * PACKED(heads, padded) + (h * TILE + row) / PER * padded;
+	return (const unit *)(size_t)packed;
 }
 
 /* The score of a product of query and key. */

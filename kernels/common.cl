@@ -33,6 +33,13 @@
 
 #define WG1 __attribute__((reqd_work_group_size(1, 1, 1)))
 
+/* A hint that memory will be read soon, wherever p points: for what a CPU does not foresee, as a small part of each of many rows. */
+#if PM_CPU
+#define FETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)
+#else
+#define FETCH(p) ((void)0)
+#endif
+
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 
@@ -97,6 +104,17 @@ static ushort to_bf16(float v)
 DEFINE_TO_BF16(4)
 DEFINE_TO_BF16(8)
 DEFINE_TO_BF16(16)
+
+#if HAVE_BF16
+/* Both rounded to bfloat16 (nearest even, subnormals to zero): those of `low`, then those of `high`, two to a word. */
+static uint16 both_rounded(float16 low, float16 high)
+{
+	uint16 r;
+
+	__asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(r) : "v"(low), "v"(high));
+	return r;
+}
+#endif
 
 /* ---- sums in a fixed order ---- */
 

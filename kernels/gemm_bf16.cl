@@ -19,7 +19,7 @@ inline uint16 words_b(__global const tb *b, long at)
 {
 	const float16 x = LOAD16(TYPE_B, b, at), y = LOAD16(TYPE_B, b, at + 16);
 
-	return words((float16)(x.even, y.even), (float16)(x.odd, y.odd));
+	return neighbours(x, y);
 }
 #else
 #define words_b(b, at) CAT(words_, TYPE_B)((b) + (at))
@@ -73,6 +73,19 @@ inline void square_woven(uint16 *r, __global const tb *b, long row, long ldb, in
 	UNROLL for (int j = 0; j < 16; j++)
 		r[j] = words(f[2 * j], f[2 * j + 1]);
 }
+#else
+/* Fetches the square of B that comes `B_AHEAD` k later. */
+#define B_AHEAD 128
+inline void fetch_b(__global const tb *b, long at, long ldb)
+{
+#ifdef B_TRANS
+	for (int j = 0; j < 16; j++)
+		FETCH(AT(TYPE_B, b, at + j * ldb + B_AHEAD));
+#else
+	for (int j = 0; j < 32; j++)
+		FETCH(AT(TYPE_B, b, at + (j + B_AHEAD) * ldb));
+#endif
+}
 #endif
 
 /* As words; KC is a multiple of 32. */
@@ -83,10 +96,14 @@ inline void take_b(struct block *t, __global const tb *b, long at, long ldb, int
 			uint16 r[16];
 #ifdef WOVEN
 			square_woven(r, b, at / ldb + (cols > 0 ? v * 16 : 0), ldb, (int)(at % ldb) + i);
-#elif defined B_TRANS
-			square(r, b, at + v * 16 * ldb + i, ldb, kc - i, cols);
 #else
-			square(r, b, at + i * ldb + v * 16, ldb, kc - i, cols);
+#ifdef B_TRANS
+			const long p = at + v * 16 * ldb + i;
+#else
+			const long p = at + i * ldb + v * 16;
+#endif
+			fetch_b(b, p, ldb);
+			square(r, b, p, ldb, kc - i, cols);
 #endif
 			UNROLL for (int j = 0; j < 16; j++)
 				t->b[(i / 2 + j) * NV + v] = r[j];

@@ -21,9 +21,11 @@ inline void square(uint16 *r, __global const float *a, long lda, int rows, int n
 				words(vload16(2 * j, e) * alpha, vload16(2 * j + 1, e) * alpha);
 	else
 		UNROLL for (int j = 0; j < 16; j++) {
+			FETCH(a + j * lda + 2 * 32);
+			FETCH(a + j * lda + 2 * 32 + 16);
 			float16 p = alpha * (all ? vload16(0, a + j * lda) : vload16(2 * j, e));
 			float16 q = alpha * (all ? vload16(1, a + j * lda) : vload16(2 * j + 1, e));
-			r[j] = words((float16)(p.even, q.even), (float16)(p.odd, q.odd));
+			r[j] = neighbours(p, q);
 		}
 }
 

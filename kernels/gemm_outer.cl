@@ -35,6 +35,7 @@ inline void outer(float16 *s, const float *restrict e, __global const float *res
 		a[i] = s[i];
 	for (int t = 0; t < rows; t++) {
 		const float16 v = cols < 16 ? vload16(t, some) : vload16(0, x + t * ldx);
+		FETCH(x + (t + DEPTH) * ldx);
 		UNROLL for (int i = 0; i < RANKS; i++)
 			a[i] = fma((float16)e[t * RANKS + i], v, a[i]);
 	}

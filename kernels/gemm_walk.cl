@@ -63,6 +63,9 @@ inline void walk(GEMM_ARGS, struct block *t)
 			const bool dead = is_dead(live, live_off, p, m);
 			if (dead && acc && !finish)
 				continue;
+			for (int i = 0; i < MR; i++)             // what the sums are written to is there when they are
+				for (int j = 0; j < NR; j += 16)
+					FETCH(c + ((long)p * MR + i) * ldc + j);
 			chains(s, a + a_off + p * row + packed_words(packed_k(k0, period) * MR), t, dead ? 0 : kc, a + h_off + p * h_row, dead ? 0 : tail);
 			put(c, ldc, p * MR, s, min(MR, m - p * MR), cols, acc, finish && last ? &f : 0);
 		}

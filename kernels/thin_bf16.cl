@@ -6,14 +6,6 @@
 /* Bytes of a row that is rounded. */
 #define PAIRS_BYTES(k) (((k) + 31) / 32 * 64)
 
-inline uint16 both_rounded(float16 low, float16 high)
-{
-	uint16 r;
-
-	__asm__("vcvtne2ps2bf16 %1, %2, %0" : "=v"(r) : "v"(low), "v"(high));
-	return r;
-}
-
 /* A row, zeros behind it. */
 inline void pairs_row(uint16 *x, __global const float *a, int k)
 {

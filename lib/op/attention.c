@@ -85,6 +85,58 @@ static struct pm_launch launch(const struct pm_node *n, bool cpu, int64_t rows, 
 	return l;
 }
 
+/* ---- tiles that are rounded once ---- */
+
+/* Where products are by pairs, rows that many tiles of lanes meet are made pairs once for all of them; not those of a cache, of which only the device
+ * knows how much is seen. */
+static bool packs(const struct pm_node *n)
+{
+	const struct attr *a = n->attr;
+	struct pm_tensor *const *in = n->in;
+
+	return pm_elem_cpu(n->g->dev) && pairs(n) && in[K]->type == PM_F32 && in[V]->type == PM_F32 && in[K]->rows == in[Q]->rows && a->kv_period == a->q_period;
+}
+
+/* Tiles of all rows. */
+static int64_t all_tiles(const struct pm_node *n)
+{
+	const struct attr *a = n->attr;
+
+	return (n->in[Q]->rows + a->q_period - 1) / a->q_period * tiles(a->q_period);
+}
+
+/* Words of a packed matrix of such heads. */
+static int64_t packed(const struct pm_node *n, int64_t heads, int64_t cols)
+{
+	return all_tiles(n) * heads * (TILE / 2) * ((cols + 7) / 8 * 8);
+}
+
+/* x across, or along, to the scratch memory at *at, which moves behind it. */
+static int pack(const struct pm_node *n, const struct pm_tensor *x, int64_t heads, int64_t cols, bool along, int64_t *at, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	const struct pm_kernel *k = kernel(n, "attention_cpu", "attention_pack", true, e);
+	const struct pm_launch l = {.global = {(size_t)all_tiles(n), (size_t)heads}, .local = {1, 1}, .bytes = 6 * (double)(x->rows * heads * cols)};
+	const int64_t from = *at;
+
+	*at += packed(n, heads, cols);
+	return k ? PM_LAUNCH(k, l, e, PM_MEM(n->scratch), PM_I64(from), PM_AT(x), PM_I32(x->rows), PM_I32(a->q_period), PM_I32(tiles(a->q_period)),
+		PM_I32(cols), PM_I32(along)) : -1;
+}
+
+/* What the last block of rows reads beyond them, in floats: its sums are not used. */
+static int64_t spare(const struct attr *a)
+{
+	return 8 * (a->head_dim > a->v_dim ? a->head_dim : a->v_dim);
+}
+
+static size_t forward_scratch(const struct pm_node *n)
+{
+	const struct attr *a = n->attr;
+
+	return packs(n) ? sizeof (float) * (size_t)(packed(n, a->kv_heads, a->head_dim) + packed(n, a->kv_heads, a->v_dim) + spare(a)) : 0;
+}
+
 static int forward(const struct pm_node *n, struct pm_err *e)
 {
 	const struct attr *a = n->attr;
@@ -92,13 +144,14 @@ static int forward(const struct pm_node *n, struct pm_err *e)
 	struct pm_tensor *const *in = n->in;
 	const struct pm_kernel *k = kernel(n, "attention_cpu", "attention_fwd", cpu, e);
 	const struct pm_launch l = launch(n, cpu, in[Q]->rows, a->q_period, a->heads, 2);
+	int64_t at = 0;
 
-	if (!k)
+	if (!k || (packs(n) && (pack(n, in[K], a->kv_heads, a->head_dim, false, &at, e) < 0 || pack(n, in[V], a->kv_heads, a->v_dim, true, &at, e) < 0)))
 		return -1;
 	if (cpu)
 		return PM_LAUNCH(k, l, e, PM_AT(n->out[Y]), PM_AT(n->out[LSE]), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]),
-			PM_AT1(in[SINKS]), PM_I32(in[Q]->rows), PM_I32(a->group), PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period),
-			PM_F32(a->scale), PM_F32(a->softcap));
+			PM_AT1(in[SINKS]), PM_MEM(packs(n) ? n->scratch : NULL), PM_I32(all_tiles(n)), PM_I32(in[Q]->rows), PM_I32(a->group),
+			PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale), PM_F32(a->softcap));
 	return PM_LAUNCH(k, l, e, PM_AT(n->out[Y]), PM_AT(n->out[LSE]), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]),
 		PM_AT1(in[SINKS]), PM_I32(in[Q]->rows), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap));
 }
@@ -183,9 +236,9 @@ static bool whole(const struct pm_node *n)
 		4 * items >= 3 * units * ((items + units - 1) / units);
 }
 
-/* Scratch: delta (rows, heads), the chunks' sums for the sinks, and dq while it is summed, in tiles. In floats, where each begins. */
+/* Scratch: delta (rows, heads), the chunks' sums for the sinks, dq while it is summed, in tiles, and packed matrices. In floats, where each begins. */
 struct room {
-	int64_t sinks, panels, all;
+	int64_t sinks, panels, packed, all;
 };
 
 static struct room room(const struct pm_node *n)
@@ -196,7 +249,12 @@ static struct room room(const struct pm_node *n)
 
 	r.sinks = n->in[Q]->rows * a->heads;
 	r.panels = r.sinks + (n->out[DSINKS] ? cut.periods * cut.chunks * a->heads : 0);
-	r.all = r.panels + (whole(n) ? sequences(n->in[Q]->rows, a->q_period) * a->heads * tiles(a->q_period) * TILE * ((a->head_dim + 7) / 8 * 8) : 0);
+	r.packed = r.panels + (whole(n) ? sequences(n->in[Q]->rows, a->q_period) * a->heads * tiles(a->q_period) * TILE * ((a->head_dim + 7) / 8 * 8) : 0);
+	r.all = r.packed;
+	if (!packs(n))
+		return r;
+	/* of the queries, or of the keys, one after the other */
+	r.all += 2 * packed(n, a->heads, a->head_dim) + 2 * packed(n, a->heads, a->v_dim) + spare(a);
 	return r;
 }
 
@@ -212,12 +270,15 @@ static int backward_q(const struct pm_node *n, bool cpu, struct pm_err *e)
 	const int64_t rows = in[Q]->rows;
 	const struct pm_kernel *k = kernel(n, "attention_bwd_cpu", "attention_bwd_q", cpu, e);
 	const struct pm_launch l = launch(n, cpu, rows, a->q_period, a->heads, 3);
+	int64_t at = room(n).packed;
 
-	if (!k)
+	if (!k || (packs(n) && (pack(n, in[K], a->kv_heads, a->head_dim, false, &at, e) < 0 || pack(n, in[K], a->kv_heads, a->head_dim, true, &at, e) < 0 ||
+	    pack(n, in[V], a->kv_heads, a->v_dim, false, &at, e) < 0)))
 		return -1;
 	if (cpu)
 		return PM_LAUNCH(k, l, e, PM_AT(n->out[DQ]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]),
-			PM_AT1(in[SPAN]), PM_I32(rows), PM_I32(a->heads), PM_I32(a->group), PM_I32(tiles(a->q_period)), PM_I32(a->q_period),
+			PM_AT1(in[SPAN]), PM_MEM(packs(n) ? n->scratch : NULL), PM_I64(room(n).packed), PM_I32(all_tiles(n)), PM_I32(rows), PM_I32(a->heads),
+			PM_I32(a->group), PM_I32(tiles(a->q_period)), PM_I32(a->q_period),
 			PM_I32(a->kv_period), PM_F32(a->scale), PM_F32(a->softcap), PM_I32(n->acc[DQ]));
 	return PM_LAUNCH(k, l, e, PM_AT(n->out[DQ]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]),
 		PM_AT1(in[SPAN]), PM_I32(rows), PM_I32(a->heads), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap), PM_I32(n->acc[DQ]));
@@ -231,15 +292,17 @@ static int backward_kv(const struct pm_node *n, bool cpu, struct pm_err *e)
 	const bool all = whole(n);
 	const struct pm_kernel *k = kernel(n, "attention_bwd_cpu", "attention_bwd_kv", cpu, e);
 	struct pm_launch l = launch(n, cpu, keys, a->kv_period, a->kv_heads, all ? 5 : 4);
+	int64_t at = room(n).packed;
 
-	if (!k)
+	if (!k || (packs(n) && (pack(n, in[Q], a->heads, a->head_dim, false, &at, e) < 0 || pack(n, in[Q], a->heads, a->head_dim, true, &at, e) < 0 ||
+	    pack(n, in[B_DY], a->heads, a->v_dim, false, &at, e) < 0 || pack(n, in[B_DY], a->heads, a->v_dim, true, &at, e) < 0)))
 		return -1;
 	if (all)
 		l.global[0] = (size_t)sequences(keys, a->kv_period);
 	if (cpu)
 		return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(n->out[DQ]), PM_MEM(n->scratch), PM_I64(room(n).panels), PM_AT(in[B_DY]),
-			PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(rows),
-			PM_I32(keys), PM_I32(a->group), PM_I32(tiles(a->kv_period)), PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale),
+			PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]),
+			PM_MEM(packs(n) ? n->scratch : NULL), PM_I64(room(n).packed), PM_I32(all_tiles(n)), PM_I32(rows), PM_I32(keys), PM_I32(a->group), PM_I32(tiles(a->kv_period)), PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale),
 			PM_F32(a->softcap), PM_I32(n->acc[DK]), PM_I32(n->acc[DV]), PM_I32(n->acc[DQ]), PM_I32(all));
 	return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]),
 		PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(keys), PM_I32(a->heads), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap),
@@ -315,7 +378,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	return 0;
 }
 
-static const struct pm_op op = {"attention", NULL, forward, grad};
+static const struct pm_op op = {"attention", forward_scratch, forward, grad};
 static const struct pm_op op_decode = {"attention_decode", decode_scratch, decode, NULL};
 
 /* ---- the constructor ---- */

@@ -284,15 +284,17 @@ static int run_portable(struct pm_dev *d, const struct pm_gemm *p, const struct 
 }
 
 /* Panels of A that one work-item multiplies with its columns of B: many, since it widens B for them; few enough that all
- * compute units have several work-items. */
+ * compute units have several work-items, and more of them where there are more rows. */
 static int64_t panels_an_item(const struct pm_dev *d, const struct pm_gemm *p, const struct kind *k, int64_t rows)
 {
 	int64_t columns = pm_ceil_div(p->n, k->nv * k->vl), wanted = 4 * (int64_t)pm_dev_info(d)->units, panels = pm_ceil_div(rows, k->mr);
-	int64_t each = pm_ceil_div(panels * columns, wanted), least = pm_ceil_div(64, k->mr);
+	int64_t each = pm_ceil_div(panels * columns, wanted), least = pm_ceil_div(64, k->mr), most = panels * columns / (4 * wanted);
 
+	if (most < ROWS / k->mr)
+		most = ROWS / k->mr;
 	if (each < least)
 		each = least;
-	return each < ROWS / k->mr ? each : ROWS / k->mr;
+	return each < most ? each : most;
 }
 
 /* Packs `rows` rows and c->k columns of A, its element (0, 0) at off. */
