@@ -1,5 +1,6 @@
 /* act_clamped.cl: y = (up + 1) · gate · sigmoid(alpha · gate) with gate at most `limit` and up within ±limit, and its gradients, 0 beyond the
  * limits. With step 2 gate and up lie by turns in one matrix, and `up` begins one element behind `gate`. lib/op/act.c */
+#undef BLOCK
 #define BLOCK 4096
 
 /* For float and float16: V the type, S its suffix of the functions of common.cl. A NaN stays one. */
@@ -24,6 +25,8 @@
 DEFINE_CLAMPED(float, f)
 DEFINE_CLAMPED(float16, 16)
 
+#undef FWD_ARGS
+#undef BWD_ARGS
 #define FWD_ARGS __global float *y, long y_off, long y_ld, __global const float *gate, long g_off, long g_ld, __global const float *up, long u_off, \
 	long u_ld, long cols, int step, float alpha, float limit
 #define BWD_ARGS __global float *dgate, long dg_off, long dg_ld, __global float *dup, long du_off, long du_ld, __global const float *dy, long dy_off, \
@@ -100,22 +103,24 @@ inline float16 mixed(float8 a, float8 b)
 	return v;
 }
 
-/* One work-item BLOCK columns of a row. */
-__kernel WG1 void act_clamped_fwd_cpu(FWD_ARGS)
+inline void clamped_some(__global float *y, __global const float *gate, __global const float *up, long c, long end, int step, float alpha, float limit)
 {
-	const long end = min((long)(get_global_id(0) + 1) * BLOCK, cols), r = get_global_id(1);
-	long c = get_global_id(0) * BLOCK;
 	float16 g, u;
 
-	y += y_off + r * y_ld;
-	gate += g_off + r * g_ld;
-	up += u_off + r * u_ld;
 	for (; c + 16 <= end; c += 16) {
 		get16(&g, &u, gate, up, c, step);
 		vstore16(value_16(g, u, alpha, limit), 0, y + c);
 	}
 	for (; c < end; c++)
 		forward(y, gate, up, c, step, alpha, limit);
+}
+
+/* One work-item BLOCK columns of a row. */
+__kernel WG1 void act_clamped_fwd_cpu(FWD_ARGS)
+{
+	const long c = get_global_id(0) * BLOCK, r = get_global_id(1);
+
+	clamped_some(y + y_off + r * y_ld, gate + g_off + r * g_ld, up + u_off + r * u_ld, c, min(c + BLOCK, cols), step, alpha, limit);
 }
 
 __kernel WG1 void act_clamped_bwd_cpu(BWD_ARGS)

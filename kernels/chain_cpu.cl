@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_bytes woven thin_int8 thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine embed largest sample
+//! use quant gemm_bias thin_walk thin_bytes woven thin_int8 thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine embed largest sample add layer_norm act_clamped
 /* chain_cpu.cl: many stages in one launch, for CPUs, whose threads would sleep and wake between launches (lib/graph/chain.h).
  *
  * Work-items are workers. Tasks are numbered from the first stage's to the last's, and taken in that order, each when all stages up to the one that
@@ -11,7 +11,7 @@ struct stage {
 	long w[30];                     /* the order is that of lib/op/stage.h; addresses are numbers */
 };
 
-enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE, ROUTE, SPREAD, COMBINE, ROUND, BY_PAIRS, PICK, EMBED, TOPS, DRAW };
+enum { NORM, QUANTISE, INT8, FLOAT, ROPE, STORE_ROWS, PART_KEYS, JOIN, ACTIVATE, ROUTE, SPREAD, COMBINE, ROUND, BY_PAIRS, PICK, EMBED, TOPS, DRAW, ADD, LAYER_NORM, CLAMP };
 
 #define SPINS 4000
 #define SOME 1024                /* columns of a task, element by element */
@@ -192,6 +192,33 @@ inline void do_combine(__global const struct stage *s, int task)
 }
 #endif
 
+#ifdef BIASED
+inline void do_layer_norm(__global const struct stage *s, int row)
+{
+	for (int g = 0; g < (int)s->w[6]; g++)
+		layer_norm_group(P(float, 0) + row * s->w[1] + g * s->w[7], P(const float, 2) + row * s->w[3] + g * s->w[7],
+			P(const STORAGE(TYPE_W), 4), P(const STORAGE(TYPE_B), 5), (int)s->w[7], REAL(8), 0);
+}
+#endif
+
+inline void do_add(__global const struct stage *s, int task)
+{
+	const long cols = s->w[6], parts = (cols + SOME - 1) / SOME, row = task / parts, c = task % parts * SOME;
+
+	add_some(P(float, 0) + row * s->w[1], P(const float, 2) + row * s->w[3], P(const float, 4) + row * s->w[5], c, min(c + SOME, cols), REAL(7), REAL(8),
+		(int)s->w[9], 0);
+}
+
+#ifdef CLAMPED
+inline void do_clamp(__global const struct stage *s, int task)
+{
+	const long cols = s->w[6], parts = (cols + SOME - 1) / SOME, row = task / parts, c = task % parts * SOME;
+
+	clamped_some(P(float, 0) + row * s->w[1], P(const float, 2) + row * s->w[3], P(const float, 4) + row * s->w[5], c, min(c + SOME, cols), (int)s->w[7],
+		REAL(8), REAL(9));
+}
+#endif
+
 inline void do_pick(__global const struct stage *s)
 {
 	for (int t = 0; t < (int)s->w[3]; t++)
@@ -274,6 +301,19 @@ inline void do_task(__global const struct stage *s, int task, __local float *roo
 	case ACTIVATE:
 		do_act(s, task);
 		break;
+	case ADD:
+		do_add(s, task);
+		break;
+#ifdef BIASED
+	case LAYER_NORM:
+		do_layer_norm(s, task);
+		break;
+#endif
+#ifdef CLAMPED
+	case CLAMP:
+		do_clamp(s, task);
+		break;
+#endif
 	case PICK:
 		do_pick(s);
 		break;

@@ -4,6 +4,7 @@
  *
  * TYPE_W and TYPE_B are the storage of weight and bias (undefined: none). A work-group does one row; where the second dimension
  * has several, they share its groups. */
+#undef WEIGHT
 #ifdef TYPE_W
 #define WEIGHT lanes_load(TYPE_W, w + at, left)
 #else
@@ -35,7 +36,17 @@ inline struct moments moments(__global const float *x, int n, float eps, __local
 	return m;
 }
 
-ROW_KERNEL void layer_norm_fwd(__global float *y, long y_off, long y_ld, __global const float *x0, long x_off, long x_ld,
+/* One row, or one of its groups. */
+inline void layer_norm_group(__global float *to, __global const float *x, __global const STORAGE(TYPE_W) *w, __global const STORAGE(TYPE_B) *b, int n, float eps,
+	__local float *room)
+{
+	const struct moments m = moments(x, n, eps, room);
+
+	FOR_LANES(at, left, n)
+		lanes_store(fma(CENTRED * m.r, WEIGHT, BIAS), to + at, left, 0);
+}
+
+ROW_KERNEL void layer_norm_fwd(__global float *y, long y_off, long y_ld, __global const float *x, long x_off, long x_ld,
 	__global const STORAGE(TYPE_W) *w, long w_off, __global const STORAGE(TYPE_B) *b, long b_off, int groups, int n, float eps)
 {
 	__local float room[WG];
@@ -43,14 +54,8 @@ ROW_KERNEL void layer_norm_fwd(__global float *y, long y_off, long y_ld, __globa
 
 	w += w_off;
 	b += b_off;
-	for (int g = get_group_id(1); g < groups; g += get_num_groups(1)) {
-		__global const float *x = x0 + x_off + row * x_ld + (long)g * n;
-		__global float *to = y + y_off + row * y_ld + (long)g * n;
-		const struct moments m = moments(x, n, eps, room);
-
-		FOR_LANES(at, left, n)
-			lanes_store(CENTRED * m.r * WEIGHT + BIAS, to + at, left, 0);
-	}
+	for (int g = get_group_id(1); g < groups; g += get_num_groups(1))
+		layer_norm_group(y + y_off + row * y_ld + (long)g * n, x + x_off + row * x_ld + (long)g * n, w, b, n, eps, room);
 }
 
 /* With h = (x − m)·r and g = w·dy: dx = r · (g − mean(g) − h·mean(g·h)), added to dx where `add`; m and r are kept in stats

@@ -72,7 +72,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct pm_tensor *x = n->in[0], *up = n->in[1], *y = n->out[0], *u = up ? up : x;
-	const struct pm_stage s = {.op = PM_STAGE_ACT, .name = "act_fwd_cpu", .tasks = y->rows * ((y->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME), .in = {pm_range(x), pm_range(u)},
+	const struct pm_stage s = {.op = PM_STAGE_ACT, .name = "act_fwd_cpu", .tasks = pm_stage_some(y), .in = {pm_range(x), pm_range(u)},
 		.out = pm_range(y), .w = {(int64_t)pm_address(y), y->ld, (int64_t)pm_address(x), x->ld, (int64_t)pm_address(u), u->ld, y->cols}};
 
 	if (!s.w[0] || x->type != PM_F32 || u->type != PM_F32 || !pm_chain_define_number(c, "ACT", ((const struct attr *)n->attr)->act) || !pm_chain_define_number(c, "GATED", up != NULL))
@@ -136,6 +136,19 @@ static int grad_clamped(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	return add_back(g, n, &op_clamped_back, sizeof(struct clamped), e);
 }
 
+static int stages_clamped(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct clamped *at = n->attr;
+	const struct pm_tensor *gate = n->in[0], *up = n->in[1], *y = n->out[0], *u = up ? up : gate;
+	const struct pm_stage s = {.op = PM_STAGE_CLAMP, .name = "act_clamped_fwd_cpu", .tasks = pm_stage_some(y), .in = {pm_range(gate), pm_range(u)}, .out = pm_range(y),
+		.w = {(int64_t)pm_address(y), y->ld, (int64_t)pm_address(gate), gate->ld, (int64_t)pm_address(u) + (up ? 0 : 4), u->ld, y->cols, up ? 1 : 2,
+		pm_stage_real(at->alpha), pm_stage_real(at->limit)}};
+
+	if (!s.w[0] || !pm_chain_define_number(c, "CLAMPED", 1))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 static const struct pm_op op_clamped = {"clamped act", NULL, run_clamped, grad_clamped};
 
 struct pm_tensor *pm_act_clamped(struct pm_graph *g, struct pm_tensor *gate, struct pm_tensor *up, float alpha, float limit)
@@ -148,5 +161,5 @@ struct pm_tensor *pm_act_clamped(struct pm_graph *g, struct pm_tensor *gate, str
 		return pm_graph_fail(g, "act: '%s' (%lld, %lld) and '%s' are no gates within %g", gate->name, (long long)gate->rows, (long long)gate->cols,
 			up ? up->name : "", (double)limit);
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, gate->rows, up ? gate->cols : gate->cols / 2, "act");
-	return pm_node(g, &op_clamped, 2, in, 1, &y, &(struct clamped){alpha, limit}, sizeof(struct clamped)) ? y : NULL;
+	return pm_stage_of(pm_node(g, &op_clamped, 2, in, 1, &y, &(struct clamped){alpha, limit}, sizeof(struct clamped)), stages_clamped) ? y : NULL;
 }

@@ -1,6 +1,7 @@
 /* add.c: y = a·x + b·z.  kernels/add.cl, tests/op/add.c */
 #include "op/elem.h"
 #include "op/op.h"
+#include "op/stage.h"
 
 struct attr {
 	float a, b;
@@ -47,6 +48,19 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 	return 0;
 }
 
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct attr *at = n->attr;
+	const struct pm_tensor *x = n->in[0], *z = n->in[1] ? n->in[1] : x, *y = n->out[0];
+	const struct pm_stage s = {.op = PM_STAGE_ADD, .name = "add_fwd_cpu", .tasks = pm_stage_some(y), .in = {pm_range(x), pm_range(z)}, .out = pm_range(y),
+		.w = {(int64_t)pm_address(y), y->ld, (int64_t)pm_address(x), x->ld, (int64_t)pm_address(z), z->ld, y->cols, pm_stage_real(at->a),
+		pm_stage_real(at->b), n->in[1] != NULL}};
+
+	if (!s.w[0] || n->acc[0])
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *z, float a, float b)
 {
 	struct pm_tensor *in[2] = {x, z}, *y;
@@ -57,7 +71,7 @@ struct pm_tensor *pm_add(struct pm_graph *g, struct pm_tensor *x, struct pm_tens
 		return pm_graph_fail(g, "add: '%s' (%lld, %lld) and '%s' are no f32 of one shape", x->name, (long long)x->rows, (long long)x->cols,
 			z ? z->name : "");
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "sum");
-	return pm_cheap(pm_node(g, &op_add, 2, in, 1, &y, &(struct attr){a, b}, sizeof(struct attr))) ? y : NULL;
+	return pm_cheap(pm_stage_of(pm_node(g, &op_add, 2, in, 1, &y, &(struct attr){a, b}, sizeof(struct attr)), stages)) ? y : NULL;
 }
 
 int pm_add_into(struct pm_dev *d, struct pm_mem *y, struct pm_mem *x, int64_t count, struct pm_err *e)

@@ -141,7 +141,7 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
 {
 	const struct pm_tensor *ids = n->in[0], *w = n->in[1], *y = n->out[0];
-	const struct pm_stage s = {.op = PM_STAGE_EMBED, .name = "embed_fwd_cpu", .tasks = y->rows * ((y->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME), .in = {pm_range(ids)},
+	const struct pm_stage s = {.op = PM_STAGE_EMBED, .name = "embed_fwd_cpu", .tasks = pm_stage_some(y), .in = {pm_range(ids)},
 		.out = pm_range(y), .w = {(int64_t)pm_address(y), (int64_t)pm_address(w), (int64_t)pm_address(ids), w->rows, w->cols,
 		pm_stage_real(((const struct attr *)n->attr)->scale)}, .bytes = (double)pm_dtype_bytes(w->type, (uint64_t)(y->rows * y->cols)) + 4 * (double)(y->rows * y->cols)};
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "op/rowsum.h"
+#include "op/stage.h"
 
 struct attr {
 	int64_t group;
@@ -101,6 +102,21 @@ static int grad(struct pm_graph *g, struct pm_node *n, struct pm_err *e)
 
 static const struct pm_op op = {"layer_norm", NULL, forward, grad};
 
+static int stages(const struct pm_node *n, struct pm_chain *c, struct pm_err *e)
+{
+	const struct attr *a = n->attr;
+	const struct pm_tensor *y = n->out[0], *x = n->in[0], *w = n->in[1], *b = n->in[2];
+	const struct pm_stage s = {.op = PM_STAGE_LAYER_NORM, .name = "layer_norm_fwd", .tasks = x->rows, .in = {pm_range(x)}, .out = pm_range(y),
+		.w = {(int64_t)pm_address(y), y->ld, (int64_t)pm_address(x), x->ld, (int64_t)pm_address(w), (int64_t)pm_address(b), x->cols / a->group, a->group,
+		pm_stage_real(a->eps)}};
+
+	/* whether there is a bias is compiled in, too */
+	if (!w || !s.w[0] || !pm_chain_define(c, "TYPE_W", pm_dtype(w->type)->name) || !pm_chain_define_number(c, "BIASED", b != NULL) ||
+	    (b && !pm_chain_define(c, "TYPE_B", pm_dtype(b->type)->name)))
+		return 0;
+	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
+}
+
 struct pm_tensor *pm_layer_norm(struct pm_graph *g, struct pm_tensor *x, struct pm_tensor *w, struct pm_tensor *b, int64_t group, float eps)
 {
 	struct attr a = {group, eps};
@@ -119,5 +135,5 @@ struct pm_tensor *pm_layer_norm(struct pm_graph *g, struct pm_tensor *x, struct 
 			return pm_graph_fail(g, "layer_norm: %s (1, %lld) wanted, (%lld, %lld) found", i == 1 ? "weight" : "bias",
 				(long long)a.group, (long long)in[i]->rows, (long long)in[i]->cols);
 	y = pm_tensor(g, PM_T_TEMP, PM_F32, x->rows, x->cols, "layer_norm");
-	return y && pm_cheap(pm_node(g, &op, 3, in, 1, &y, &a, sizeof a)) ? y : NULL;
+	return pm_cheap(pm_stage_of(y ? pm_node(g, &op, 3, in, 1, &y, &a, sizeof a) : NULL, stages)) ? y : NULL;
 }

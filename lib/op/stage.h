@@ -29,9 +29,18 @@ enum {
 	PM_STAGE_TOPS,                  /* where to (value and id of each task), x, columns, columns of a task; (columns, row) */
 	PM_STAGE_DRAW,                  /* addresses of ids, of what PM_STAGE_TOPS wrote; its tasks a row; addresses of settings, logits; columns; address of room
 	                                 * for as many; a task is a row */
+	PM_STAGE_ADD,                   /* y, x, z, columns, a, b, whether there is z; (PM_STAGE_SOME columns, row) */
+	PM_STAGE_LAYER_NORM,            /* y, x, weight's and bias's addresses, groups, columns of each, eps; a task is a row */
+	PM_STAGE_CLAMP,                 /* y, gate, up, columns, step, alpha, limit; (PM_STAGE_SOME columns, row) */
 };
 
 #define PM_STAGE_SOME 1024               /* SOME of the kernel */
+
+/* Tasks of an operation that works element by element. */
+static inline int64_t pm_stage_some(const struct pm_tensor *y)
+{
+	return y->rows * ((y->cols + PM_STAGE_SOME - 1) / PM_STAGE_SOME);
+}
 
 /* A float as a word. */
 static inline int64_t pm_stage_real(float f)

@@ -18,22 +18,25 @@ static const struct kind {
 	enum pm_dtype type[MATRICES];
 	enum pm_act act;
 	bool lora, interleaved, experts, rounded;
+	enum { PLAIN, CENTRED, SUMS } like;     /* CENTRED: layer norms; SUMS: sums of their own, and a clamped gate */
 } kinds[] = {
-	{"bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, false, false},
-	{"q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q4_0}, PM_ACT_SILU, false, true, false, false},
-	{"q4_k, q6_k and f16", {PM_Q4_K, PM_Q4_K, PM_Q6_K, PM_F16, PM_Q4_K, PM_Q4_K, PM_Q6_K}, PM_ACT_GELU_TANH, true, false, false, false},
-	{"q5_1 and iq4_nl", {PM_Q5_1, PM_Q5_1, PM_Q5_1, PM_IQ4_NL, PM_Q5_1, PM_IQ4_NL, PM_Q5_1}, PM_ACT_SILU, false, false, false, false},
-	{"bf16, rounded", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_F16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, false, true},
-	{"experts in bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, true, false},
-	{"experts in bf16, rounded", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, true, true},
-	{"experts in q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q8_0}, PM_ACT_SILU, false, false, true, false},
+	{"bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, false, false, PLAIN},
+	{"q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q4_0}, PM_ACT_SILU, false, true, false, false, PLAIN},
+	{"q4_k, q6_k and f16", {PM_Q4_K, PM_Q4_K, PM_Q6_K, PM_F16, PM_Q4_K, PM_Q4_K, PM_Q6_K}, PM_ACT_GELU_TANH, true, false, false, false, PLAIN},
+	{"q5_1 and iq4_nl", {PM_Q5_1, PM_Q5_1, PM_Q5_1, PM_IQ4_NL, PM_Q5_1, PM_IQ4_NL, PM_Q5_1}, PM_ACT_SILU, false, false, false, false, PLAIN},
+	{"bf16, rounded", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_F16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, false, true, PLAIN},
+	{"experts in bf16", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, true, false, PLAIN},
+	{"experts in bf16, rounded", {PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16, PM_BF16}, PM_ACT_SILU, true, false, true, true, PLAIN},
+	{"layer norms", {PM_F16, PM_F16, PM_F16, PM_F16, PM_F16, PM_F16, PM_F16}, PM_ACT_GELU_TANH, false, false, false, false, CENTRED},
+	{"sums and a clamped gate", {PM_Q8_0, PM_Q8_0, PM_Q8_0, PM_Q8_0, PM_Q8_0, PM_Q8_0, PM_Q8_0}, PM_ACT_SILU, false, false, false, false, SUMS},
+	{"experts in q4_0 and q8_0", {PM_Q4_0, PM_Q4_0, PM_Q8_0, PM_Q4_0, PM_Q4_0, PM_Q4_0, PM_Q8_0}, PM_ACT_SILU, false, false, true, false, PLAIN},
 };
 
 struct block {
 	struct pm_dev *d;
 	struct pm_graph *g;
 	struct pm_plan *p;
-	struct pm_mem *mem[36];
+	struct pm_mem *mem[40];
 	size_t mems;
 	bool weave;                     /* every other matrix */
 	struct pm_tensor *ids, *span, *rows, *cs, *y, *logits, *how;
@@ -148,10 +151,31 @@ static void head(struct block *b)
 	pm_draw(b->g, pm_tensor_of(b->g, PM_T_STATE, PM_I32, b->logits->rows, 1, b->drawn, "drawn"), b->logits, b->how);
 }
 
+static struct pm_tensor *normed(struct block *b, const struct kind *k, struct pm_tensor *x, uint32_t stream)
+{
+	struct pm_tensor *w = weight(b, PM_F32, 1, DIM, stream);
+
+	return k->like == CENTRED ? pm_layer_norm(b->g, x, w, weight(b, PM_F32, 1, DIM, stream + 2), 0, 1e-5f) : pm_rms_norm(b->g, x, w, 0, 1e-5f, false);
+}
+
+/* Gate and up, apart or by turns in one product. */
+static struct pm_tensor *gated(struct block *b, const struct kind *k)
+{
+	if (k->like == SUMS)
+		return pm_act_clamped(b->g, linear(b, b->y, k, 4, 2 * INNER, NULL), NULL, 1.7f, 0.5f);
+	return pm_act(b->g, k->act, linear(b, b->y, k, 4, INNER, NULL), linear(b, b->y, k, 5, INNER, NULL));
+}
+
+/* A product that is added to x, by itself or by a node of its own. */
+static struct pm_tensor *added(struct block *b, const struct kind *k, struct pm_tensor *y, int i, struct pm_tensor *x)
+{
+	return k->like == SUMS ? pm_add(b->g, x, linear(b, y, k, i, DIM, NULL), 0.7f, 0.3f) : linear(b, y, k, i, DIM, x);
+}
+
 static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64_t T, bool chain)
 {
 	struct pm_attention_opts o = {.heads = HEADS, .kv_heads = KV_HEADS, .head_dim = HEAD, .scale = 0.2f, .kv_period = CONTEXT, .decode = true};
-	struct pm_tensor *x, *from, *qkv[3], *ck, *cv, *norm;
+	struct pm_tensor *x, *from, *qkv[3], *ck, *cv;
 
 	memset(b, 0, sizeof *b);
 	b->d = d;
@@ -164,22 +188,20 @@ static void build(struct block *b, struct pm_dev *d, const struct kind *k, int64
 	b->span = pm_tensor(b->g, PM_T_INPUT, PM_I32, T, 2, "span");
 	b->rows = pm_tensor(b->g, PM_T_INPUT, PM_I32, T, 1, "rows");
 	b->cs = pm_tensor(b->g, PM_T_INPUT, PM_F32, T, HEAD, "table");
-	norm = weight(b, PM_F32, 1, DIM, 40);
-	x = pm_rms_norm(b->g, from, norm, 0, 1e-5f, false);
+	x = normed(b, k, from, 40);
 	qkv[0] = linear(b, x, k, 0, HEADS * HEAD, NULL);
 	qkv[1] = linear(b, x, k, 1, KV_HEADS * HEAD, NULL);
 	qkv[2] = linear(b, x, k, 2, KV_HEADS * HEAD, NULL);
 	qkv[0] = pm_rope(b->g, qkv[0], b->cs, HEAD, HEAD, k->interleaved);
 	qkv[1] = pm_rope(b->g, qkv[1], b->cs, HEAD, HEAD, k->interleaved);
-	ck = pm_store(b->g, cache(b, 41), qkv[1], b->rows);
-	cv = pm_store(b->g, cache(b, 42), qkv[2], b->rows);
-	x = linear(b, pm_attention(b->g, qkv[0], ck, cv, b->span, NULL, &o), k, 3, DIM, from);
-	b->y = pm_rms_norm(b->g, x, norm, 0, 1e-5f, false);
+	ck = pm_store(b->g, cache(b, 46), qkv[1], b->rows);
+	cv = pm_store(b->g, cache(b, 47), qkv[2], b->rows);
+	x = added(b, k, pm_attention(b->g, qkv[0], ck, cv, b->span, NULL, &o), 3, from);
+	b->y = normed(b, k, x, 41);
 	if (k->experts) {
 		b->y = mixture(b, b->y, k, x);
 	} else {
-		b->y = pm_act(b->g, k->act, linear(b, b->y, k, 4, INNER, NULL), linear(b, b->y, k, 5, INNER, NULL));
-		b->y = linear(b, b->y, k, 6, DIM, x);
+		b->y = added(b, k, gated(b, k), 6, x);
 	}
 	head(b);
 	must(pm_graph_ok(b->g, &err) == 0);
