@@ -5,7 +5,7 @@
  * There are two ways with the same bits. attention_bwd_kv_cpu, given memory for dq, does all the gradients of a sequence and a
  * group of heads in one item: five products. Where that leaves cores idle, it does dk and dv in an item a tile of keys,
  * and attention_bwd_q_cpu dq: seven products. Measured on 2 cores of a Zen 4, counting five: 160 and 131 GFLOP/s; the
- * first by pairs 256. */
+ * first by pairs, a core, 130 to 149. */
 
 /* sums[column][lane] += the products of the columns of n units of rows with panel[unit][lane], from zero for each tile. */
 inline void add_product(float16 *sums, const unit *rows, int padded, int n, const units *panel)
