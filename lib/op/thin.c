@@ -14,7 +14,7 @@
 #define TASKS_A_UNIT 3          /* of a stage with one or two rows: taking one costs a fraction of a microsecond */
 #define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl and thin_bf16_cpu.cl */
 #define INT8_STEP 256           /* its STEP, and bytes of a part */
-#define INT8_PART 448
+#define INT8_PART 832
 #define INT8_COLUMNS 32         /* columns are handed out by so many */
 #define PAIRS_STEP 32           /* columns of a vector in thin_bf16.cl */
 
