@@ -278,7 +278,7 @@ static struct pm_gemm product_dx_lora(const struct pm_node *n)
 	const struct pm_tensor *dh = n->out[1], *a = n->in[3], *dx = n->out[0];
 
 	return (struct pm_gemm){.m = dh->rows, .n = dx->cols, .k = dh->cols, .a = pm_mat(dh), .b = pm_mat(a),
-		.c = {n->scratch, PM_F32, 0, dx->cols}, .bf16 = n->g->bf16, .alpha = at->s};
+		.c = pm_scratch_mat(n, 0, dx->cols), .bf16 = n->g->bf16, .alpha = at->s};
 }
 
 static size_t scratch_dx(const struct pm_node *n)
