@@ -1,20 +1,18 @@
 /* thin_int8.cl: what the products of few rows with B in blocks share, for CPUs with products of bytes (thin_bytes.cl).
  * A row of A is rounded to 8 bits, a scale every 32 values (its largest magnitude is 127), and where these are large beside the row's others what is left is
- * rounded to 8 bits more: they make nearly all of the error, which is a tenth then (perplexity of gemma-3-270m in Q4_K_M: +0.29 % and +0.02 %, KL
- * 0.0019 and 0.0002; make bench-accuracy). A code of B less its zero times a byte of A is summed exactly in 32 bits, for the 16 or 32 values that have a scale,
+ * rounded to 8 bits more: they make most of the error, of which a seventh is left (gemma-3-270m in Q4_K_M beside float32: perplexity +0.29 % and +0.06 %,
+ * KL 0.0020 and 0.0003; make bench-accuracy). A code of B less its zero times a byte of A is summed exactly in 32 bits, for the 16 or 32 values that have a scale,
  * and these sums in order in float32, each times scale of A times scale of B. A column is a lane (woven.cl): nothing is summed across lanes. A row's bits
  * depend on the row alone.
  *
- * B is woven, or as it is stored: then its blocks are woven one after the other here, in a quarter of the speed.
+ * B is woven, or as it is stored: then its blocks are woven here, one after the other: slower, with the same bits.
  *
  * THIN_INT8(type) defines, for a format, quantise_type, which rounds a row, and columns_type, which makes columns of all rows. */
 #if HAVE_BYTES
 #ifndef ROWS
 #define ROWS 1                  // of A that go together
 #endif
-#ifndef AHEAD
 #define AHEAD 2048              // bytes of B that are fetched
-#endif
 
 /* ---- rows of A ---- */
 

@@ -214,11 +214,12 @@ static int unload(const struct pm_model *m, uint64_t *pages, struct pm_err *e)
 static int weave(struct pm_model *m, struct pm_err *e)
 {
 	struct pm_weight *w, *end = m->weight + m->nweights;
+	const uint64_t memory = pm_dev_info(m->dev)->memory, held = pm_dev_held(m->dev);
 	uint64_t bytes = 0, pages = 0;
 
 	for (w = m->weight; w < end && !m->exact; w++)
 		bytes += weaves(m, w) ? pm_woven_bytes(w->type, w->rows, w->cols) : 0;
-	if (bytes > pm_dev_info(m->dev)->memory - pm_dev_held(m->dev))
+	if (held > memory || bytes > memory - held)
 		return 0;
 	for (w = m->weight; w < end && bytes; w++) {
 		if (!weaves(m, w))
