@@ -168,11 +168,23 @@ inline void do_join(__global const struct stage *s, int task)
 			task / (heads / GROUP), h, heads);
 }
 
+/* The columns from .. end - 1 of a row, which are a task of what works element by element. */
+struct some {
+	long row, from, end;
+};
+
+inline struct some some_of(int task, long cols)
+{
+	const long parts = (cols + SOME - 1) / SOME, from = task % parts * SOME;
+
+	return (struct some){task / parts, from, min(from + SOME, cols)};
+}
+
 inline void do_act(__global const struct stage *s, int task)
 {
-	const long cols = s->w[6], parts = (cols + SOME - 1) / SOME, row = task / parts, c = task % parts * SOME;
+	const struct some t = some_of(task, s->w[6]);
 
-	act_some(P(float, 0), row * s->w[1], P(const float, 2), row * s->w[3], P(const float, 4), row * s->w[5], c, min(c + SOME, cols));
+	act_some(P(float, 0), t.row * s->w[1], P(const float, 2), t.row * s->w[3], P(const float, 4), t.row * s->w[5], t.from, t.end);
 }
 
 #ifdef EXPERTS
@@ -184,11 +196,11 @@ inline void do_route(__global const struct stage *s)
 
 inline void do_combine(__global const struct stage *s, int task)
 {
-	const int k = (int)s->w[9], cols = (int)s->w[10], parts = (cols + SOME - 1) / SOME, c = task % parts * SOME;
-	const long t = task / parts;
+	const int k = (int)s->w[9];
+	const struct some t = some_of(task, s->w[10]);
 
-	combine_columns(P(float, 0) + t * s->w[1] + c, P(const float, 2) + c, s->w[3], P(const int, 4) + t * k, P(const float, 5) + t * s->w[6],
-		s->w[7] ? P(const float, 7) + t * s->w[8] + c : 0, k, min(SOME, cols - c), REAL(11));
+	combine_columns(P(float, 0) + t.row * s->w[1] + t.from, P(const float, 2) + t.from, s->w[3], P(const int, 4) + t.row * k, P(const float, 5) + t.row * s->w[6],
+		s->w[7] ? P(const float, 7) + t.row * s->w[8] + t.from : 0, k, (int)(t.end - t.from), REAL(11));
 }
 #endif
 
@@ -203,18 +215,18 @@ inline void do_layer_norm(__global const struct stage *s, int row)
 
 inline void do_add(__global const struct stage *s, int task)
 {
-	const long cols = s->w[6], parts = (cols + SOME - 1) / SOME, row = task / parts, c = task % parts * SOME;
+	const struct some t = some_of(task, s->w[6]);
 
-	add_some(P(float, 0) + row * s->w[1], P(const float, 2) + row * s->w[3], P(const float, 4) + row * s->w[5], c, min(c + SOME, cols), REAL(7), REAL(8),
+	add_some(P(float, 0) + t.row * s->w[1], P(const float, 2) + t.row * s->w[3], P(const float, 4) + t.row * s->w[5], t.from, t.end, REAL(7), REAL(8),
 		(int)s->w[9], 0);
 }
 
 #ifdef CLAMPED
 inline void do_clamp(__global const struct stage *s, int task)
 {
-	const long cols = s->w[6], parts = (cols + SOME - 1) / SOME, row = task / parts, c = task % parts * SOME;
+	const struct some t = some_of(task, s->w[6]);
 
-	clamped_some(P(float, 0) + row * s->w[1], P(const float, 2) + row * s->w[3], P(const float, 4) + row * s->w[5], c, min(c + SOME, cols), (int)s->w[7],
+	clamped_some(P(float, 0) + t.row * s->w[1], P(const float, 2) + t.row * s->w[3], P(const float, 4) + t.row * s->w[5], t.from, t.end, (int)s->w[7],
 		REAL(8), REAL(9));
 }
 #endif
@@ -227,9 +239,10 @@ inline void do_pick(__global const struct stage *s)
 
 inline void do_embed(__global const struct stage *s, int task)
 {
-	const long d = s->w[4], parts = (d + SOME - 1) / SOME, t = task / parts, c = task % parts * SOME;
+	const long d = s->w[4];
+	const struct some t = some_of(task, d);
 
-	embed_some(P(float, 0) + t * d, P(const STORAGE(TYPE_E), 1), P(const int, 2)[t], 0, s->w[3], d, REAL(5), c, min(c + SOME, d));
+	embed_some(P(float, 0) + t.row * d, P(const STORAGE(TYPE_E), 1), P(const int, 2)[t.row], 0, s->w[3], d, REAL(5), t.from, t.end);
 }
 
 inline void do_tops(__global const struct stage *s, int task)

@@ -1,19 +1,7 @@
 /* gemm_square.cl: squares of VL x VL values of B as floats, for gemm_cpu.cl and gemm_int16.cl. */
 
-/* The first rows x n values of the square of B at element `at`, rows of memory in rows; zeros else. */
-inline void some_b(vf *r, __global const tb *b, long at, long ldb, int rows, int n)
-{
-	float e[VL * VL];
-
-	for (int j = 0; j < VL; j++)
-		for (int i = 0; i < VL; i++)
-			e[j * VL + i] = j < rows && i < n ? LOAD(TYPE_B, b, at + j * ldb + i) : 0;
-	UNROLL for (int j = 0; j < VL; j++)
-		r[j] = VLOAD(f32, e, j * VL);
-}
-
 #ifdef WOVEN
-/* As below, of woven B (woven.cl). */
+/* VL k from k0 on of VL columns from n0 on, r[k], of woven B (woven.cl); columns behind the last of `cols` are any. `at` is B's element (0, 0). */
 inline void square_b(vf *r, __global const tb *b, long at, long ldb, int k0, int kc, int n0, int cols)
 {
 	const long row = at / ldb + (n0 < cols ? n0 : 0);
@@ -30,6 +18,17 @@ inline void square_b(vf *r, __global const tb *b, long at, long ldb, int k0, int
 #endif
 }
 #else
+/* The first rows x n values of the square of B at element `at`, rows of memory in rows; zeros else. */
+inline void some_b(vf *r, __global const tb *b, long at, long ldb, int rows, int n)
+{
+	float e[VL * VL];
+
+	for (int j = 0; j < VL; j++)
+		for (int i = 0; i < VL; i++)
+			e[j * VL + i] = j < rows && i < n ? LOAD(TYPE_B, b, at + j * ldb + i) : 0;
+	UNROLL for (int j = 0; j < VL; j++)
+		r[j] = VLOAD(f32, e, j * VL);
+}
 
 /* VL k from k0 on of VL columns from n0 on, r[k]; there are kc of the former and cols of the latter, zeros else. `at` is B's element (0, 0). */
 inline void square_b(vf *r, __global const tb *b, long at, long ldb, int k0, int kc, int n0, int cols)

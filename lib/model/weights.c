@@ -191,12 +191,12 @@ static int notice_copies(struct pm_model *m, struct pm_err *e)
 	return r;
 }
 
-/* Whether it is multiplied with in decoding, in lanes of 16 rows. */
+/* Whether it is multiplied with in decoding, and woven for that. */
 static bool weaves(const struct pm_model *m, const struct pm_weight *w)
 {
 	const int64_t matrices = w->spec->experts ? w->spec->experts : 1;
 
-	return w->mem && pm_op_weaves(m->dev, w->type) && !w->spec->transposed && (matrices == 1 || w->rows / matrices % 16 == 0) &&
+	return w->mem && pm_op_weaves(m->dev, w->type) && !w->spec->transposed && (matrices == 1 || w->rows / matrices % PM_WOVEN_ROWS == 0) &&
 		(!strcmp(w->spec->use, "linear") || (m->spec->tied && !strcmp(w->spec->role, "text.embed")));
 }
 

@@ -65,10 +65,10 @@ static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 	return k;
 }
 
-/* Whether B is taken woven (weave.c): from a first row that is a multiple of 16 on. */
+/* Whether B is taken woven (weave.c). */
 static bool is_woven(const struct pm_gemm *p)
 {
-	return p->b.woven && p->b_trans && p->b.off % (16 * p->b.ld) == 0;
+	return p->b_trans && pm_is_woven(p->b);
 }
 
 /* A piece of a product: rows from m0, and k from k0. */

@@ -27,6 +27,12 @@ static inline struct pm_mat pm_mat(const struct pm_tensor *t)
 	return (struct pm_mat){t->mem, t->type, t->off, t->ld, t->woven};
 }
 
+/* Whether the woven matrix serves for it: its first row is a multiple of what is woven together. */
+static inline bool pm_is_woven(struct pm_mat m)
+{
+	return m.woven && m.off % (PM_WOVEN_ROWS * m.ld) == 0;
+}
+
 /* Dense floats in a node's scratch memory, `at` bytes from its start. */
 static inline struct pm_mat pm_scratch_mat(const struct pm_node *n, size_t at, int64_t cols)
 {

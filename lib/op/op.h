@@ -16,7 +16,8 @@
 bool pm_op_takes(enum pm_dtype t);
 
 /* weave.c: whether products of few rows take weights of this type woven, for which see kernels/woven.cl; bytes of such a matrix; and makes it, out, of a dense
- * matrix (rows, cols). Of a stack all matrices at once: it is of use where each has a multiple of 16 rows. The same bits come of both, woven faster. */
+ * matrix (rows, cols). Of a stack all matrices at once: it is of use where each has a multiple of PM_WOVEN_ROWS. The same bits come of both, woven faster. */
+#define PM_WOVEN_ROWS 16
 bool pm_op_weaves(const struct pm_dev *d, enum pm_dtype t);
 uint64_t pm_woven_bytes(enum pm_dtype t, int64_t rows, int64_t cols);
 int pm_weave(struct pm_mem *out, struct pm_mem *w, enum pm_dtype t, int64_t rows, int64_t cols, struct pm_err *e);

@@ -24,12 +24,10 @@ static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
 	return p->int8 && p->b_trans && p->k <= INT8_MOST && pm_op_weaves(d, p->b.type);
 }
 
-/* Whether they can have B woven: its first row, and where runs have matrices of their own each one's, is a multiple of 16. */
+/* Whether they can have B woven; where runs have matrices of their own, each of these. */
 static bool is_woven(const struct pm_thin *p)
 {
-	const int64_t rows = 16 * p->b.ld;
-
-	return p->b.woven && p->b.off % rows == 0 && (!p->runs || p->b_step % rows == 0);
+	return pm_is_woven(p->b) && (!p->runs || p->b_step % (PM_WOVEN_ROWS * p->b.ld) == 0);
 }
 
 /* Whether the kernels of pairs do it. */

@@ -3,8 +3,6 @@
 
 #include "op/gemm.h"
 
-#define ROWS 16
-
 bool pm_op_weaves(const struct pm_dev *d, enum pm_dtype t)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
@@ -15,13 +13,13 @@ bool pm_op_weaves(const struct pm_dev *d, enum pm_dtype t)
 
 uint64_t pm_woven_bytes(enum pm_dtype t, int64_t rows, int64_t cols)
 {
-	return pm_dtype_bytes(t, (uint64_t)(pm_ceil_div(rows, ROWS) * ROWS * cols));
+	return pm_dtype_bytes(t, (uint64_t)(pm_ceil_div(rows, PM_WOVEN_ROWS) * PM_WOVEN_ROWS * cols));
 }
 
 int pm_weave(struct pm_mem *out, struct pm_mem *w, enum pm_dtype t, int64_t rows, int64_t cols, struct pm_err *e)
 {
 	const struct pm_kernel *k;
-	struct pm_launch l = {.global = {(size_t)pm_ceil_div(rows, ROWS)}, .local = {1}, .bytes = 2.0 * (double)pm_dtype_bytes(t, (uint64_t)(rows * cols))};
+	struct pm_launch l = {.global = {(size_t)pm_ceil_div(rows, PM_WOVEN_ROWS)}, .local = {1}, .bytes = 2.0 * (double)pm_dtype_bytes(t, (uint64_t)(rows * cols))};
 	char defines[64];
 
 	if (rows > INT32_MAX / 2 || cols > INT32_MAX / 2)
