@@ -36,6 +36,8 @@ struct pm_model {
 	struct pm_dev *dev;
 	struct pm_weight *weight;               /* one a tensor of the spec that is present */
 	size_t nweights;
+	struct pm_mem **chunk;                  /* in which woven weights lie */
+	size_t nchunks, cap_chunks;
 	bool bf16;                              /* what --precision came to */
 	bool rounded;                           /* bf16, or finer: products of passes without gradients may round */
 	bool exact;                             /* --precision f32 or --reference: nothing is rounded */

@@ -11,6 +11,7 @@
 
 #define PAGES ((uint64_t)64 << 20)      /* bytes of files that are read before their pages are given back */
 #define AT_ONCE ((size_t)1 << 20)       /* values that are converted at a time, a multiple of every block */
+#define CHUNK ((uint64_t)256 << 20)     /* bytes of woven weights that lie together, where no weight is larger */
 
 static int new_model(struct pm_model **out, const char *dir, struct pm_dev *dev, struct pm_err *e)
 {
@@ -200,6 +201,14 @@ static bool weaves(const struct pm_model *m, const struct pm_weight *w)
 		(!strcmp(w->spec->use, "linear") || (m->spec->tied && !strcmp(w->spec->role, "text.embed")));
 }
 
+/* Bytes of a weight woven, up to where the next one may begin. */
+static uint64_t woven_bytes(const struct pm_model *m, const struct pm_weight *w)
+{
+	const uint64_t align = pm_dev_info(m->dev)->align > 128 ? pm_dev_info(m->dev)->align : 128;
+
+	return weaves(m, w) ? (pm_woven_bytes(w->type, w->rows, w->cols) + align - 1) / align * align : 0;
+}
+
 /* Gives back the pages of files that were read. */
 static int unload(const struct pm_model *m, uint64_t *pages, struct pm_err *e)
 {
@@ -210,23 +219,43 @@ static int unload(const struct pm_model *m, uint64_t *pages, struct pm_err *e)
 	return 0;
 }
 
+/* Room for woven weights from w on: many together, which take large pages, so that the system has few to find and to clear. */
+static int new_chunk(struct pm_model *m, const struct pm_weight *w, struct pm_err *e)
+{
+	const struct pm_weight *end = m->weight + m->nweights;
+	uint64_t bytes = woven_bytes(m, w);
+
+	while (++w < end && bytes + woven_bytes(m, w) <= CHUNK)
+		bytes += woven_bytes(m, w);
+	if (pm_grow(&m->chunk, &m->cap_chunks, m->nchunks + 1, sizeof *m->chunk, e) < 0 || pm_mem_new(&m->chunk[m->nchunks], m->dev, bytes, e) < 0)
+		return -1;
+	m->nchunks++;
+	return 0;
+}
+
 /* Weaves what is multiplied with in decoding, where all of that has room. */
 static int weave(struct pm_model *m, struct pm_err *e)
 {
 	struct pm_weight *w, *end = m->weight + m->nweights;
 	const uint64_t memory = pm_dev_info(m->dev)->memory, held = pm_dev_held(m->dev);
-	uint64_t bytes = 0, pages = 0;
+	uint64_t bytes = 0, pages = 0, at = 0;
 
 	for (w = m->weight; w < end && !m->exact; w++)
-		bytes += weaves(m, w) ? pm_woven_bytes(w->type, w->rows, w->cols) : 0;
+		bytes += woven_bytes(m, w);
 	if (held > memory || bytes > memory - held)
 		return 0;
 	for (w = m->weight; w < end && bytes; w++) {
 		if (!weaves(m, w))
 			continue;
-		if (pm_mem_new(&w->woven, m->dev, pm_woven_bytes(w->type, w->rows, w->cols), e) < 0 ||
+		if (!m->nchunks || at + woven_bytes(m, w) > pm_mem_size(m->chunk[m->nchunks - 1])) {
+			if (new_chunk(m, w, e) < 0)
+				return pm_ctx(e, "tensor '%s'", w->name);
+			at = 0;
+		}
+		if (pm_mem_part(&w->woven, m->chunk[m->nchunks - 1], at, pm_woven_bytes(w->type, w->rows, w->cols), e) < 0 ||
 			pm_weave(w->woven, w->mem, w->type, w->rows, w->cols, e) < 0)
 			return pm_ctx(e, "tensor '%s'", w->name);
+		at += woven_bytes(m, w);
 		pages += pm_mem_size(w->mem);
 		if (pages >= PAGES && unload(m, &pages, e) < 0)
 			return -1;
@@ -378,6 +407,9 @@ void pm_model_close(struct pm_model *m)
 			pm_mem_free(m->weight[i].part[k]);
 		free(m->weight[i].part);
 	}
+	while (m->nchunks)
+		pm_mem_free(m->chunk[--m->nchunks]);
+	free(m->chunk);
 	free(m->weight);
 	pm_spec_free(m->spec);
 	pm_store_close(m->store);
