@@ -355,8 +355,8 @@ inline void do_task(__global const struct stage *s, int task, __local float *roo
 
 inline void pause_a_little(void)
 {
-#if HAVE_AVX512
-	__asm__ volatile("pause" ::: "memory");
+#if HAVE_BYTES
+	__builtin_ia32_pause();
 #endif
 }
 
@@ -369,10 +369,9 @@ struct times {
 
 inline ulong ticks(void)
 {
-	uint low, high, which;
+	uint which;
 
-	__asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(which) : : "memory");
-	return (ulong)high << 32 | low;
+	return __builtin_ia32_rdtscp(&which);
 }
 
 inline struct times times_begin(__global ulong *t, int n)

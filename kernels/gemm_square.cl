@@ -6,14 +6,13 @@ inline void square_b(vf *r, __global const tb *b, long at, long ldb, int k0, int
 {
 	const long row = at / ldb + (n0 < cols ? n0 : 0);
 	const int k = (int)(at % ldb) + k0;
-	float16 f[16];
+	floats f[16];
 
-	CAT(woven_, TYPE_B)(f, b, row / 16 * 16, ldb, k / 16 * 16);
-#if VL == 16
-	UNROLL for (int j = 0; j < 16; j++)
-		r[j] = f[j];
+	CAT(woven_, TYPE_B)(f, b, row / WIDE * WIDE, ldb, k / 16 * 16);
+	UNROLL for (int j = 0; j < VL; j++)
+#if VL == WIDE
+		r[j] = f[k % 16 + j];
 #else
-	UNROLL for (int j = 0; j < 8; j++)
 		r[j] = row % 16 ? f[k % 16 + j].hi : f[k % 16 + j].lo;
 #endif
 }

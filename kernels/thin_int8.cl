@@ -2,8 +2,8 @@
  * A row of A is rounded to 8 bits, a scale every 32 values (its largest magnitude is 127), and where these are large beside the row's others what is left is
  * rounded to 8 bits more: they make most of the error, of which a seventh is left (gemma-3-270m in Q4_K_M beside float32: perplexity +0.29 % and +0.06 %,
  * KL 0.0020 and 0.0003; make bench-accuracy). A code of B less its zero times a byte of A is summed exactly in 32 bits, for the 16 or 32 values that have a scale,
- * and these sums in order in float32, each times scale of A times scale of B. A column is a lane (woven.cl): nothing is summed across lanes. A row's bits
- * depend on the row alone.
+ * and these sums in order in float32, each times scale of A times scale of B. A column is a lane (woven.cl), of WIDE at a time: nothing is summed across
+ * lanes. A row's bits depend on the row alone.
  *
  * B is woven, or as it is stored: then its blocks are woven here, one after the other: slower, with the same bits.
  *
@@ -13,6 +13,7 @@
 #define ROWS 1                  // of A that go together
 #endif
 #define AHEAD 2048              // bytes of B that are fetched
+#define MOST_LINES 9            // of 64 bytes, of a grain
 
 /* ---- rows of A ---- */
 
@@ -68,8 +69,8 @@ INLINE void sum_grains(int *start, float16 *sum, const int *q, int ZERO, int GRA
 {
 	int16 four[4], v;
 
-	UNROLL for (int j = 0; j < 4; j++)
-		four[j] = dot4((int16)0, (int16)0x01010101, ((const int16 *)q)[j]);
+	UNROLL for (int j = 0; j < STEP / 4 / WIDE; j++)
+		((ints *)four)[j] = dot4((ints)0, (ints)0x01010101, ((const ints *)q)[j]);
 	v = sum_fours(four);
 	if (GRAIN == 32)
 		v.lo = v.even + v.odd;
@@ -164,35 +165,63 @@ INLINE const struct part *unknown(const struct part *p)
 	return p;
 }
 
-/* add_type: the values r .. r + GRAIN - 1 of a part, whose B begins at p. columns_type: columns from .. end − 1, a multiple of 16 first, of m rows. */
+/* The sums of 16 columns and row i. */
+#if WIDE == 16
+#define SIXTEEN(t, i) ((t)[i])
+#else
+#define SIXTEEN(t, i) ((float16)((t)[i], (t)[ROWS + (i)]))
+#endif
+
+/* add_type: the values r .. r + GRAIN - 1 of a part, whose B begins at p, to sums of WIDE columns. columns_type: columns from .. end − 1, a multiple of 16
+ * first, of m rows. */
 #define THIN_INT8(type) \
 inline void quantise_##type(size_t x, __global const float *a, int k) \
 { \
 	enum { traits_##type }; \
 	quantise((struct part *)x, a, k, ZERO, GRAIN); \
 } \
-INLINE void add_##type(float16 *t, const struct part *const *x, int part, block_t p, int r) \
+INLINE void add_##type(floats *t, const struct part *const *x, int part, struct lanes p, int r) \
 { \
 	enum { traits_##type }; \
 	const int at = r % block_##type; \
-	const block_t q = p + 16 * (long)at_##type((size_t)0, r - at); \
-	const int bytes = 16 * (int)(long)at_##type((size_t)0, STEP); \
-	int16 w[8]; \
-	for (int i = r * bytes / STEP / 64; i < (r + GRAIN) * bytes / STEP / 64; i++) \
-		__builtin_prefetch((const void *)((size_t)p + AHEAD + 64 * i)); \
-	codes_##type(w, q, at); \
+	const int some = WIDE * (int)(long)at_##type((size_t)0, STEP); \
+	const size_t ahead = (size_t)p.p + AHEAD + (p.from ? some : 0); \
+	ints w[8]; \
+	const int line = r * some / STEP / 64, lines = (r + GRAIN) * some / STEP / 64 - line; \
+	UNROLL for (int i = 0; i < MOST_LINES; i++) \
+		if (i < lines) \
+			__builtin_prefetch((const void *)(ahead + 64 * (line + i))); \
+	p.p += 16 * (long)at_##type((size_t)0, r - at); \
+	codes_##type(w, p, at); \
 	if (GRAIN > 16) \
-		codes_##type(w + 4, q, at + 16); \
-	const float16 scale = scale_##type(q, at), low = min_##type(q, at); \
+		codes_##type(w + 4, p, at + 16); \
+	const floats scale = scale_##type(p, at), low = min_##type(p, at); \
 	UNROLL for (int i = 0; i < ROWS; i++) { \
 		const struct part *a = unknown(x[i] + part); \
-		float16 sum = convert_float16(dot_words(a->start[r / GRAIN], w, a->q + r / 4, GRAIN / 4, BITS, ZERO)); \
+		floats sum = TO_FLOATS(dot_words(a->start[r / GRAIN], w, a->q + r / 4, GRAIN / 4, BITS, ZERO)); \
 		if (a->is_fine >> r / GRAIN & 1) \
-			sum = fma(convert_float16(dot_words(a->start_fine[r / GRAIN], w, a->fine + r / 4, GRAIN / 4, BITS, ZERO)), (float16)(1.0f / FINE), sum); \
+			sum = fma(TO_FLOATS(dot_words(a->start_fine[r / GRAIN], w, a->fine + r / 4, GRAIN / 4, BITS, ZERO)), (floats)(1.0f / FINE), sum); \
 		t[i] = fma(sum, scale * a->d[r / GRAIN], t[i]); \
 		if (LOW) \
-			t[i] = fma(low, (float16)a->low[r / GRAIN], t[i]); \
+			t[i] = fma(low, (floats)a->low[r / GRAIN], t[i]); \
 	} \
+} \
+/* n values from part k0 / STEP on. */ \
+INLINE void add_part_##type(floats *sum, const struct part *const *x, int k0, struct lanes p, int n) \
+{ \
+	enum { traits_##type }; \
+	floats t[ROWS]; \
+	UNROLL for (int i = 0; i < ROWS; i++) \
+		t[i] = sum[i]; \
+	if (block_##type == STEP || n >= STEP) { \
+		UNROLL for (int r = 0; r < STEP; r += GRAIN) \
+			add_##type(t, x, k0 / STEP, p, r); \
+	} else { \
+		for (int r = 0; r < n; r += GRAIN) \
+			add_##type(t, x, k0 / STEP, p, r); \
+	} \
+	UNROLL for (int i = 0; i < ROWS; i++) \
+		sum[i] = t[i]; \
 } \
 /* Weaves the n values from k0 on of rows n0 .. n0 + 15. */ \
 __attribute__((noinline)) block_t woven_here_##type(struct woven b, int n0, int end, int k0, int n, size_t room) \
@@ -212,24 +241,19 @@ inline void columns_##type(__global float *c, long ldc, size_t x, struct woven b
 	for (int n0 = from; n0 < end; n0 += 16) \
 		for (int m0 = 0; m0 < m; m0 += ROWS) { \
 			const struct part *a[ROWS]; \
-			float16 t[ROWS]; \
+			floats t[16 / WIDE * ROWS]; \
 			block_t p = AT(type, b.b, n0 * b.ldb); \
-			UNROLL for (int i = 0; i < ROWS; i++) { \
+			UNROLL for (int i = 0; i < ROWS; i++) \
 				a[i] = (const struct part *)(x + (size_t)min(m0 + i, m - 1) * ROW_BYTES(k)); \
+			UNROLL for (int i = 0; i < 16 / WIDE * ROWS; i++) \
 				t[i] = 0; \
-			} \
 			for (int k0 = 0; k0 < k; k0 += STEP, p = AT(type, p, 16 * STEP)) { \
 				const block_t q = b.is ? p : woven_here_##type(b, n0, end, k0, min(STEP, k - k0), (size_t)room); \
-				if (block_##type == STEP || k - k0 >= STEP) { \
-					UNROLL for (int r = 0; r < STEP; r += GRAIN) \
-						add_##type(t, a, k0 / STEP, q, r); \
-				} else { \
-					for (int r = 0; r < k - k0; r += GRAIN) \
-						add_##type(t, a, k0 / STEP, q, r); \
-				} \
+				for (int j = 0; j < 16 / WIDE; j++) \
+					add_part_##type(t + j * ROWS, a, k0, (struct lanes){q, j * WIDE}, k - k0); \
 			} \
 			for (int i = 0; i < ROWS && m0 + i < m; i++) \
-				finish16(c, ldc, t[i], m0 + i, n0, end, f); \
+				finish16(c, ldc, SIXTEEN(t, i), m0 + i, n0, end, f); \
 		} \
 }
 #endif

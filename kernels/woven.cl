@@ -1,10 +1,10 @@
 /* woven.cl: weights in blocks (quant.cl), woven: of 16 rows that begin at a multiple of 16 the first blocks, then the second and so on, so that 16 columns of
- * a product are the lanes of a vector. A field of a block (fields_type: where it begins, bytes, how many there are) stands 16 times side by side, in
- * its block's order: field i of row j, at byte `at` of a block, is at byte 16 at + (16 i + j) bytes. Bytes are as many as before; rows behind the last are
- * copies of it. `block` below is 16 blocks.
+ * a product are the lanes of a vector of AVX-512, or of two of AVX2, of which struct lanes names one. A field of a block (fields_type: where it begins, bytes,
+ * how many there are) stands 16 times side by side, in its block's order: field i of row j, at byte `at` of a block, is at byte 16 at + (16 i + j) bytes. Bytes
+ * are as many as before; rows behind the last are copies of it. `block` below is 16 blocks.
  *
  * Values come 16 k at a time, r .. r + 15 of their block (r a multiple of 16): codes_type gives four words, byte b of lane j of word i being the code without sign of
- * k = r + 4i + b of row j; scale_type and, LOW, min_type what they are multiplied by and then added: value = scale · (code − ZERO) + min. These are
+ * k = r + 4i + b of row from + j; scale_type and, LOW, min_type what they are multiplied by and then added: value = scale · (code − ZERO) + min. These are
  * lib/quant's floats, bit for bit. */
 #if HAVE_BYTES
 
@@ -12,9 +12,17 @@ typedef uint any_uint __attribute__((aligned(1)));
 typedef ushort any_ushort __attribute__((aligned(1)));
 typedef int any_int4 __attribute__((ext_vector_type(4), aligned(1)));
 typedef int any_int16 __attribute__((ext_vector_type(16), aligned(1)));
-typedef ushort any_ushort16 __attribute__((ext_vector_type(16), aligned(1)));
-#define WORD16(p, at, i) ((int16)*(__global const any_int16 *)((p) + 16 * (at) + 64 * (i)))
-#define USHORT16(p, at) ((ushort16)*(__global const any_ushort16 *)((p) + 16 * (at)))
+typedef int any_ints __attribute__((ext_vector_type(WIDE), aligned(1)));
+typedef ushort any_halves __attribute__((ext_vector_type(WIDE), aligned(1)));
+
+/* WIDE rows of a block, from number `from` on; their words, two bytes, and these as floats. */
+struct lanes {
+	block_t p;
+	int from;
+};
+#define LANE_WORDS(b, at, i) ((ints)*(__global const any_ints *)((b).p + 16 * (at) + 64 * (i) + 4 * (b).from))
+#define HALF_WORDS(b, at) ((halves)*(__global const any_halves *)((b).p + 16 * (at) + 2 * (b).from))
+#define HALVES(b, at) float_halves(HALF_WORDS(b, at))
 
 /* What belongs to a format: the code of 0; values that have a scale of their own; whether they have a minimum; bits of a code. */
 #define traits_q4_0 ZERO = 8, GRAIN = 32, LOW = 0, BITS = 4
@@ -109,30 +117,28 @@ DEFINE_WEAVE(iq4_xs)
 
 /* ---- scales and minima ---- */
 
-#define HALVES(p, at) float_halves(USHORT16(p, at))
-
 /* `bits` bits from bit i on of each lane. */
-INLINE int16 some_bits(int16 v, int i, int bits)
+INLINE ints some_bits(ints v, int i, int bits)
 {
-	return as_int16(as_uint16(v) >> (uint)i) & ((1 << bits) - 1);
+	return AS_INTS(CAT(as_uint, WIDE)(v) >> (uint)i) & ((1 << bits) - 1);
 }
 
 /* The two of 6 bits that Q4_K and Q5_K have for 32 values, number j, from their 12 bytes on. */
-INLINE int16 k_scale(block_t p, int j)
+INLINE ints k_scale(struct lanes p, int j)
 {
 	if (j < 4)
-		return some_bits(WORD16(p, 4, 0), 8 * j, 6);
-	return some_bits(WORD16(p, 4, 2), 8 * j - 32, 4) | some_bits(WORD16(p, 4, 0), 8 * j - 26, 2) << 4;
+		return some_bits(LANE_WORDS(p, 4, 0), 8 * j, 6);
+	return some_bits(LANE_WORDS(p, 4, 2), 8 * j - 32, 4) | some_bits(LANE_WORDS(p, 4, 0), 8 * j - 26, 2) << 4;
 }
 
-INLINE int16 k_min(block_t p, int j)
+INLINE ints k_min(struct lanes p, int j)
 {
 	if (j < 4)
-		return some_bits(WORD16(p, 4, 1), 8 * j, 6);
-	return some_bits(WORD16(p, 4, 2), 8 * j - 28, 4) | some_bits(WORD16(p, 4, 1), 8 * j - 26, 2) << 4;
+		return some_bits(LANE_WORDS(p, 4, 1), 8 * j, 6);
+	return some_bits(LANE_WORDS(p, 4, 2), 8 * j - 28, 4) | some_bits(LANE_WORDS(p, 4, 1), 8 * j - 26, 2) << 4;
 }
 
-INLINE float16 scale_q4_0(block_t p, int r)
+INLINE floats scale_q4_0(struct lanes p, int r)
 {
 	return HALVES(p, 0);
 }
@@ -143,65 +149,65 @@ INLINE float16 scale_q4_0(block_t p, int r)
 #define scale_iq4_nl scale_q4_0
 #define scale_affine8 scale_q4_0
 
-INLINE float16 min_q4_1(block_t p, int r)
+INLINE floats min_q4_1(struct lanes p, int r)
 {
 	return HALVES(p, 2);
 }
 #define min_q5_1 min_q4_1
 #define min_affine8 min_q4_1
 
-INLINE float16 scale_mxfp4(block_t p, int r)
+INLINE floats scale_mxfp4(struct lanes p, int r)
 {
-	const uint16 e = convert_uint16(vload16(0, p));
+	const ints e = TO_INTS(CAT(vload, WIDE)(0, p.p + p.from));
 
-	return as_float16(select((e - 1) << 23, (uint16)0x200000u << e, e < 2));
+	return AS_FLOATS(select((e - 1) << 23, (ints)0x200000 << e, e < 2));
 }
 
-INLINE float16 scale_q2_k(block_t p, int r)
+INLINE floats scale_q2_k(struct lanes p, int r)
 {
-	return HALVES(p, 80) * convert_float16(some_bits(WORD16(p, 0, r / 64), r / 16 % 4 * 8, 4));
+	return HALVES(p, 80) * TO_FLOATS(some_bits(LANE_WORDS(p, 0, r / 64), r / 16 % 4 * 8, 4));
 }
 
-INLINE float16 min_q2_k(block_t p, int r)
+INLINE floats min_q2_k(struct lanes p, int r)
 {
-	return -HALVES(p, 82) * convert_float16(some_bits(WORD16(p, 0, r / 64), r / 16 % 4 * 8 + 4, 4));
+	return -HALVES(p, 82) * TO_FLOATS(some_bits(LANE_WORDS(p, 0, r / 64), r / 16 % 4 * 8 + 4, 4));
 }
 
-INLINE float16 scale_q3_k(block_t p, int r)
+INLINE floats scale_q3_k(struct lanes p, int r)
 {
 	const int j = r / 16;
-	const int16 low = some_bits(WORD16(p, 96, j / 4 % 2), j % 4 * 8 + j / 8 * 4, 4), high = some_bits(WORD16(p, 96, 2), j % 4 * 8 + j / 4 * 2, 2);
+	const ints low = some_bits(LANE_WORDS(p, 96, j / 4 % 2), j % 4 * 8 + j / 8 * 4, 4), high = some_bits(LANE_WORDS(p, 96, 2), j % 4 * 8 + j / 4 * 2, 2);
 
-	return HALVES(p, 108) * convert_float16((low | high << 4) - 32);
+	return HALVES(p, 108) * TO_FLOATS((low | high << 4) - 32);
 }
 
-INLINE float16 scale_q4_k(block_t p, int r)
+INLINE floats scale_q4_k(struct lanes p, int r)
 {
-	return HALVES(p, 0) * convert_float16(k_scale(p, r / 32));
+	return HALVES(p, 0) * TO_FLOATS(k_scale(p, r / 32));
 }
 #define scale_q5_k scale_q4_k
 
-INLINE float16 min_q4_k(block_t p, int r)
+INLINE floats min_q4_k(struct lanes p, int r)
 {
-	return -HALVES(p, 2) * convert_float16(k_min(p, r / 32));
+	return -HALVES(p, 2) * TO_FLOATS(k_min(p, r / 32));
 }
 #define min_q5_k min_q4_k
 
-INLINE float16 scale_q6_k(block_t p, int r)
+INLINE floats scale_q6_k(struct lanes p, int r)
 {
-	return HALVES(p, 208) * convert_float16(WORD16(p, 192, r / 64) << (24 - r / 16 % 4 * 8) >> 24);
+	return HALVES(p, 208) * TO_FLOATS(LANE_WORDS(p, 192, r / 64) << (24 - r / 16 % 4 * 8) >> 24);
 }
 
-INLINE float16 scale_iq4_xs(block_t p, int r)
+INLINE floats scale_iq4_xs(struct lanes p, int r)
 {
 	const int j = r / 32;
-	const int16 high = convert_int16(USHORT16(p, 2)) >> 2 * j & 3;
+	const ints high = TO_INTS(HALF_WORDS(p, 2)) >> 2 * j & 3;
 
-	return HALVES(p, 0) * convert_float16((some_bits(WORD16(p, 4, 0), 4 * j, 4) | high << 4) - 32);
+	return HALVES(p, 0) * TO_FLOATS((some_bits(LANE_WORDS(p, 4, 0), 4 * j, 4) | high << 4) - 32);
 }
 
 /* Formats without minima. */
-INLINE float16 no_min(block_t p, int r)
+INLINE floats no_min(struct lanes p, int r)
 {
 	return 0;
 }
@@ -217,142 +223,147 @@ INLINE float16 no_min(block_t p, int r)
 /* ---- codes ---- */
 
 /* Four words of nibbles, the low or the high ones, or of two bits; `from`: of the first among the words at `at`. */
-INLINE void nibbles(int16 *w, block_t p, int at, int from, int high)
+INLINE void nibbles(ints *w, struct lanes p, int at, int from, int high)
 {
 	UNROLL for (int i = 0; i < 4; i++)
-		w[i] = WORD16(p, at, from + i) >> 4 * high & 0x0f0f0f0f;
+		w[i] = LANE_WORDS(p, at, from + i) >> 4 * high & 0x0f0f0f0f;
 }
 
-INLINE void twos(int16 *w, block_t p, int at, int r)
+INLINE void twos(ints *w, struct lanes p, int at, int r)
 {
 	UNROLL for (int i = 0; i < 4; i++)
-		w[i] = WORD16(p, at, r / 128 * 8 + r % 32 / 4 + i) >> r % 128 / 32 * 2 & 0x03030303;
+		w[i] = LANE_WORDS(p, at, r / 128 * 8 + r % 32 / 4 + i) >> r % 128 / 32 * 2 & 0x03030303;
 }
 
 /* Bit `bit` of each byte of four words, as bit `to`. */
-INLINE void add_bits(int16 *w, block_t p, int at, int from, int bit, int to)
+INLINE void add_bits(ints *w, struct lanes p, int at, int from, int bit, int to)
 {
 	UNROLL for (int i = 0; i < 4; i++)
-		w[i] |= (WORD16(p, at, from + i) >> bit & 0x01010101) << to;
+		w[i] |= (LANE_WORDS(p, at, from + i) >> bit & 0x01010101) << to;
 }
 
 /* Bits r to r + 15 of a word as bit 4 of the bytes of four. */
-INLINE void add_fifth(int16 *w, int16 bits, int r)
+INLINE void add_fifth(ints *w, ints bits, int r)
 {
 	UNROLL for (int i = 0; i < 4; i++)
 		w[i] |= (some_bits(bits, r + 4 * i, 4) * 0x204081 & 0x01010101) << 4;
 }
 
-INLINE void codes_q4_0(int16 *w, block_t p, int r)
+INLINE void codes_q4_0(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 2, 0, r / 16);
 }
 
-INLINE void codes_q4_1(int16 *w, block_t p, int r)
+INLINE void codes_q4_1(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 4, 0, r / 16);
 }
 
-INLINE void codes_q5_0(int16 *w, block_t p, int r)
+INLINE void codes_q5_0(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 6, 0, r / 16);
-	add_fifth(w, WORD16(p, 2, 0), r);
+	add_fifth(w, LANE_WORDS(p, 2, 0), r);
 }
 
-INLINE void codes_q5_1(int16 *w, block_t p, int r)
+INLINE void codes_q5_1(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 8, 0, r / 16);
-	add_fifth(w, WORD16(p, 4, 0), r);
+	add_fifth(w, LANE_WORDS(p, 4, 0), r);
 }
 
-INLINE void codes_q8_0(int16 *w, block_t p, int r)
+INLINE void codes_q8_0(ints *w, struct lanes p, int r)
 {
 	UNROLL for (int i = 0; i < 4; i++)
-		w[i] = WORD16(p, 2, r / 4 + i) ^ (int)0x80808080;
+		w[i] = LANE_WORDS(p, 2, r / 4 + i) ^ (int)0x80808080;
 }
 
-INLINE void codes_affine8(int16 *w, block_t p, int r)
+INLINE void codes_affine8(ints *w, struct lanes p, int r)
 {
 	UNROLL for (int i = 0; i < 4; i++)
-		w[i] = WORD16(p, 4, r / 4 + i);
+		w[i] = LANE_WORDS(p, 4, r / 4 + i);
 }
 
-#define TABLE(a, b, c, d) ((int16)((int4)(a, b, c, d), (int4)(a, b, c, d), (int4)(a, b, c, d), (int4)(a, b, c, d)))
+#define FOUR(a, b, c, d) ((int4)(a, b, c, d))
+#if WIDE == 16
+#define TABLE(...) ((ints)(FOUR(__VA_ARGS__), FOUR(__VA_ARGS__), FOUR(__VA_ARGS__), FOUR(__VA_ARGS__)))
+#else
+#define TABLE(...) ((ints)(FOUR(__VA_ARGS__), FOUR(__VA_ARGS__)))
+#endif
 /* block_iq4 + 128, block_e2m1 + 16 */
 #define TABLE_IQ4 TABLE(0x3f2d1801, 0x766a5d4f, 0xa6998d81, 0xf1d9c5b5)
 #define TABLE_FP4 TABLE(0x13121110, 0x1c181614, 0x0d0e0f10, 0x04080a0c)
 
-INLINE void pick_all(int16 *w, int16 table)
+INLINE void pick_all(ints *w, ints table)
 {
 	UNROLL for (int i = 0; i < 4; i++)
 		w[i] = pick(table, w[i]);
 }
 
-INLINE void codes_iq4_nl(int16 *w, block_t p, int r)
+INLINE void codes_iq4_nl(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 2, 0, r / 16);
 	pick_all(w, TABLE_IQ4);
 }
 
-INLINE void codes_mxfp4(int16 *w, block_t p, int r)
+INLINE void codes_mxfp4(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 1, 0, r / 16);
 	pick_all(w, TABLE_FP4);
 }
 
-INLINE void codes_iq4_xs(int16 *w, block_t p, int r)
+INLINE void codes_iq4_xs(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 8, r / 32 * 4, r / 16 % 2);
 	pick_all(w, TABLE_IQ4);
 }
 
-INLINE void codes_q2_k(int16 *w, block_t p, int r)
+INLINE void codes_q2_k(ints *w, struct lanes p, int r)
 {
 	twos(w, p, 16, r);
 }
 
-INLINE void codes_q3_k(int16 *w, block_t p, int r)
+INLINE void codes_q3_k(ints *w, struct lanes p, int r)
 {
 	twos(w, p, 32, r);
 	add_bits(w, p, 0, r % 32 / 4, r / 32, 2);
 }
 
-INLINE void codes_q4_k(int16 *w, block_t p, int r)
+INLINE void codes_q4_k(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 16, r / 64 * 8 + r % 32 / 4, r % 64 / 32);
 }
 
-INLINE void codes_q5_k(int16 *w, block_t p, int r)
+INLINE void codes_q5_k(ints *w, struct lanes p, int r)
 {
 	nibbles(w, p, 48, r / 64 * 8 + r % 32 / 4, r % 64 / 32);
 	add_bits(w, p, 16, r % 32 / 4, r / 32, 4);
 }
 
-INLINE void codes_q6_k(int16 *w, block_t p, int r)
+INLINE void codes_q6_k(ints *w, struct lanes p, int r)
 {
 	const int part = r % 128 / 32, word = r % 32 / 4;
 
 	nibbles(w, p, 0, r / 128 * 16 + part % 2 * 8 + word, part / 2);
 	UNROLL for (int i = 0; i < 4; i++) {
-		const int16 two = WORD16(p, 128, r / 128 * 8 + word + i);
+		const ints two = LANE_WORDS(p, 128, r / 128 * 8 + word + i);
 		w[i] |= (part < 2 ? two << (4 - 2 * part) : two >> (2 * part - 4)) & 0x30303030;
 	}
 }
 
 /* ---- values ---- */
 
-/* 16 k of 16 rows from row `row` and k on (multiples of 16), of rows of ld values: f[k]. */
+/* 16 k of WIDE rows from row `row` and k on (multiples of WIDE and 16), of rows of ld values: f[k]. */
 #define DEFINE_FLOATS(type) \
-INLINE void woven_##type(float16 *f, block_t b, long row, long ld, int k) \
+INLINE void woven_##type(floats *f, block_t b, long row, long ld, int k) \
 { \
 	enum { traits_##type }; \
 	const int r = k % block_##type; \
-	const block_t p = AT(type, b, row * ld) + 16 * (long)at_##type((size_t)0, k - r); \
-	const float16 scale = scale_##type(p, r), low = min_##type(p, r); \
-	int16 w[4]; \
+	const struct lanes p = {AT(type, b, row / 16 * 16 * ld) + 16 * (long)at_##type((size_t)0, k - r), (int)(row % 16)}; \
+	const floats scale = scale_##type(p, r), low = min_##type(p, r); \
+	ints w[4]; \
 	codes_##type(w, p, r); \
 	UNROLL for (int i = 0; i < 16; i++) { \
-		const float16 code = convert_float16(some_bits(w[i / 4], i % 4 * 8, 8) - ZERO); \
+		const floats code = TO_FLOATS(some_bits(w[i / 4], i % 4 * 8, 8) - ZERO); \
 		f[i] = LOW ? fma(code, scale, low) : code * scale; \
 	} \
 }

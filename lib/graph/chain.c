@@ -290,7 +290,7 @@ static int build(struct pm_chain *c, struct pm_err *e)
 	char defines[DEFINES * 52 + 32] = "-DALONE=1";          /* a work-item is a group */
 	size_t i, at = strlen(defines);
 
-	if (pm_dev_profiled(c->g->dev) && pm_dev_info(c->g->dev)->assembly) {
+	if (pm_dev_profiled(c->g->dev) && pm_dev_info(c->g->dev)->avx2) {
 		if (new_times(c, e) < 0)
 			return -1;
 		at += (size_t)snprintf(defines + at, sizeof defines - at, " -DTIMED=1");

@@ -14,7 +14,8 @@
 
 enum { K = 1024, N = 50, LARGE = 300 };
 
-static const enum pm_dtype types[] = {PM_Q8_0, PM_Q4_0, PM_Q4_1, PM_Q5_0, PM_IQ4_NL, PM_AFFINE8, PM_Q3_K, PM_Q4_K, PM_Q5_K, PM_Q6_K};
+static const enum pm_dtype types[] = {PM_Q8_0, PM_Q4_0, PM_Q4_1, PM_Q5_0, PM_Q5_1, PM_IQ4_NL, PM_IQ4_XS, PM_MXFP4, PM_AFFINE8, PM_Q2_K, PM_Q3_K, PM_Q4_K, PM_Q5_K,
+	PM_Q6_K};
 
 enum { TYPES = sizeof types / sizeof *types };
 
