@@ -1,6 +1,6 @@
 /* thin_bf16.cl: what the products of few rows with B in bfloat16 share, for CPUs where vdpbf16ps has twice the rate of float32 (lib/op/thin.c). A row of
  * A is rounded to bfloat16; each of 16 lanes adds the products of a pair at a time, then the lanes are added. A row's bits depend on the row alone: rows
- * of A go in groups of 4, 2 and 1, each with 6 or 8 rows of B side by side, as in thin_float.cl. B comes from memory once: the first group
+ * of A go in groups of 4, 2 and 1, with 6, 8 and 4 rows of B side by side, as in thin_float.cl. B comes from memory once: the first group
  * would wait for it and the others find it in a cache, so each group fetches its part of the block of columns that comes next. */
 #if HAVE_BF16
 /* Bytes of a row that is rounded. */
@@ -26,7 +26,7 @@ inline uint16 some_pairs(__global const ushort *b, int n)
 	return (uint16)(as_uint8(vload16(0, v)), as_uint8(vload16(1, v)));
 }
 
-/* As DOTS of thin_float.cl; x: the rows, PAIRS_BYTES(k) each. Of the columns STREAMS * 3 further on what belongs to k in [near, far) is fetched. */
+/* As DOTS of thin_float.cl; x: the rows, PAIRS_BYTES(k) each. Of the next block's columns what belongs to k in [near, far) is fetched; by one row, of what it reads next. */
 #define PAIR_DOTS(ROWS, COLS) \
 inline void pairs_##ROWS(__global float *c, long ldc, const uint16 *x, __global const ushort *b, long ldb, \
 	int m0, int n0, struct walk walk, int k, int near, int far, const struct rest *f) \
@@ -34,7 +34,7 @@ inline void pairs_##ROWS(__global float *c, long ldc, const uint16 *x, __global 
 	const int row = (k + 31) / 32; \
 	float16 s[ROWS][COLS]; \
 	__global const ushort *q[COLS]; \
-	float sum[ROWS * COLS]; \
+	float sum[(ROWS * COLS + 7) / 8 * 8]; \
 	int col[COLS], i; \
 	UNROLL for (int j = 0; j < COLS; j++) { \
 		col[j] = walk_col(walk, n0 + j); \
@@ -55,7 +55,7 @@ inline void pairs_##ROWS(__global float *c, long ldc, const uint16 *x, __global 
 		} \
 		if (i >= near && i < far) \
 			UNROLL for (int j = 0; j < COLS; j++) \
-				__builtin_prefetch((const void *)((size_t)q[j] + (BLOCK / STREAMS * ldb + i) * 2), 0, 2); \
+				FETCH((size_t)(q[j] + i) + (ROWS == 1 ? STREAM_AHEAD : BLOCK / STREAMS * ldb * 2)); \
 		UNROLL for (int r = 0; r < ROWS; r++) { \
 			const uint16 v = x[r * row + i / 32]; \
 			UNROLL for (int j = 0; j < COLS; j++) \
@@ -65,7 +65,7 @@ inline void pairs_##ROWS(__global float *c, long ldc, const uint16 *x, __global 
 	UNROLL for (int i = 0; i < ROWS * COLS; i += 8) { \
 		float16 v[8]; \
 		UNROLL for (int j = 0; j < 8; j++) \
-			v[j] = s[(i + j) / COLS][(i + j) % COLS]; \
+			v[j] = i + j < ROWS * COLS ? s[(i + j) / COLS % ROWS][(i + j) % COLS] : 0; \
 		vstore8(sum_each(v), 0, sum + i); \
 	} \
 	for (int j = 0; j < COLS; j++) \
@@ -75,7 +75,7 @@ inline void pairs_##ROWS(__global float *c, long ldc, const uint16 *x, __global 
 }
 PAIR_DOTS(4, 6)
 PAIR_DOTS(2, 8)
-PAIR_DOTS(1, 8)
+PAIR_DOTS(1, 4)
 
 /* A work-item's columns for all m rows. */
 inline void thin_pairs(__global float *c, long ldc, const uint16 *x, __global const ushort *b, long ldb, int m, int k, struct walk walk, const struct rest *f)
@@ -93,8 +93,8 @@ inline void thin_pairs(__global float *c, long ldc, const uint16 *x, __global co
 			for (int j = n0; j < n1; j += 8)
 				pairs_2(c, ldc, x, b, ldb, m0, j, walk, k, 0, 0, f);
 		for (; m0 < m; m0++)
-			for (int j = n0; j < n1; j += 8)
-				pairs_1(c, ldc, x, b, ldb, m0, j, walk, k, 0, 0, f);
+			for (int j = n0; j < n1; j += 4)
+				pairs_1(c, ldc, x, b, ldb, m0, j, walk, k, 0, k, f);
 	}
 }
 #endif

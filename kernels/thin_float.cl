@@ -1,5 +1,5 @@
 /* thin_float.cl: what the products of few rows with B in floats (or blocks read as floats) share, for CPUs: the rate of memory is what counts.
- * Rows of A go in groups of 4, 2 and 1, each with 6 or 8 rows of B side by side, since memory gives more to several streams than to one; the rows
+ * Rows of A go in groups of 4, 2 and 1 with 6, 8 and 4 rows of B side by side, since memory gives more to several streams than to one; the rows
  * that go together lie far apart, so that each stream is a long walk (rows of 2 KB side by side reached half the rate). A sum is one chain of fma
  * in 16 lanes, then the lanes are added; the grouping does not change it. Measured on 2 cores of a Zen 4 with bf16 weights: one row
  * at the rate of memory, 16 rows at 170 GFLOP/s.
@@ -7,10 +7,7 @@
  * THIN_FLOAT(type) defines thin_float_type, which makes a work-item's columns. */
 
 /* ROWS rows of A from row m0 with COLS rows of B, number n0 and on in the walk (where it has no more the last row of all is
- * repeated, its result thrown away). One row goes with half of them for PIECE values, then with the other half: a core of
- * a Zen 4 reads 25 to 28 GB/s in four streams where it read 19 to 23 in eight, if what it reads of A stays in the nearest cache. */
-#define PIECE 512
-#define SIDE_BY_SIDE(ROWS, COLS) ((ROWS) > 1 ? (COLS) : 4)
+ * repeated, its result thrown away). */
 #define DOTS(type, ROWS, COLS) \
 inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const float *a, long lda, __global const STORAGE(type) *b, long ldb, \
 	int m0, int n0, struct walk walk, int k, const struct rest *f) \
@@ -28,19 +25,17 @@ inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const flo
 	UNROLL for (int r = 0; r < ROWS; r++) \
 		UNROLL for (int j = 0; j < COLS; j++) \
 			s[r][j] = 0; \
-	for (i = 0; i + 16 <= k;) { \
-		const int from = i, end = ROWS > 1 ? k / 16 * 16 : min(i + PIECE, k / 16 * 16); \
-		UNROLL for (int j0 = 0; j0 < COLS; j0 += SIDE_BY_SIDE(ROWS, COLS)) { \
-			for (i = from; i < end; i += 16) { \
-				float16 w[COLS]; \
-				UNROLL for (int j = j0; j < j0 + SIDE_BY_SIDE(ROWS, COLS); j++) \
-					w[j] = LOAD16(type, q[j], i); \
-				UNROLL for (int r = 0; r < ROWS; r++) { \
-					float16 v = vload16(0, p[r] + i); \
-					UNROLL for (int j = j0; j < j0 + SIDE_BY_SIDE(ROWS, COLS); j++) \
-						s[r][j] = fma(v, w[j], s[r][j]); \
-				} \
-			} \
+	for (i = 0; i + 16 <= k; i += 16) { \
+		float16 w[COLS]; \
+		UNROLL for (int j = 0; j < COLS; j++) { \
+			if (ROWS == 1) \
+				FETCH((size_t)AT(type, q[j], i) + STREAM_AHEAD); \
+			w[j] = LOAD16(type, q[j], i); \
+		} \
+		UNROLL for (int r = 0; r < ROWS; r++) { \
+			float16 v = vload16(0, p[r] + i); \
+			UNROLL for (int j = 0; j < COLS; j++) \
+				s[r][j] = fma(v, w[j], s[r][j]); \
 		} \
 	} \
 	if (i < k) { \
@@ -70,7 +65,7 @@ inline float16 some_b_##type(__global const STORAGE(type) *b, long at, int n) \
 } \
 DOTS(type, 4, 6) \
 DOTS(type, 2, 8) \
-DOTS(type, 1, 8) \
+DOTS(type, 1, 4) \
 inline void thin_float_##type(__global float *c, long ldc, __global const float *a, long lda, __global const STORAGE(type) *b, long ldb, int m, \
 	int k, struct walk walk, const struct rest *f) \
 { \
@@ -84,7 +79,7 @@ inline void thin_float_##type(__global float *c, long ldc, __global const float 
 			for (int j = n0; j < n1; j += 8) \
 				dots_2_##type(c, ldc, a, lda, b, ldb, m0, j, walk, k, f); \
 		for (; m0 < m; m0++) \
-			for (int j = n0; j < n1; j += 8) \
+			for (int j = n0; j < n1; j += 4) \
 				dots_1_##type(c, ldc, a, lda, b, ldb, m0, j, walk, k, f); \
 	} \
 }
