@@ -111,7 +111,7 @@ __kernel void act_bwd(BWD_ARGS)
 
 #if PM_CPU
 // Columns c to end of a row, where it begins.
-inline void act_some(__global float *y, long yoff, __global const STORAGE(TYPE_X) *x, long xoff, __global const STORAGE(TYPE_X) *up, long uoff, long c, long end)
+APART void act_some(__global float *y, long yoff, __global const STORAGE(TYPE_X) *x, long xoff, __global const STORAGE(TYPE_X) *up, long uoff, long c, long end)
 {
 	for (; c + 16 <= end; c += 16)
 		FORWARD(16, LOAD16, STORE16)

@@ -103,7 +103,7 @@ inline float16 mixed(float8 a, float8 b)
 	return v;
 }
 
-inline void clamped_some(__global float *y, __global const float *gate, __global const float *up, long c, long end, int step, float alpha, float limit)
+APART void clamped_some(__global float *y, __global const float *gate, __global const float *up, long c, long end, int step, float alpha, float limit)
 {
 	float16 g, u;
 

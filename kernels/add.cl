@@ -20,7 +20,7 @@ __kernel void add_fwd(ARGS)
 }
 
 #if PM_CPU
-inline void add_some(__global float *y, __global const float *x, __global const float *z, long c, long end, float a, float b, int two, int acc)
+APART void add_some(__global float *y, __global const float *x, __global const float *z, long c, long end, float a, float b, int two, int acc)
 {
 	for (; c + 16 <= end; c += 16) {
 		float16 v = a * vload16(0, x + c);

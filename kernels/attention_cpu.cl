@@ -69,14 +69,13 @@ __kernel WG1 void attention_pack_cpu(__global uint *out, long out_off, __global 
 }
 #endif
 
-/* packed: k across and v along, each of so many tiles, or NULL. */
-__kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __global float *lse, long lse_off, long lse_ld,
+/* The forward pass of a tile of rows from q0 on and of head h. packed: k across and v along, each of so many tiles, or NULL. */
+APART void attend(__global float *y, long y_off, long y_ld, __global float *lse, long lse_off, long lse_ld,
 	__global const float *q, long q_off, long q_ld, __global const STORAGE(TYPE_K) *k, long k_off, long k_ld,
 	__global const STORAGE(TYPE_V) *v, long v_off, long v_ld, __global const int *span, long span_off,
 	__global const STORAGE(TYPE_S) *sinks, long sinks_off, __global const unit *packed, int packed_tiles, int rows, int group, int tiles,
-	int q_period, int kv_period, float scale, float cap)
+	int q_period, int kv_period, float scale, float cap, int h, int kv_heads, int q0)
 {
-	const int h = get_global_id(1), kv_heads = get_global_size(1) / group, q0 = lanes_at(get_global_id(0), tiles, q_period);
 	const int nq = min(TILE, min((q0 / q_period + 1) * q_period, rows) - q0);
 	units qt[UNITS(D) * NV], store[NV * (DP > DVP ? DP : DVP) + SPARE];
 	float16 yt[DVP * NV], p[TILE * NV], m[NV], l[NV], shrink[NV];
@@ -131,4 +130,15 @@ __kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __
 	}
 	turn_out(y + y_off + q0 * y_ld + h * DV, y_ld, yt, nq, DV, 1, 0);
 	turn_out(lse + lse_off + q0 * lse_ld + h, lse_ld, m, nq, 1, 1, 0);
+}
+
+__kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __global float *lse, long lse_off, long lse_ld,
+	__global const float *q, long q_off, long q_ld, __global const STORAGE(TYPE_K) *k, long k_off, long k_ld,
+	__global const STORAGE(TYPE_V) *v, long v_off, long v_ld, __global const int *span, long span_off,
+	__global const STORAGE(TYPE_S) *sinks, long sinks_off, __global const unit *packed, int packed_tiles, int rows, int group, int tiles,
+	int q_period, int kv_period, float scale, float cap)
+{
+	attend(y, y_off, y_ld, lse, lse_off, lse_ld, q, q_off, q_ld, k, k_off, k_ld, v, v_off, v_ld, span, span_off, sinks, sinks_off, packed, packed_tiles,
+		rows, group, tiles, q_period, kv_period, scale, cap, get_global_id(1), get_global_size(1) / group,
+		lanes_at(get_global_id(0), tiles, q_period));
 }

@@ -274,7 +274,7 @@ inline void do_draw(__global const struct stage *s, int row, __local float *room
 	P(int, 0)[row] = isinf(best.value) ? -1 : best.id;
 }
 
-inline void do_task(__global const struct stage *s, int task, __local float *room, __local int *some)
+APART void do_task(__global const struct stage *s, int task, __local float *room, __local int *some)
 {
 	switch (s->op) {
 	case NORM:

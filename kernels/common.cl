@@ -33,6 +33,14 @@
 
 #define WG1 __attribute__((reqd_work_group_size(1, 1, 1)))
 
+/* A function that stays one. PoCL puts the body of a kernel into two launchers and keeps the kernel, too: what is large, or used in many places and seldom run,
+ * is compiled once so. One that asks for a work-item's number, or has a barrier, is put into the kernel all the same. */
+#if PM_CPU
+#define APART __attribute__((noinline))
+#else
+#define APART inline
+#endif
+
 /* A hint that memory will be read soon, wherever p points: for what a CPU does not foresee, as a small part of each of many rows. */
 #if PM_CPU
 #define FETCH(p) __builtin_prefetch((const void *)(size_t)(p), 0, 2)

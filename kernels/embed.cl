@@ -99,7 +99,7 @@ __kernel void embed_bwd_b(__global float *db, __global const float *dy, __global
 
 #if PM_CPU
 // Columns c to end of row id of the table.
-inline void embed_some(__global float *y, __global const STORAGE(TYPE_E) *w, long id, long woff, long v, long d, float scale, long c, long end)
+APART void embed_some(__global float *y, __global const STORAGE(TYPE_E) *w, long id, long woff, long v, long d, float scale, long c, long end)
 {
 	const float there = id >= 0 && id < v ? 1.0f : 0.0f;
 

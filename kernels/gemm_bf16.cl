@@ -215,6 +215,6 @@ __kernel WG1 void gemm(GEMM_ARGS)
 	struct block t;
 
 	begin_tiles();
-	walk(GEMM_PASSED, &t);
+	walk(GEMM_PASSED, &t, get_global_id(0), get_global_id(1));
 	end_tiles();
 }

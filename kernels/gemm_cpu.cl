@@ -54,5 +54,5 @@ __kernel WG1 void gemm(GEMM_ARGS)
 {
 	struct block t;
 
-	walk(GEMM_PASSED, &t);
+	walk(GEMM_PASSED, &t, get_global_id(0), get_global_id(1));
 }

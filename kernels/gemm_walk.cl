@@ -37,10 +37,10 @@ inline void widen_l(struct block *t, __global const float *l, long ldl, int l_tr
 }
 
 /* Work-item (NR columns, `panels` panels). Panels without a live row are not computed: they are zero unless added to. */
-inline void walk(GEMM_ARGS, struct block *t)
+APART void walk(GEMM_ARGS, struct block *t, int item0, int item1)
 {
-	const int n0 = get_global_id(0) * NR, cols = min(NR, n - n0);
-	const int p0 = get_global_id(1) * panels, p1 = min((m + MR - 1) / MR, p0 + panels);
+	const int n0 = item0 * NR, cols = min(NR, n - n0);
+	const int p0 = item1 * panels, p1 = min((m + MR - 1) / MR, p0 + panels);
 	const size_t row = packed_words(packed_row(k, period) * MR), h_row = r ? packed_words(packed_row(r, r) * MR) : 0;
 	struct finish f;
 	vf s[MR * NV];

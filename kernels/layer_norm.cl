@@ -37,7 +37,7 @@ inline struct moments moments(__global const float *x, int n, float eps, __local
 }
 
 /* One row, or one of its groups. */
-inline void layer_norm_group(__global float *to, __global const float *x, __global const STORAGE(TYPE_W) *w, __global const STORAGE(TYPE_B) *b, int n, float eps,
+APART void layer_norm_group(__global float *to, __global const float *x, __global const STORAGE(TYPE_W) *w, __global const STORAGE(TYPE_B) *b, int n, float eps,
 	__local float *room)
 {
 	const struct moments m = moments(x, n, eps, room);

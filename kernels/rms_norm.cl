@@ -23,7 +23,7 @@ inline float inverse_rms(__global const float *x, int n, float eps, __local floa
 }
 
 /* One row, or one of its groups. */
-inline void rms_norm_group(__global float *to, __global const float *in, __global const STORAGE(TYPE_W) *w, int n, float eps, __local float *room)
+APART void rms_norm_group(__global float *to, __global const float *in, __global const STORAGE(TYPE_W) *w, int n, float eps, __local float *room)
 {
 	const float r = inverse_rms(in, n, eps, room);
 

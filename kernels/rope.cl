@@ -24,7 +24,7 @@ inline void pairs_store(vec a, vec b, __global float *p, int left, int add)
 }
 
 /* One head turned by the angles of cs (sign 1) or back (sign −1, the gradient); added to what is there where `add`. */
-inline void rope_head(__global float *to, __global const float *from, __global const float *cs, int head_dim, int dims, float sign, int add)
+APART void rope_head(__global float *to, __global const float *from, __global const float *cs, int head_dim, int dims, float sign, int add)
 {
 	const int pairs = dims / 2;
 

@@ -47,7 +47,7 @@ __kernel void rows_store(STORE_ARGS)
 
 #if PM_CPU
 // Columns c to end of a row.
-inline void rows_store_some(__global STORAGE(TYPE_C) *cache, __global const float *x, long c, long end)
+APART void rows_store_some(__global STORAGE(TYPE_C) *cache, __global const float *x, long c, long end)
 {
 	for (; c + 16 <= end; c += 16)
 		STORE16(TYPE_C, cache, c, vload16(0, x + c));

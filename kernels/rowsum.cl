@@ -4,12 +4,14 @@
 #if PM_CPU
 #define LANES 16
 #define WG 1
+#define ITEM 0                           /* no number is asked for: see APART */
 typedef float16 vec;
 #define sum_lanes sum16
 #define sum_group(v, room) (v)
 #else
 #define LANES 4
 #define WG 128
+#define ITEM (int)get_local_id(0)
 typedef float4 vec;
 #define sum_lanes sum4
 #define sum_group group_sum
@@ -20,33 +22,40 @@ typedef float4 vec;
 /* lanes_load(type, p, left): up to LANES numbers from p, with zeros after the first `left`. */
 #define lanes_load(type, p, left) CAT(lanes_load_, type)(p, left)
 #define DEFINE_LANES_LOAD(type) \
-	inline vec lanes_load_##type(__global const storage_##type *p, int left) \
+	APART vec lanes_part_##type(__global const storage_##type *p, int left) \
 	{ \
 		float part[LANES]; \
-		if (left >= LANES) \
-			return CAT(CAT(load, LANES), _##type)(p, 0); \
 		for (int i = 0; i < LANES; i++) \
 			part[i] = i < left ? load_##type(p, i) : 0; \
 		return CAT(CAT(load, LANES), _f32)(part, 0); \
+	} \
+	inline vec lanes_load_##type(__global const storage_##type *p, int left) \
+	{ \
+		return left >= LANES ? CAT(CAT(load, LANES), _##type)(p, 0) : lanes_part_##type(p, left); \
 	}
 DEFINE_LANES_LOAD(f32)
 DEFINE_LANES_LOAD(f16)
 DEFINE_LANES_LOAD(bf16)
 
-/* The first `left` lanes of v to p, added where `add`. */
-inline void lanes_store(vec v, __global float *p, int left, int add)
+APART void lanes_store_part(vec v, __global float *p, int left, int add)
 {
 	float part[LANES];
 
+	CAT(CAT(store, LANES), _f32)(part, 0, v);
+	for (int i = 0; i < left; i++)
+		p[i] = add ? p[i] + part[i] : part[i];
+}
+
+/* The first `left` lanes of v to p, added where `add`. */
+inline void lanes_store(vec v, __global float *p, int left, int add)
+{
 	if (left >= LANES) {
 		if (add)
 			v += CAT(CAT(load, LANES), _f32)(p, 0);
 		CAT(CAT(store, LANES), _f32)(p, 0, v);
-		return;
+	} else {
+		lanes_store_part(v, p, left, add);
 	}
-	CAT(CAT(store, LANES), _f32)(part, 0, v);
-	for (int i = 0; i < left; i++)
-		p[i] = add ? p[i] + part[i] : part[i];
 }
 
 /* v with zeros after the first `left` lanes. */
@@ -64,7 +73,7 @@ inline vec lanes_keep(vec v, int left)
 
 /* Vectors of a row of n columns: `at` is the first column of one, `left` how many remain from there on. */
 #define FOR_LANES(at, left, n) \
-	for (int at = (int)get_local_id(0) * LANES, left = (n) - at; left > 0; at += WG * LANES, left -= WG * LANES)
+	for (int at = ITEM * LANES, left = (n) - at; left > 0; at += WG * LANES, left -= WG * LANES)
 
 /* total = the sum over a row's n columns of TERM, a vec, which may use `at` and `left` as above and is zero in the lanes past
  * the end. Sums of RUN vectors are added up: of 4096 columns a number goes through at most 16 + 16 + 4 additions. */
@@ -74,7 +83,7 @@ inline vec lanes_keep(vec v, int left)
 	for (int from_ = 0; from_ < (n); from_ += RUN * WG * LANES) { \
 		const int to_ = min((n), from_ + RUN * WG * LANES); \
 		vec part_ = 0; \
-		for (int at = from_ + (int)get_local_id(0) * LANES; at < to_; at += WG * LANES) { \
+		for (int at = from_ + ITEM * LANES; at < to_; at += WG * LANES) { \
 			const int left = (n) - at; \
 			part_ += (TERM); \
 		} \

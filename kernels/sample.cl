@@ -5,6 +5,16 @@
 // The likeliest token has weight 1, others exp((l - max) / temperature). Weights are not negative, so they are ordered as their bits
 // are, and what top-k and top-p keep is found as a least weight, by halving the range of its bits.
 
+#if ALONE
+#define ITEM 0L
+#define ITEMS 1L
+#define SAMPLED APART
+#else
+#define ITEM (long)get_local_id(0)
+#define ITEMS (long)get_local_size(0)
+#define SAMPLED inline
+#endif
+
 // of a row in `how`
 #define TEMPERATURE 0
 #define TOP_P 1
@@ -19,9 +29,9 @@
 #define HOW 12
 
 // Of the weights that reach t: how many they are, or (mass) their sum. All items call it.
-float reaching(__global const float *w, long v, float t, int mass, __local float *room)
+SAMPLED float reaching(__global const float *w, long v, float t, int mass, __local float *room)
 {
-	long n = get_local_size(0), i = get_local_id(0), c;
+	long n = ITEMS, i = ITEM, c;
 	float16 sum = 0.0f;
 	float rest = 0.0f;
 
@@ -36,9 +46,9 @@ float reaching(__global const float *w, long v, float t, int mass, __local float
 }
 
 // The id of the largest value, the lowest of equal ones; -1 where a value is not finite.
-int likeliest(__global const float *x, long v, __local float *room, __local int *ids)
+SAMPLED int likeliest(__global const float *x, long v, __local float *room, __local int *ids)
 {
-	long n = get_local_size(0), i = get_local_id(0);
+	long n = ITEMS, i = ITEM;
 	struct top t = top_of(x, v, i, n);
 	int id, k;
 
@@ -53,13 +63,13 @@ int likeliest(__global const float *x, long v, __local float *room, __local int 
 // The first id at which the running sum of kept weights passes u times their whole sum. The row is summed in SEGMENTS parts first.
 #define SEGMENTS 64                     // room has as many
 
-int draw(__global const float *w, long v, float kept, float u, __local float *room)
+SAMPLED int draw(__global const float *w, long v, float kept, float u, __local float *room)
 {
 	long each = (v + SEGMENTS * 16 - 1) / (SEGMENTS * 16) * 16, c, k;
 	float all = 0.0f, sum = 0.0f, target;
 	int id = -1;
 
-	for (k = get_local_id(0); k < SEGMENTS; k += get_local_size(0)) {
+	for (k = ITEM; k < SEGMENTS; k += ITEMS) {
 		long end = min(v, (k + 1) * each);
 		float16 part = 0.0f;
 		float rest = 0.0f;
@@ -74,7 +84,7 @@ int draw(__global const float *w, long v, float kept, float u, __local float *ro
 		room[k] = sum16(part) + rest;
 	}
 	SYNC(CLK_LOCAL_MEM_FENCE);
-	if (get_local_id(0) != 0)
+	if (ITEM != 0)
 		return id;
 	for (k = 0; k < SEGMENTS; k++)
 		all += room[k];
@@ -92,9 +102,9 @@ int draw(__global const float *w, long v, float kept, float u, __local float *ro
 }
 
 // The whole chain, of one row. w: room for v floats; seen: ids to be penalised, each once. Item 0 gets the id.
-int sample_id(__global float *w, __global const float *logits, __global const uint *how, __global const int *seen, long v, __local float *room, __local int *some)
+SAMPLED int sample_id(__global float *w, __global const float *logits, __global const uint *how, __global const int *seen, long v, __local float *room, __local int *some)
 {
-	long n = get_local_size(0), i = get_local_id(0), c;
+	long n = ITEMS, i = ITEM, c;
 	float t = as_float(how[TEMPERATURE]), top, kept = 0.0f;
 	int best, pass;
 
@@ -146,6 +156,6 @@ __kernel void sample_row(__global int *ids, __global float *w, __global const fl
 	long row = get_group_id(0);
 	int id = sample_id(w + row * v, logits + row * v, how + row * HOW, seen, v, room, some);
 
-	if (get_local_id(0) == 0)
+	if (ITEM == 0)
 		ids[row] = id;
 }
