@@ -40,6 +40,10 @@ struct pm_dev_opts {
 	 * what stands before it, too) and cpu (a CPU is taken for a GPU: its kernels, its memory), "vnni,amx"; NULL: nothing. It hides sets from our
 	 * kernels' choice and assembly; what the device's compiler produces is PoCL's: POCL_KERNELLIB_NAME in the environment (lib/cli does it). */
 	const char *mask;
+	/* Where instruction sets are probed, the first time on a machine, the child that did it stays and compiles kernels beside this process. Then a
+	 * kernel that pm_kernel gives may not be compiled yet: its launches, and all after them, wait for that unnoticed, and what is wrong with it is
+	 * said by a launch, by pm_dev_finish or what waits as that does. */
+	bool helper;
 	const char *target;             /* what the environment says of the compiler's target; probes are kept for each. NULL: nothing */
 	void (*compiling)(void *arg, const char *operation);   /* called before a compilation, which takes a while; may be NULL */
 	void *arg;

@@ -343,7 +343,15 @@ int pm_dev_open(struct pm_dev **out, const struct pm_dev_opts *opts, struct pm_e
 {
 	struct pm_isa isa;
 
-	return pm_isa_probe(&isa, opts, e) < 0 ? -1 : pm_dev_open_plain(out, opts, &isa, e);
+	*out = NULL;
+	if (pm_isa_probe(&isa, opts, e) < 0)
+		return -1;
+	if (pm_dev_open_plain(out, opts, &isa, e) < 0 || !(*out)->raw) {
+		pm_helper_end(&isa.helper);
+		return *out ? 0 : -1;
+	}
+	(*out)->helper = isa.helper;
+	return 0;
 }
 
 void pm_dev_close(struct pm_dev *d)
@@ -354,6 +362,9 @@ void pm_dev_close(struct pm_dev *d)
 		return;
 	if (d->queue)
 		pm_dev_finish(d, &ignored);
+	pm_helper_end(&d->helper);
+	pm_later_free(d);
+	free(d->wanted);
 	pm_marks_free(d);
 	pm_programs_free(d);
 	if (d->queue)

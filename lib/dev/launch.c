@@ -5,6 +5,8 @@ static cl_int set_arg(struct pm_kernel *k, cl_uint i, const struct pm_arg *a)
 {
 	cl_mem mem;
 
+	if (a->kind == PM_ARG_ADDRESS)
+		return clSetKernelArgSVMPointer(k->cl, i, (void *)(size_t)a->u.l);
 	switch (a->kind) {
 	case PM_ARG_MEM:
 		if (k->dev->raw)
@@ -39,9 +41,19 @@ static void let_go(cl_event *event)
 	*event = NULL;
 }
 
-int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, const struct pm_arg *args, struct pm_err *e)
+/* The last launch is number `number`, which has a mark. */
+static void keep_mark(struct pm_dev *d, uint64_t number)
 {
-	struct pm_kernel *k = (struct pm_kernel *)(size_t)kernel;       /* ours; const is for the borrowers */
+	const size_t i = number % PM_MARKS;
+
+	let_go(&d->marks[i].event);
+	d->marks[i].event = d->last;
+	d->marks[i].launches = number;
+	clRetainEvent(d->last);
+}
+
+int pm_launch_now(struct pm_kernel *k, struct pm_launch l, size_t n, const struct pm_arg *args, uint64_t number, struct pm_err *e)
+{
 	struct pm_dev *d = k->dev;
 	cl_event event = NULL;
 	cl_int code;
@@ -65,17 +77,37 @@ int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, cons
 	if (code != CL_SUCCESS)
 		return launch_failed(k, code, &l, e);
 	d->queued++;
-	d->launches++;
 	let_go(&d->last);
 	d->last = event;
+	if (d->marks[number % PM_MARKS].launches == number && !d->marks[number % PM_MARKS].event)
+		keep_mark(d, number);           /* it was put off */
 	if (d->profile)
 		clRetainEvent(event);
 	return d->profile ? pm_profile_add(d, &k->sums, event, &l, e) : 0;
 }
 
+int pm_launch(const struct pm_kernel *kernel, struct pm_launch l, size_t n, const struct pm_arg *args, struct pm_err *e)
+{
+	struct pm_kernel *k = (struct pm_kernel *)(size_t)kernel;       /* ours; const is for the borrowers */
+	struct pm_dev *d = k->dev;
+
+	if (pm_later_run(d, UINT64_MAX, false, e) < 0)
+		return -1;
+	if (!pm_later_any(d) && pm_helper_run(d, k, false, e) < 0)
+		return -1;
+	if (pm_later_any(d) || !k->cl)
+		return pm_later_launch(k, &l, n, args, e);
+	d->launches++;
+	return pm_launch_now(k, l, n, args, d->launches, e);
+}
+
 int pm_dev_flush(struct pm_dev *d, struct pm_err *e)
 {
-	cl_int code = clFlush(d->queue);
+	cl_int code;
+
+	if (pm_later_run(d, UINT64_MAX, false, e) < 0)
+		return -1;
+	code = clFlush(d->queue);
 
 	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "%s: clFlush", d->info.name);
 }
@@ -84,6 +116,8 @@ int pm_dev_finish(struct pm_dev *d, struct pm_err *e)
 {
 	cl_int code = CL_SUCCESS;
 
+	if (pm_later_run(d, UINT64_MAX, true, e) < 0)
+		return -1;
 	if (d->queued)
 		code = clFinish(d->queue);
 	if (code != CL_SUCCESS)
@@ -109,11 +143,11 @@ uint64_t pm_dev_mark(struct pm_dev *d)
 {
 	const size_t i = d->launches % PM_MARKS;
 
-	if (d->last) {
+	if (pm_later_any(d)) {
 		let_go(&d->marks[i].event);
-		d->marks[i].event = d->last;
 		d->marks[i].launches = d->launches;
-		clRetainEvent(d->last);
+	} else if (d->last) {
+		keep_mark(d, d->launches);
 	}
 	return d->launches;
 }
@@ -130,6 +164,8 @@ int pm_dev_wait(struct pm_dev *d, uint64_t mark, struct pm_err *e)
 
 	if (pm_dev_done(d, mark))
 		return 0;
+	if (pm_later_run(d, mark, true, e) < 0)
+		return -1;
 	if (!d->marks[i].event || d->marks[i].launches != mark)
 		return pm_dev_finish(d, e);
 	code = clWaitForEvents(1, &d->marks[i].event);

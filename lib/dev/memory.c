@@ -249,10 +249,22 @@ int pm_mem_read_idle(struct pm_mem *m, size_t at, void *p, size_t bytes, struct 
 	return m->host ? read_now(m, at, p, bytes, e) : pm_mem_read(m, at, p, bytes, e);
 }
 
+/* A pattern of one byte: PoCL makes a memset of it, and of a wider one a loop that is twice as slow. */
+static const unsigned char zero;
+
+int pm_zero_now(struct pm_dev *d, unsigned char *p, size_t bytes, cl_event *event, struct pm_err *e)
+{
+	const cl_int code = clEnqueueSVMMemFill(d->queue, p, &zero, 1, bytes, 0, NULL, event);
+
+	if (code != CL_SUCCESS)
+		return pm_cl_fail(e, code, "clEnqueueSVMMemFill");
+	d->queued++;
+	return 0;
+}
+
 int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e)
 {
 	struct pm_dev *d = m->dev;
-	const unsigned char zero = 0;
 	cl_event event = NULL, *want = d->profile ? &event : NULL;
 	cl_int code;
 
@@ -260,14 +272,17 @@ int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e)
 		return -1;
 	if (!bytes)
 		return 0;
-	/* A pattern of one byte: PoCL makes a memset of it, and of a wider one a loop that is twice as slow. */
-	if (m->host)
-		code = clEnqueueSVMMemFill(d->queue, m->host + at, &zero, 1, bytes, 0, NULL, want);
-	else
+	if (pm_later_any(d))
+		return pm_later_zero(d, m->host + at, bytes, e);
+	if (m->host) {
+		if (pm_zero_now(d, m->host + at, bytes, want, e) < 0)
+			return -1;
+	} else {
 		code = clEnqueueFillBuffer(d->queue, m->cl, &zero, 1, at, bytes, 0, NULL, want);
-	if (code != CL_SUCCESS)
-		return pm_cl_fail(e, code, "clEnqueueFillBuffer");
-	d->queued++;
+		if (code != CL_SUCCESS)
+			return pm_cl_fail(e, code, "clEnqueueFillBuffer");
+		d->queued++;
+	}
 	return d->profile ? pm_profile_add(d, &d->others[PM_ZEROS], event, &(struct pm_launch){.bytes = (double)bytes}, e) : 0;
 }
 

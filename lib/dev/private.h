@@ -7,11 +7,15 @@
 #define CL_TARGET_OPENCL_VERSION 200
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #include <CL/cl.h>
+#include <sys/types.h>
 
 #include "base/str.h"
 #include "dev/dev.h"
 
 struct pm_program;
+
+/* An argument of launches that wait: memory by its address. */
+#define PM_ARG_ADDRESS ((enum pm_arg_kind)(PM_ARG_LOCAL + 1))
 
 struct pm_sums {
 	uint64_t calls;
@@ -30,7 +34,7 @@ struct pm_part {
 struct pm_kernel {
 	struct pm_dev *dev;
 	struct pm_program *program;
-	cl_kernel cl;
+	cl_kernel cl;                           /* NULL: it is wanted, or the helper was asked for it */
 	char *name;
 	cl_uint args;
 	struct pm_kernel *next;                 /* in its bucket of the table */
@@ -43,6 +47,27 @@ struct pm_program {
 	char *operation, *name, *defines;       /* name: of its one kernel */
 	cl_program cl;
 	char key[65];
+	size_t source;                          /* bytes of it */
+};
+
+/* A process that compiles beside this one. */
+#define PM_ASKED 2
+struct pm_helper {
+	pid_t pid;                              /* 0: none */
+	int fd;
+	const struct pm_program *asked[PM_ASKED];       /* what it was asked for and has not answered, the oldest first */
+	int nasked;
+};
+
+/* A launch, or zeros, put off. */
+struct pm_later {
+	struct pm_kernel *kernel;               /* NULL: zeros */
+	struct pm_launch launch;
+	struct pm_arg *arg;
+	size_t n;
+	unsigned char *zeros;
+	size_t bytes;
+	uint64_t number;                        /* of the launch, or of the last before it */
 };
 
 struct pm_timed {
@@ -83,6 +108,11 @@ struct pm_dev {
 	cl_event last;                          /* of the last launch; NULL: none */
 	struct { cl_event event; uint64_t launches; } marks[PM_MARKS];  /* the newest, in a ring by their numbers */
 	uint64_t held;
+	struct pm_helper helper;
+	struct pm_kernel **wanted;              /* that neither is there nor was the helper asked for */
+	size_t nwanted, cap_wanted;
+	struct pm_later *later;                 /* from later_from to nlater */
+	size_t nlater, later_from, cap_later;
 	struct pm_timed *timed;
 	size_t ntimed, cap_timed;
 	struct pm_sums others[PM_OTHERS];
@@ -114,9 +144,30 @@ int pm_cl_fail(struct pm_err *e, cl_int code, const char *fmt, ...) PM_PRINTF(3,
 
 /* program.c */
 void pm_programs_free(struct pm_dev *d);
+int pm_kernel_make(struct pm_kernel *k, struct pm_err *e);      /* what was wanted: from the cache, or compiled here */
 
 /* launch.c */
 void pm_marks_free(struct pm_dev *d);
+int pm_launch_now(struct pm_kernel *k, struct pm_launch l, size_t n, const struct pm_arg *args, uint64_t number, struct pm_err *e);
+
+/* memory.c */
+int pm_zero_now(struct pm_dev *d, unsigned char *p, size_t bytes, cl_event *event, struct pm_err *e);    /* event: or NULL */
+
+/* helper.c */
+void pm_helper_serve(struct pm_dev *d, const char *cache, int fd) __attribute__((noreturn));
+void pm_helper_end(struct pm_helper *h);
+/* Whether the kernel, which is not there, can be compiled beside this process, and is: it need only be there when it is waited for. */
+bool pm_helper_want(struct pm_dev *d, struct pm_kernel *k);
+/* Makes what the helper has compiled. wait: compiles here meanwhile what is wanted, until k is there. */
+int pm_helper_run(struct pm_dev *d, struct pm_kernel *k, bool wait, struct pm_err *e);
+
+/* later.c: on a raw device only. Runs what was put off up to launch number `until`; without wait only what need not wait for a compilation. Where one
+ * fails, all of them are gone. */
+bool pm_later_any(const struct pm_dev *d);
+int pm_later_launch(struct pm_kernel *k, const struct pm_launch *launch, size_t n, const struct pm_arg *args, struct pm_err *e);
+int pm_later_zero(struct pm_dev *d, unsigned char *p, size_t bytes, struct pm_err *e);
+int pm_later_run(struct pm_dev *d, uint64_t until, bool wait, struct pm_err *e);
+void pm_later_free(struct pm_dev *d);
 
 /* cache.c: program binaries on disk (base/kept.h). Load gives 0, or 1 where there is no good file. */
 int pm_cache_load(struct pm_dev *d, struct pm_program *p);
@@ -140,6 +191,7 @@ void pm_tune_free(struct pm_dev *d);
 struct pm_isa {
 	bool avx2, avx512, assembly, vnni, bf16, amx;
 	bool no_cpu;                            /* masked: a CPU is taken for a GPU */
+	struct pm_helper helper;                /* the child that probed, with opts.helper; the caller's to end */
 };
 int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_err *e);
 

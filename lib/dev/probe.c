@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -98,6 +99,22 @@ static bool has_threads(void)
 
 /* ---- the child ---- */
 
+/* What else is open is the parent's: who reads the other end of it must not wait for this process, too. */
+static void close_all_but(int fd)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		const int n = (int)strtol(d->d_name, NULL, 10);
+
+		if (n > 2 && n != fd && n != dirfd(dir))
+			close(n);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 /* Which of these work, tried together; 0 where they cannot even be compiled. */
 static unsigned try_sets(struct pm_dev *d, unsigned todo, struct pm_err *e)
 {
@@ -123,17 +140,19 @@ static unsigned try_sets(struct pm_dev *d, unsigned todo, struct pm_err *e)
 	return works & todo;
 }
 
-/* Writes two bytes a set: its number, and 1 or 0. Never returns; a set that ends the process leaves no bytes. */
-static void child(const struct pm_dev_opts *opts, unsigned todo, bool together, int out)
+/* Writes two bytes a set: its number, and 1 or 0; then, where it stays to compile, SETS and 1. Never returns; a set that ends the process leaves no bytes. */
+static void child(const struct pm_dev_opts *opts, unsigned todo, bool together, bool stays, int out)
 {
 	struct pm_dev_opts plain = {.select = opts->select, .kernels = opts->kernels};
 	const struct rlimit no_core = {0, 0};
 	unsigned all = 0;
-	int i, null = open("/dev/null", O_RDWR);
+	int i, null;
 	struct pm_dev *d;
 	struct pm_err e;
 
 	setrlimit(RLIMIT_CORE, &no_core);
+	close_all_but(out);
+	null = open("/dev/null", O_RDWR);
 	if (null >= 0) {                        /* a compiler that gives up tells the terminal */
 		dup2(null, 0);
 		dup2(null, 1);
@@ -156,27 +175,34 @@ static void child(const struct pm_dev_opts *opts, unsigned todo, bool together, 
 		if (write(out, said, 2) != 2)
 			_exit(1);
 	}
+	alarm(0);
+	if (stays && write(out, (unsigned char []){SETS, 1}, 2) == 2)
+		pm_helper_serve(d, opts->cache, out);
 	_exit(0);                               /* no exit handlers: they are the parent's */
 }
 
 /* ---- the parent ---- */
 
-/* One child tries `todo`; what it said is added to *works and taken from the rest, which is returned. */
-static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, bool together, unsigned *works)
+/* One child tries `todo`; what it said is added to *works and taken from the rest, which is returned. helper: it may stay as that; or NULL. */
+static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, bool together, unsigned *works, struct pm_helper *helper)
 {
 	unsigned char said[2];
 	int fd[2], status;
 	pid_t pid;
 
-	if (pipe(fd) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
 		return 0;
 	pid = fork();
 	if (pid == 0) {
 		close(fd[0]);
-		child(opts, todo, together, fd[1]);
+		child(opts, todo, together, helper, fd[1]);
 	}
 	close(fd[1]);
 	while (pid > 0 && read(fd[0], said, 2) == 2) {
+		if (said[0] == SETS) {
+			*helper = (struct pm_helper){.pid = pid, .fd = fd[0]};
+			return todo;
+		}
 		todo &= ~(1u << said[0]);
 		*works |= (unsigned)said[1] << said[0];
 	}
@@ -300,8 +326,8 @@ int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_e
 		if (!has_threads()) {
 			if (opts->compiling)
 				opts->compiling(opts->arg, "probe");
-			for (todo = ask_child(opts, claims, true, &works); todo;)
-				todo = ask_child(opts, todo, false, &works);
+			for (todo = ask_child(opts, claims, true, &works, opts->helper && opts->cache && !opts->profile ? &isa->helper : NULL); todo;)
+				todo = ask_child(opts, todo, false, &works, NULL);
 			if (path)
 				write_result(opts, path, works);
 		}
@@ -313,6 +339,6 @@ int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_e
 	if ((works & AMX) && !ask_for_tiles())
 		works &= ~(unsigned)AMX;
 	*isa = (struct pm_isa){.avx512 = works & AVX512, .assembly = works & ASM, .vnni = works & VNNI, .bf16 = works & BF16, .amx = works & AMX,
-		.avx2 = works & AVX2};
+		.avx2 = works & AVX2, .helper = isa->helper};
 	return 0;
 }

@@ -166,7 +166,8 @@ static int build_failed(struct pm_dev *d, struct pm_program *p, cl_int code, str
 	return -1;
 }
 
-static int build(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
+/* here: it is compiled, where the cache does not have it; else p->cl is left NULL then. */
+static int build(struct pm_dev *d, struct pm_program *p, bool here, struct pm_err *e)
 {
 	struct pm_str source = {0}, options = {0};
 	const char *text;
@@ -178,7 +179,8 @@ static int build(struct pm_dev *d, struct pm_program *p, struct pm_err *e)
 		r = compose(d, p->operation, p->name, &source, e);
 	if (r == 0)
 		r = make_key(d, p, options.data, &source, e);
-	if (r == 0 && pm_cache_load(d, p) != 0) {
+	p->source = source.len;
+	if (r == 0 && pm_cache_load(d, p) != 0 && here) {
 		if (d->compiling)
 			d->compiling(d->arg, p->operation);
 		text = source.data;
@@ -217,7 +219,7 @@ static struct pm_program *new_program(struct pm_dev *d, const char *operation, c
 	p->operation = pm_strdup(operation, e);
 	p->name = pm_strdup(name, e);
 	p->defines = pm_strdup(defines, e);
-	if (!p->operation || !p->name || !p->defines || build(d, p, e) < 0) {
+	if (!p->operation || !p->name || !p->defines || build(d, p, !d->helper.pid, e) < 0) {
 		free_program(p);
 		return NULL;
 	}
@@ -244,31 +246,37 @@ static void free_kernel(struct pm_kernel *k)
 	free(k);
 }
 
+/* The kernel of a program that is there. */
+static int make_kernel(struct pm_kernel *k, struct pm_err *e)
+{
+	cl_int code;
+
+	k->cl = clCreateKernel(k->program->cl, k->name, &code);
+	if (!k->cl) {
+		pm_cl_fail(e, code, "clCreateKernel %s", k->name);
+		e->status = PM_SOFTWARE;
+		return -1;
+	}
+	code = clGetKernelInfo(k->cl, CL_KERNEL_NUM_ARGS, sizeof k->args, &k->args, NULL);
+	return code == CL_SUCCESS ? 0 : pm_cl_fail(e, code, "clGetKernelInfo %s", k->name);
+}
+
+int pm_kernel_make(struct pm_kernel *k, struct pm_err *e)
+{
+	return (!k->program->cl && build(k->dev, k->program, true, e) < 0) || make_kernel(k, e) < 0 ? -1 : 0;
+}
+
 static struct pm_kernel *new_kernel(struct pm_dev *d, const char *operation, const char *name, const char *defines, struct pm_err *e)
 {
 	struct pm_kernel *k = pm_alloc(1, sizeof *k, e);
-	cl_int code;
 
 	if (!k)
 		return NULL;
 	k->dev = d;
 	k->program = new_program(d, operation, name, defines, e);
 	k->name = pm_strdup(name, e);
-	if (!k->program || !k->name)
-		goto fail;
-	k->cl = clCreateKernel(k->program->cl, name, &code);
-	if (!k->cl) {
-		pm_cl_fail(e, code, "clCreateKernel %s", name);
-		e->status = PM_SOFTWARE;
-		goto fail;
-	}
-	code = clGetKernelInfo(k->cl, CL_KERNEL_NUM_ARGS, sizeof k->args, &k->args, NULL);
-	if (code != CL_SUCCESS) {
-		pm_cl_fail(e, code, "clGetKernelInfo %s", name);
-		goto fail;
-	}
-	return k;
-fail:
+	if (k->program && k->name && (k->program->cl ? make_kernel(k, e) == 0 : pm_helper_want(d, k) || pm_kernel_make(k, e) == 0))
+		return k;
 	free_kernel(k);
 	pm_ctx(e, "kernels/%s.cl%s%s%s", operation, *defines ? " (" : "", defines, *defines ? ")" : "");
 	return NULL;

@@ -92,7 +92,7 @@ int pm_sample(struct pm_dev *d, struct pm_mem *logits, int64_t rows, int64_t voc
 	n = unique(list, how, rows, vocab, row, mark, e);
 	if (n < 0 || pm_mem_new(&w, d, plain ? 4 : (size_t)(rows * vocab) * 4, e) < 0 || pm_mem_new(&out, d, (size_t)rows * 4, e) < 0 ||
 	    pm_mem_new(&mhow, d, (size_t)rows * HOW * 4, e) < 0 || pm_mem_new(&mseen, d, (size_t)(n ? n : 1) * 4, e) < 0 ||
-	    pm_mem_write(mhow, 0, how, (size_t)rows * HOW * 4, e) < 0 || pm_mem_write(mseen, 0, list, (size_t)(n ? n : 1) * 4, e) < 0 ||
+	    pm_mem_write_idle(mhow, 0, how, (size_t)rows * HOW * 4, e) < 0 || pm_mem_write_idle(mseen, 0, list, (size_t)(n ? n : 1) * 4, e) < 0 ||
 	    launch(d, out, w, logits, mhow, mseen, rows, vocab, e) < 0)
 		goto out;
 	result = pm_mem_read(out, 0, ids, (size_t)rows * 4, e);
