@@ -72,6 +72,11 @@ int pm_later_run(struct pm_dev *d, uint64_t until, bool wait, struct pm_err *e)
 {
 	int r;
 
+	if (d->untold.status != PM_DONE) {
+		*e = d->untold;
+		d->untold.status = PM_DONE;
+		return -1;
+	}
 	while (pm_later_any(d) && d->later[d->later_from].number <= until) {
 		struct pm_later l = d->later[d->later_from];
 

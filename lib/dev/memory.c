@@ -303,12 +303,13 @@ struct pm_dev *pm_mem_dev(const struct pm_mem *m)
 
 void pm_mem_free(struct pm_mem *m)
 {
-	struct pm_err ignored;
+	struct pm_err e;
 
 	if (!m)
 		return;
-	if (m->host && !m->whole)
-		pm_dev_finish(m->dev, &ignored);        /* launches still queued may use the bytes; OpenCL keeps only buffers alive */
+	/* Launches still queued may use the bytes; OpenCL keeps only buffers alive. */
+	if (m->host && !m->whole && pm_dev_finish(m->dev, &e) < 0)
+		m->dev->untold = e;
 	if (m->cl)
 		clReleaseMemObject(m->cl);
 	if (m->owned)

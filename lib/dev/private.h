@@ -113,6 +113,7 @@ struct pm_dev {
 	size_t nwanted, cap_wanted;
 	struct pm_later *later;                 /* from later_from to nlater */
 	size_t nlater, later_from, cap_later;
+	struct pm_err untold;                   /* what went wrong where nobody could be told; status 0: nothing */
 	struct pm_timed *timed;
 	size_t ntimed, cap_timed;
 	struct pm_sums others[PM_OTHERS];

@@ -117,12 +117,14 @@ static int broken(void)
 {
 	struct pm_dev *d = open_first();
 	const struct pm_kernel *k;
-	struct pm_mem *x = NULL;
+	struct pm_mem *x = NULL, *y = NULL;
 	int32_t got = -1;
-	bool failed, good = d && pm_mem_new(&x, d, 4, &e) == 0 && pm_mem_zero(x, 0, 4, &e) == 0 && step(d, x, 2, 5) && step(d, x, 3, 1);
+	bool failed, good = d && pm_mem_new(&x, d, 4, &e) == 0 && pm_mem_new(&y, d, 4, &e) == 0 && pm_mem_zero(x, 0, 4, &e) == 0 && step(d, x, 2, 5) && step(d, x, 3, 1);
 
 	k = good ? pm_kernel(d, "broken", "broken", NULL, &e) : NULL;
-	failed = !k || PM_LAUNCH(k, ((struct pm_launch){.global = {1}}), &e, PM_MEM(x), PM_I32(1)) < 0 || pm_dev_finish(d, &e) < 0;
+	failed = !k || PM_LAUNCH(k, ((struct pm_launch){.global = {1}}), &e, PM_MEM(x), PM_I32(1)) < 0;
+	pm_mem_free(y);                         /* waits, and tells nobody */
+	failed = failed || pm_dev_finish(d, &e) < 0;
 	good = good && failed && strstr(e.text, "broken.cl") && e.status == PM_SOFTWARE;
 	good = good && pm_mem_zero(x, 0, 4, &e) == 0 && step(d, x, 3, 7) && pm_mem_read(x, 0, &got, 4, &e) == 0 && got == 7;
 	/* wanted, and never run */
