@@ -167,6 +167,14 @@ INLINE const struct part *unknown(const struct part *p)
 	return p;
 }
 
+/* A sum, in memory where there are registers for either the sums of many rows or eight words of codes: these are read more often. */
+INLINE floats *apart(floats *p, int GRAIN)
+{
+	if (WIDE == 8 && ROWS > 4 && GRAIN > 16)
+		__asm__("" : "+r"(p));
+	return p;
+}
+
 /* The sums of 16 columns and row i. */
 #if WIDE == 16
 #define SIXTEEN(t, i) ((t)[i])
@@ -203,9 +211,9 @@ INLINE void add_##type(floats *t, const struct part *const *x, int part, struct 
 		floats sum = TO_FLOATS(dot_words(a->start[r / GRAIN], w, a->q + r / 4, GRAIN / 4, BITS, ZERO)); \
 		if (a->is_fine >> r / GRAIN & 1) \
 			sum = fma(TO_FLOATS(dot_words(a->start_fine[r / GRAIN], w, a->fine + r / 4, GRAIN / 4, BITS, ZERO)), (floats)(1.0f / FINE), sum); \
-		t[i] = fma(sum, scale * a->d[r / GRAIN], t[i]); \
-		if (LOW) \
-			t[i] = fma(low, (floats)a->low[r / GRAIN], t[i]); \
+		floats *to = apart(t + i, GRAIN); \
+		sum = fma(sum, scale * a->d[r / GRAIN], *to); \
+		*to = LOW ? fma(low, (floats)a->low[r / GRAIN], sum) : sum; \
 	} \
 } \
 /* n values from part k0 / STEP on. */ \
