@@ -6,12 +6,12 @@
 // are, and what top-k and top-p keep is found as a least weight, by halving the range of its bits.
 
 #if ALONE
-#define ITEM 0L
-#define ITEMS 1L
+#define ROW_ITEM 0L
+#define ROW_ITEMS 1L
 #define SAMPLED APART
 #else
-#define ITEM (long)get_local_id(0)
-#define ITEMS (long)get_local_size(0)
+#define ROW_ITEM (long)get_local_id(0)
+#define ROW_ITEMS (long)get_local_size(0)
 #define SAMPLED inline
 #endif
 
@@ -31,7 +31,7 @@
 // Of the weights that reach t: how many they are, or (mass) their sum. All items call it.
 SAMPLED float reaching(__global const float *w, long v, float t, int mass, __local float *room)
 {
-	long n = ITEMS, i = ITEM, c;
+	long n = ROW_ITEMS, i = ROW_ITEM, c;
 	float16 sum = 0.0f;
 	float rest = 0.0f;
 
@@ -48,7 +48,7 @@ SAMPLED float reaching(__global const float *w, long v, float t, int mass, __loc
 // The id of the largest value, the lowest of equal ones; -1 where a value is not finite.
 SAMPLED int likeliest(__global const float *x, long v, __local float *room, __local int *ids)
 {
-	long n = ITEMS, i = ITEM;
+	long n = ROW_ITEMS, i = ROW_ITEM;
 	struct top t = top_of(x, v, i, n);
 	int id, k;
 
@@ -69,7 +69,7 @@ SAMPLED int draw(__global const float *w, long v, float kept, float u, __local f
 	float all = 0.0f, sum = 0.0f, target;
 	int id = -1;
 
-	for (k = ITEM; k < SEGMENTS; k += ITEMS) {
+	for (k = ROW_ITEM; k < SEGMENTS; k += ROW_ITEMS) {
 		long end = min(v, (k + 1) * each);
 		float16 part = 0.0f;
 		float rest = 0.0f;
@@ -84,7 +84,7 @@ SAMPLED int draw(__global const float *w, long v, float kept, float u, __local f
 		room[k] = sum16(part) + rest;
 	}
 	SYNC(CLK_LOCAL_MEM_FENCE);
-	if (ITEM != 0)
+	if (ROW_ITEM != 0)
 		return id;
 	for (k = 0; k < SEGMENTS; k++)
 		all += room[k];
@@ -104,7 +104,7 @@ SAMPLED int draw(__global const float *w, long v, float kept, float u, __local f
 // The whole chain, of one row. w: room for v floats; seen: ids to be penalised, each once. Item 0 gets the id.
 SAMPLED int sample_id(__global float *w, __global const float *logits, __global const uint *how, __global const int *seen, long v, __local float *room, __local int *some)
 {
-	long n = ITEMS, i = ITEM, c;
+	long n = ROW_ITEMS, i = ROW_ITEM, c;
 	float t = as_float(how[TEMPERATURE]), top, kept = 0.0f;
 	int best, pass;
 
@@ -156,6 +156,6 @@ __kernel void sample_row(__global int *ids, __global float *w, __global const fl
 	long row = get_group_id(0);
 	int id = sample_id(w + row * v, logits + row * v, how + row * HOW, seen, v, room, some);
 
-	if (ITEM == 0)
+	if (ROW_ITEM == 0)
 		ids[row] = id;
 }
