@@ -170,7 +170,7 @@ INLINE const struct part *unknown(const struct part *p)
 /* A sum, in memory where there are registers for either the sums of many rows or eight words of codes: these are read more often. */
 INLINE floats *apart(floats *p, int GRAIN)
 {
-	if (WIDE == 8 && ROWS > 4 && GRAIN > 16)
+	if ((WIDE == 8) & (ROWS > 4) & (GRAIN > 16))  // &: with && of constants clang warns on the first start
 		__asm__("" : "+r"(p));
 	return p;
 }
