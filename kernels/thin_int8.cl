@@ -194,8 +194,8 @@ INLINE void add_##type(floats *t, const struct part *const *x, int part, struct 
 { \
 	enum { traits_##type }; \
 	const int at = r % block_##type; \
-	const int some = WIDE * (int)(long)at_##type((size_t)0, STEP); \
-	const size_t ahead = (size_t)p.p + AHEAD(16 * (int)(long)at_##type((size_t)0, STEP)) + (p.from ? some : 0); \
+	const int bytes = 16 * (int)(long)at_##type((size_t)0, STEP), some = bytes / 16 * WIDE; \
+	const size_t ahead = (size_t)p.p + AHEAD(bytes) + (p.from ? some : 0); \
 	ints w[8]; \
 	const int line = r * some / STEP / 64, lines = (r + GRAIN) * some / STEP / 64 - line; \
 	UNROLL for (int i = 0; i < MOST_LINES; i++) \

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "kernel_dir.h"
 #include "tap.h"
 
 static char top[300];                           /* kernels/, cache/ and share/ of this test */
@@ -25,31 +26,6 @@ static void on_compile(void *arg, const char *operation)
 	compiled++;
 }
 
-static void put(const char *dir, const char *name, const char *text)
-{
-	struct pm_out o;
-	char *path = pm_path(dir, name, &e);
-
-	if (!path || pm_out_open(&o, path, &e) < 0 || pm_out_write(&o, text, strlen(text), &e) < 0 || pm_out_close(&o, &e) < 0) {
-		printf("Bail out! %s\n", e.text);
-		exit(1);
-	}
-	free(path);
-}
-
-static void take(const char *name)
-{
-	const char *from = getenv("PM_KERNELS");
-	char a[4096], b[512];
-
-	snprintf(a, sizeof a, "%s/%s", from ? from : "kernels", name);
-	snprintf(b, sizeof b, "%s/%s", kernels, name);
-	if (pm_copy_file(a, b, &e) < 0) {
-		printf("Bail out! %s\n", e.text);
-		exit(1);
-	}
-}
-
 static struct pm_dev *must_open(struct pm_dev_opts o)
 {
 	struct pm_dev *d = NULL;
@@ -61,19 +37,6 @@ static struct pm_dev *must_open(struct pm_dev_opts o)
 		exit(1);
 	}
 	return d;
-}
-
-/* The exit status of f in a child process. */
-static int in_child(int (*f)(void))
-{
-	int status = 0;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0)
-		_exit(f());
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* ---- devices ---- */
@@ -437,7 +400,7 @@ static void test_probe(void)
 		"#ifdef PROBE_BF16\n int x = 0; __asm__ volatile(\"nonsense %0\" : \"+r\"(x)); ok[3] = x;\n#endif\n}\n");
 	again = in_child(probe);
 	check((again & 7) == 1, "so is a wrong answer, and what does not assemble (%d)", again);
-	take("probe.cl");
+	take(kernels, "probe.cl");
 }
 
 /* ---- threads, tuning, profile ---- */
@@ -532,8 +495,8 @@ static void test_profile(void)
 
 static void write_kernels(void)
 {
-	take("common.cl");
-	take("probe.cl");
+	take(kernels, "common.cl");
+	take(kernels, "probe.cl");
 	put(kernels, "u.cl", "#ifndef FACTOR\n#define FACTOR 2\n#endif\nfloat factor(void) { return FACTOR; }\n");
 	put(kernels, "t.cl", "//! use u\n"
 		"__kernel void t_twice(__global float *x, int n)\n{\n\tint i = get_global_id(0);\n\n\tif (i < n)\n\t\tx[i] *= factor();\n}\n"

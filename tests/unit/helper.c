@@ -9,37 +9,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "dev/dev.h"
+#include "kernel_dir.h"
 #include "tap.h"
 
 enum { STEPS = 8 };
 
 static char top[300], kernels[320], cache[320];
 static struct pm_err e;
-
-static void put(const char *name, const char *text)
-{
-	struct pm_out o;
-	char *path = pm_path(kernels, name, &e);
-
-	if (!path || pm_out_open(&o, path, &e) < 0 || pm_out_write(&o, text, strlen(text), &e) < 0 || pm_out_close(&o, &e) < 0) {
-		printf("Bail out! %s\n", e.text);
-		exit(1);
-	}
-	free(path);
-}
-
-static void take(const char *name)
-{
-	const char *from = getenv("PM_KERNELS");
-	char a[4096], b[512];
-
-	snprintf(a, sizeof a, "%s/%s", from ? from : "kernels", name);
-	snprintf(b, sizeof b, "%s/%s", kernels, name);
-	if (pm_copy_file(a, b, &e) < 0) {
-		printf("Bail out! %s\n", e.text);
-		exit(1);
-	}
-}
 
 static struct pm_dev *open_first(void)
 {
@@ -137,18 +113,6 @@ static int broken(void)
 	return good ? 1 : 0;
 }
 
-static int in_child(int (*f)(void))
-{
-	int status = 0;
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0)
-		_exit(f());
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static int count(const char *suffix)
 {
 	DIR *dir = opendir(cache);
@@ -175,10 +139,10 @@ int main(void)
 		printf("Bail out! %s\n", e.text);
 		return 1;
 	}
-	take("common.cl");
-	take("probe.cl");
-	put("forward.cl", "__kernel void forward(__global int *x, int n)\n{\n\tx[0] = x[0] * FACTOR + n;\n}\n");
-	put("broken.cl", "__kernel void broken(__global int *x, int n)\n{\n\tx[0] = nothing_like_it;\n}\n");
+	take(kernels, "common.cl");
+	take(kernels, "probe.cl");
+	put(kernels, "forward.cl", "__kernel void forward(__global int *x, int n)\n{\n\tx[0] = x[0] * FACTOR + n;\n}\n");
+	put(kernels, "broken.cl", "__kernel void broken(__global int *x, int n)\n{\n\tx[0] = nothing_like_it;\n}\n");
 	r = in_child(steps);
 	check(r == 1 || r == 3, "launches of kernels that are compiled meanwhile, zeros and a mark among them, come in their order");
 	check(count(".clbin") == STEPS && count(".tmp") == 0, "each is in the cache once (%d)", count(".clbin"));
