@@ -46,6 +46,26 @@ tools() {
 	done
 }
 
+@test "cli: nothing takes the place of a closed standard input, output or error" {
+	tools | while read -r t; do
+		t=$(typed "$t")
+		[ "$(bash -c "$t --version <&- 2>&-")" = "$($t --version)" ]
+		run --separate-stderr bash -c "$t --version >&-"
+		[ "$status" -eq 74 ]
+		# shellcheck disable=SC2154
+		[[ $stderr == "$t: cannot write the output: Bad file descriptor" ]]
+	done
+}
+
+@test "cli: what is tried of the processor is found with all of them closed, too" {
+	needs_device
+	PM_CACHE=$PWD/open pm-infer -q -m "$(tiny)" -n 2 hello
+	PM_CACHE=$PWD/closed bash -c 'pm-infer -q -m "$1" -n 2 hello <&- >&- 2>&-' - "$(tiny)" || true
+	# nothing is tried on some machines
+	cat open/*.probe >tried || true
+	cat closed/*.probe | cmp - tried
+}
+
 @test "cli: a letter means in every tool what the table of pm.7 says" {
 	tools | while read -r t; do
 		t=$(typed "$t")

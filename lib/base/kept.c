@@ -90,7 +90,7 @@ static void prune(int dir, DIR *list, const char *kind)
 		if (pm_grow(&old, &cap, n + 1, sizeof *old, &ignored) < 0)
 			break;
 		old[n].used = st.st_mtime;
-		snprintf(old[n++].name, LONGEST, "%s", f->d_name);
+		memcpy(old[n++].name, f->d_name, strlen(f->d_name) + 1);
 	}
 	if (n > MANY) {
 		qsort(old, n, sizeof *old, by_use);

@@ -1,5 +1,6 @@
 #include "cli/tool.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -42,11 +43,23 @@ static int add_word(const char *word, struct pm_err *e)
 	return pm_str_puts(&command, "'", e);
 }
 
+/* The first files opened would be standard input, output or errors where one of these is closed, and be written over. What takes its
+ * place can be read or written as little. */
+static void hold_closed(void)
+{
+	int fd;
+
+	for (fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
+			return;
+}
+
 int pm_tool_main(struct pm_tool *t, int argc, char **argv, int (*run)(struct pm_tool *, int, char **, struct pm_err *))
 {
 	struct pm_err e = {0};
 	int i, status = 0;
 
+	hold_closed();
 	pm_env_opencl(pm_env_word("PM_MASK"));
 	if (pm_str_puts(&command, t->name, &e) < 0)
 		return print_failure(t, &e);

@@ -18,7 +18,7 @@
 
 #define TEXTS 4
 
-static bool send_all(int fd, const void *bytes, size_t n)
+bool pm_helper_send(int fd, const void *bytes, size_t n)
 {
 	const char *p = bytes;
 	ssize_t k;
@@ -33,7 +33,7 @@ static bool send_all(int fd, const void *bytes, size_t n)
 	return true;
 }
 
-static bool receive_all(int fd, void *bytes, size_t n)
+bool pm_helper_receive(int fd, void *bytes, size_t n)
 {
 	char *p = bytes;
 	ssize_t k;
@@ -55,10 +55,10 @@ static char *receive_text(int fd, struct pm_err *e)
 	uint32_t n;
 	char *text;
 
-	if (!receive_all(fd, &n, sizeof n))
+	if (!pm_helper_receive(fd, &n, sizeof n))
 		return NULL;
 	text = pm_alloc((size_t)n + 1, 1, e);
-	if (text && receive_all(fd, text, n))
+	if (text && pm_helper_receive(fd, text, n))
 		return text;
 	free(text);
 	return NULL;
@@ -78,7 +78,7 @@ void pm_helper_serve(struct pm_dev *d, const char *cache, int fd)
 				_exit(0);               /* who asked has ended */
 		pm_str_clear(&d->options);
 		good = pm_str_puts(&d->options, text[0], &e) == 0 && pm_kernel(d, text[1], text[2], text[3], &e);
-		if (!send_all(fd, &good, 1))
+		if (!pm_helper_send(fd, &good, 1))
 			break;
 		for (i = 0; i < TEXTS; i++)
 			free(text[i]);
@@ -88,13 +88,23 @@ void pm_helper_serve(struct pm_dev *d, const char *cache, int fd)
 
 /* ---- the parent ---- */
 
+bool pm_helper_wait(pid_t pid, int *status)
+{
+	pid_t r;
+
+	while ((r = waitpid(pid, status, 0)) < 0 && errno == EINTR)
+		;
+	return r == pid;
+}
+
 void pm_helper_end(struct pm_helper *h)
 {
+	int ignored;
+
 	if (!h->pid)
 		return;
 	close(h->fd);
-	while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	pm_helper_wait(h->pid, &ignored);
 	*h = (struct pm_helper){0};
 }
 
@@ -109,7 +119,7 @@ static bool ask(struct pm_dev *d, const struct pm_program *p)
 	for (i = 0; i < TEXTS; i++) {
 		const uint32_t n = (uint32_t)strlen(text[i]);
 
-		if (!send_all(h->fd, &n, sizeof n) || !send_all(h->fd, text[i], n)) {
+		if (!pm_helper_send(h->fd, &n, sizeof n) || !pm_helper_send(h->fd, text[i], n)) {
 			pm_helper_end(h);
 			return false;
 		}
@@ -153,7 +163,7 @@ static void listen_to(struct pm_helper *h, bool wait)
 	unsigned char good;
 
 	while (h->nasked && (wait || poll(&ready, 1, 0) > 0)) {
-		if (!receive_all(h->fd, &good, 1)) {
+		if (!pm_helper_receive(h->fd, &good, 1)) {
 			pm_helper_end(h);
 			return;
 		}

@@ -154,7 +154,10 @@ int pm_launch_now(struct pm_kernel *k, struct pm_launch l, size_t n, const struc
 /* memory.c */
 int pm_zero_now(struct pm_dev *d, unsigned char *p, size_t bytes, cl_event *event, struct pm_err *e);    /* event: or NULL */
 
-/* helper.c */
+/* helper.c. Send and receive: false where the other end is gone. */
+bool pm_helper_send(int fd, const void *bytes, size_t n);
+bool pm_helper_receive(int fd, void *bytes, size_t n);
+bool pm_helper_wait(pid_t pid, int *status);
 void pm_helper_serve(struct pm_dev *d, const char *cache, int fd) __attribute__((noreturn));
 void pm_helper_end(struct pm_helper *h);
 /* Whether the kernel, which is not there, can be compiled beside this process, and is: it need only be there when it is waited for. */

@@ -7,12 +7,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #ifdef __x86_64__
@@ -25,7 +27,9 @@
 
 #define MAGIC "pm-probe 3"
 #define SETS 6
-#define PATIENCE 60                             /* seconds for a child; a cold compiler on a busy machine takes some */
+#define PATIENCE 60                             /* seconds of the processor for a child; a cold compiler takes some */
+#define LONGEST 600                             /* seconds for it, on a busy machine */
+#define UNTRIED 3                               /* its exit status where it did not come as far as trying; a compiler that gives up takes 1 */
 
 /* The order in which they are tried; bit i of a mask. */
 static const char *const sets[SETS] = {"AVX512", "ASM", "VNNI", "BF16", "AMX", "AVX2"};
@@ -115,29 +119,41 @@ static void close_all_but(int fd)
 		closedir(dir);
 }
 
-/* Which of these work, tried together; 0 where they cannot even be compiled. */
-static unsigned try_sets(struct pm_dev *d, unsigned todo, struct pm_err *e)
+/* Which of these work, tried together; false where they cannot even be compiled. None at all can be, where anything can. */
+static bool try_sets(struct pm_dev *d, unsigned todo, unsigned *works, struct pm_err *e)
 {
 	const struct pm_launch once = {.global = {1}};
 	const struct pm_kernel *k;
 	struct pm_mem *ok = NULL, *room = NULL;
 	int32_t answer[SETS] = {0};
 	struct pm_str defines = {0};
-	unsigned works = 0;
+	bool ran = false;
 	int i, r = 0;
 
+	*works = 0;
 	for (i = 0; i < SETS; i++)
 		if (todo & 1u << i)
 			r |= pm_str_printf(&defines, e, "%s-DPROBE_%s=1", defines.len ? " " : "", sets[i]);
 	k = r == 0 ? pm_kernel(d, "probe", "probe", defines.data, e) : NULL;
 	pm_str_free(&defines);
 	if (k && pm_mem_new(&ok, d, sizeof answer, e) == 0 && pm_mem_new(&room, d, 4096, e) == 0 && pm_mem_zero(ok, 0, sizeof answer, e) == 0 &&
-	    PM_LAUNCH(k, once, e, PM_MEM(ok), PM_MEM(room)) == 0 && pm_mem_read(ok, 0, answer, sizeof answer, e) == 0)
+	    PM_LAUNCH(k, once, e, PM_MEM(ok), PM_MEM(room)) == 0 && pm_mem_read(ok, 0, answer, sizeof answer, e) == 0) {
+		ran = true;
 		for (i = 0; i < SETS; i++)
-			works |= (unsigned)(answer[i] == 1) << i;
+			*works |= todo & (unsigned)(answer[i] == 1) << i;
+	}
 	pm_mem_free(room);
 	pm_mem_free(ok);
-	return works & todo;
+	return ran;
+}
+
+/* Ends the process by SIGPROF after that much work, and by SIGALRM after that much time, whatever it waits for; 0: no more. */
+static void limit(int work, unsigned time)
+{
+	const struct itimerval timer = {.it_value = {.tv_sec = work}};
+
+	setitimer(ITIMER_PROF, &timer, NULL);
+	alarm(time);
 }
 
 /* Writes two bytes a set: its number, and 1 or 0; then, where it stays to compile, SETS and 1. Never returns; a set that ends the process leaves no bytes. */
@@ -145,7 +161,7 @@ static void child(const struct pm_dev_opts *opts, unsigned todo, bool together, 
 {
 	struct pm_dev_opts plain = {.select = opts->select, .kernels = opts->kernels};
 	const struct rlimit no_core = {0, 0};
-	unsigned all = 0;
+	unsigned found = 0;
 	int i, null;
 	struct pm_dev *d;
 	struct pm_err e;
@@ -158,62 +174,80 @@ static void child(const struct pm_dev_opts *opts, unsigned todo, bool together, 
 		dup2(null, 1);
 		dup2(null, 2);
 	}
-	alarm(PATIENCE);
+	limit(PATIENCE, LONGEST);
 	if (todo & AMX)
 		ask_for_tiles();
 	if (pm_dev_open_plain(&d, &plain, &(struct pm_isa){0}, &e) < 0)
-		_exit(1);
-	if (together && d->pocl && !(all = try_sets(d, todo, &e)))
-		_exit(1);
+		_exit(UNTRIED);
+	if (d->pocl && (!try_sets(d, together ? todo : 0, &found, &e) || (together && !found)))
+		_exit(UNTRIED);
 	for (i = 0; i < SETS; i++) {
 		const unsigned set = 1u << i;
 		unsigned char said[2] = {(unsigned char)i, 0};
 
 		if (!(todo & set))
 			continue;
-		said[1] = ((together || !d->pocl ? all : try_sets(d, set, &e)) & set) != 0;
-		if (write(out, said, 2) != 2)
-			_exit(1);
+		if (!together && d->pocl)
+			try_sets(d, set, &found, &e);
+		said[1] = (found & set) != 0;
+		if (!pm_helper_send(out, said, 2))
+			_exit(UNTRIED);
 	}
-	alarm(0);
-	if (stays && write(out, (unsigned char []){SETS, 1}, 2) == 2)
+	limit(0, 0);
+	if (stays && pm_helper_send(out, (unsigned char []){SETS, 1}, 2))
 		pm_helper_serve(d, opts->cache, out);
 	_exit(0);                               /* no exit handlers: they are the parent's */
 }
 
 /* ---- the parent ---- */
 
-/* One child tries `todo`; what it said is added to *works and taken from the rest, which is returned. helper: it may stay as that; or NULL. */
-static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, bool together, unsigned *works, struct pm_helper *helper)
+/* Whether a child that ended so was ended by the set that it tried: by what that did, or by a compiler that gave up. Else it was ended from outside, for
+ * want of memory or by who would not wait, or could try nothing. */
+static bool ended_by_set(int status)
+{
+	static const int own[] = {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGPROF};
+	size_t i;
+
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status) != UNTRIED;
+	for (i = 0; i < sizeof own / sizeof *own && WTERMSIG(status) != own[i]; i++)
+		;
+	return i < sizeof own / sizeof *own;
+}
+
+/* One child tries `todo`; what it said is added to *works and taken from the rest, which is returned. helper: it may stay as that; or NULL. *sure: made
+ * false where what is missing says nothing about the processor. */
+static unsigned ask_child(const struct pm_dev_opts *opts, unsigned todo, bool together, unsigned *works, struct pm_helper *helper, bool *sure)
 {
 	unsigned char said[2];
 	int fd[2], status;
 	pid_t pid;
 
+	*sure = false;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
 		return 0;
 	pid = fork();
 	if (pid == 0) {
 		close(fd[0]);
-		child(opts, todo, together, helper, fd[1]);
+		child(opts, todo, together, helper, fd[1] > 2 ? fd[1] : fcntl(fd[1], F_DUPFD_CLOEXEC, 3));
 	}
 	close(fd[1]);
-	while (pid > 0 && read(fd[0], said, 2) == 2) {
+	while (pid > 0 && pm_helper_receive(fd[0], said, 2)) {
 		if (said[0] == SETS) {
 			*helper = (struct pm_helper){.pid = pid, .fd = fd[0]};
+			*sure = true;
 			return todo;
 		}
 		todo &= ~(1u << said[0]);
 		*works |= (unsigned)said[1] << said[0];
 	}
 	close(fd[0]);
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+	if (pid < 0 || !pm_helper_wait(pid, &status))
 		return 0;
+	*sure = !todo || ended_by_set(status);
 	if (together)
 		return todo;
-	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-		return 0;                       /* it did not come as far as trying */
-	return todo & (todo - 1);               /* the first one left is what ended it */
+	return *sure ? todo & (todo - 1) : 0;   /* the first one left is what ended it */
 }
 
 /* Size and time of every driver that the loader knows: another driver must be probed anew. */
@@ -308,6 +342,7 @@ static int read_mask(const char *mask, unsigned *out, struct pm_err *e)
 int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_err *e)
 {
 	unsigned masked, claims, todo, works = 0;
+	bool sure;
 	char who[128] = "", *path = NULL;
 	struct pm_err ignored;
 
@@ -326,9 +361,9 @@ int pm_isa_probe(struct pm_isa *isa, const struct pm_dev_opts *opts, struct pm_e
 		if (!has_threads()) {
 			if (opts->compiling)
 				opts->compiling(opts->arg, "probe");
-			for (todo = ask_child(opts, claims, true, &works, opts->helper && opts->cache && !opts->profile ? &isa->helper : NULL); todo;)
-				todo = ask_child(opts, todo, false, &works, NULL);
-			if (path)
+			for (todo = ask_child(opts, claims, true, &works, opts->helper && opts->cache && !opts->profile ? &isa->helper : NULL, &sure); todo;)
+				todo = ask_child(opts, todo, false, &works, NULL, &sure);
+			if (path && sure)
 				write_result(opts, path, works);
 		}
 	}

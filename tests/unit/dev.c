@@ -400,6 +400,15 @@ static void test_probe(void)
 		"#ifdef PROBE_BF16\n int x = 0; __asm__ volatile(\"nonsense %0\" : \"+r\"(x)); ok[3] = x;\n#endif\n}\n");
 	again = in_child(probe);
 	check((again & 7) == 1, "so is a wrong answer, and what does not assemble (%d)", again);
+
+	/* Nothing tells of the processor: who tries is ended (by a system call: of the tests' machines x86 alone comes here), or cannot compile at all. */
+	pm_remove_tree(cache, &e);
+	put(kernels, "probe.cl", "__kernel void probe(__global int *ok, __global uint *room) {\n ok[0] = ok[1] = 1;\n#ifdef PROBE_VNNI\n long id = 39;\n"
+		" __asm__ volatile(\"syscall\" : \"+a\"(id) : : \"rcx\", \"r11\", \"memory\");\n long kill = 62;\n"
+		" __asm__ volatile(\"syscall\" : \"+a\"(kill) : \"D\"(id), \"S\"(9L) : \"rcx\", \"r11\", \"memory\");\n#endif\n}\n");
+	check((in_child(probe) & 3) == 1 && list_files(".probe", paths, 8) == 0, "of a probe that is ended from outside nothing is kept");
+	put(kernels, "probe.cl", "#error no compiler\n");
+	check((in_child(probe) & 79) == 0 && list_files(".probe", paths, 8) == 0, "nor where nothing compiles");
 	take(kernels, "probe.cl");
 }
 
