@@ -132,9 +132,10 @@ static void describe(struct found *f)
 	f->pocl = strstr(i->platform, "Portable Computing Language") != NULL;
 	svm2 = strncmp(version, "OpenCL 1.", 9) != 0;
 	if (i->cpu && svm2) {
-		cl_ulong caps = ask_number(f->id, CL_DEVICE_SVM_CAPABILITIES, sizeof caps);
+		const cl_ulong caps = ask_number(f->id, CL_DEVICE_SVM_CAPABILITIES, sizeof caps);
+		const bool calls = ask_number(f->id, CL_DEVICE_EXECUTION_CAPABILITIES, sizeof(cl_device_exec_capabilities)) & CL_EXEC_NATIVE_KERNEL;
 
-		f->raw = (caps & CL_DEVICE_SVM_FINE_GRAIN_SYSTEM) || (f->pocl && (caps & CL_DEVICE_SVM_FINE_GRAIN_BUFFER));
+		f->raw = calls && ((caps & CL_DEVICE_SVM_FINE_GRAIN_SYSTEM) || (f->pocl && (caps & CL_DEVICE_SVM_FINE_GRAIN_BUFFER)));
 	}
 	if (f->raw)
 		i->memory = i->largest = host_memory();

@@ -249,15 +249,26 @@ int pm_mem_read_idle(struct pm_mem *m, size_t at, void *p, size_t bytes, struct 
 	return m->host ? read_now(m, at, p, bytes, e) : pm_mem_read(m, at, p, bytes, e);
 }
 
-/* A pattern of one byte: PoCL makes a memset of it, and of a wider one a loop that is twice as slow. */
-static const unsigned char zero;
+/* Called by the device, which is the host: clEnqueueSVMMemFill is only for what clSVMAlloc gave, and PoCL 6 falls over other addresses. */
+struct zeros {
+	unsigned char *at;
+	size_t bytes;
+};
+
+static void CL_CALLBACK set_zeros(void *arg)
+{
+	const struct zeros *z = arg;
+
+	memset(z->at, 0, z->bytes);
+}
 
 int pm_zero_now(struct pm_dev *d, unsigned char *p, size_t bytes, cl_event *event, struct pm_err *e)
 {
-	const cl_int code = clEnqueueSVMMemFill(d->queue, p, &zero, 1, bytes, 0, NULL, event);
+	struct zeros z = {p, bytes};
+	const cl_int code = clEnqueueNativeKernel(d->queue, set_zeros, &z, sizeof z, 0, NULL, NULL, 0, NULL, event);
 
 	if (code != CL_SUCCESS)
-		return pm_cl_fail(e, code, "clEnqueueSVMMemFill");
+		return pm_cl_fail(e, code, "clEnqueueNativeKernel");
 	d->queued++;
 	return 0;
 }
@@ -278,7 +289,7 @@ int pm_mem_zero(struct pm_mem *m, size_t at, size_t bytes, struct pm_err *e)
 		if (pm_zero_now(d, m->host + at, bytes, want, e) < 0)
 			return -1;
 	} else {
-		code = clEnqueueFillBuffer(d->queue, m->cl, &zero, 1, at, bytes, 0, NULL, want);
+		code = clEnqueueFillBuffer(d->queue, m->cl, &(unsigned char){0}, 1, at, bytes, 0, NULL, want);
 		if (code != CL_SUCCESS)
 			return pm_cl_fail(e, code, "clEnqueueFillBuffer");
 		d->queued++;

@@ -199,7 +199,7 @@ int jj_want_int(struct jj_exec *x, const char *function, const struct jj_val *v,
 /* One bound of a slice, clipped as Python does it. */
 static int bound_of(struct jj_exec *x, const struct jj_val *v, int64_t n, bool down, int64_t fallback, int64_t *out)
 {
-	int64_t i;
+	int64_t i = 0;
 
 	*out = fallback;
 	if (v->kind == JJ_ABSENT || v->kind == JJ_NONE)
