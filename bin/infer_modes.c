@@ -170,9 +170,7 @@ static struct pm_sequence *next_prompt(void *arg, struct pm_err *e)
 		r = pm_read_stream(&text, stdin, "stdin", e);
 		while (r == 0 && q->x->a->chat && text.len && text.data[text.len - 1] == '\n')
 			text.data[--text.len] = 0;
-		if (r == 0)
-			r = answer_from_text(&w, q->x, text.data ? text.data : "", text.len, e);
-		if (r < 0)
+		if (r == 0 && (r = answer_from_text(&w, q->x, text.data ? text.data : "", text.len, e)) < 0)
 			pm_ctx(e, "stdin");
 		pm_str_free(&text);
 	}

@@ -252,6 +252,9 @@ base() {
 	refused "stdin: there are no prompts in it" '' -m "$t" --json
 	refused "stdin: there are no prompts in it" '\n\n' -m "$t" --json
 	refused "stdin: the prompt is empty" '' -m "$t"
+	run --separate-stderr bash -c 'pm-infer -q -m "$1" <&-' - "$t"
+	# shellcheck disable=SC2154
+	[ "$status" -eq 74 ] && [ "$stderr" = "pm-infer: stdin: Bad file descriptor" ]
 	refused 'stdin: line 2: a prompt was wanted' '{"prompt":"a"}\n{"promt":1}\n' -m "$t" --json
 	[ "$(wc -l <out)" -eq 1 ]       # what came before it is answered
 	refused 'stdin: line 2, column' '{"prompt":"a"}\n{"prompt":1\n' -m "$t" --json

@@ -212,7 +212,7 @@ static const struct found *choose(const struct found *all, size_t n, const char 
 	unsigned long number;
 
 	if (!n) {
-		pm_fail(e, PM_NODEVICE, "no OpenCL device is there; install one's driver (for this CPU: pocl-opencl-icd)");
+		pm_fail(e, PM_NODEVICE, "no OpenCL device is there: a driver must be installed (for this CPU: pocl-opencl-icd) and find a directory that it can write (POCL_CACHE_DIR)");
 		return NULL;
 	}
 	for (i = n; i-- > 0;) {

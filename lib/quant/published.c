@@ -9,7 +9,7 @@
 #include "quant/quant.h"
 #include "quant/scaled.h"
 
-static void keep_free(void *p)
+void published_keep_free(void *p)
 {
 	struct keep *k = p;
 	size_t i;
@@ -459,9 +459,9 @@ static int decode(struct pm_store *s, const json_t *config, enum pm_dtype type, 
 	for (i = 0; x == 0 && i < pm_store_count(s); i++)
 		x = look_at(&r, pm_store_at(s, i), e);
 	if (x == 0)
-		x = pm_store_substitute(s, r.gone, r.ngone, r.keep->view, r.keep->n, r.keep, keep_free, e);
+		x = pm_store_substitute(s, r.gone, r.ngone, r.keep->view, r.keep->n, r.keep, published_keep_free, e);
 	else if (r.keep)
-		keep_free(r.keep);
+		published_keep_free(r.keep);
 	free(r.gone);
 	return x;
 }

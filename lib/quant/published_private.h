@@ -7,12 +7,14 @@
 
 enum method { NONE, MLX, BNB, GPTQ, AWQ, COMPRESSED, FP8, MODELOPT, MXFP4 };
 
-/* What is put in the place of the parts. */
+/* What is put in the place of the parts: allocated, as the views' bytes are. */
 struct keep {
 	struct pm_view *view;
 	size_t n, cap;
 	struct pm_arena names;
 };
+
+void published_keep_free(void *keep);
 
 struct reading {
 	const struct pm_store *store;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "quant/published_private.h"
 #include "quant/quant.h"
 
 const char *const pm_scale_tails[PM_SCALE_TAILS] = {"scale", "input_scale"};
@@ -51,22 +52,6 @@ float pm_scale_at(const struct pm_view *scale, size_t expert)
 }
 
 /* ---- in a store ---- */
-
-struct keep {
-	struct pm_view *view;
-	size_t n, cap;
-};
-
-static void keep_free(void *p)
-{
-	struct keep *k = p;
-	size_t i;
-
-	for (i = 0; i < k->n; i++)
-		free((void *)(size_t)k->view[i].data);
-	free(k->view);
-	free(k);
-}
 
 static int make(struct keep *k, const struct pm_view *w, const struct pm_view *scale, enum pm_dtype type, struct pm_err *e)
 {
@@ -131,9 +116,9 @@ int pm_scaled_substitute(struct pm_store *s, enum pm_dtype type, struct pm_err *
 	for (i = 0; r == 0 && i < pm_store_count(s); i++)
 		r = look_at(s, pm_store_at(s, i), type, k, &gone, &ngone, &cap, e);
 	if (r == 0 && ngone)
-		r = pm_store_substitute(s, gone, ngone, k->view, k->n, k, keep_free, e);
+		r = pm_store_substitute(s, gone, ngone, k->view, k->n, k, published_keep_free, e);
 	else if (k)
-		keep_free(k);
+		published_keep_free(k);
 	free(gone);
 	return r;
 }

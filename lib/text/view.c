@@ -13,18 +13,7 @@ static bool continues(char c)
 
 struct pm_range pm_view_at(const struct pm_view *v, size_t i)
 {
-	struct pm_range r;
-	size_t a = i, b = i + 1;
-
-	if (v->map)
-		return v->map[i];
-	while (a && continues(v->s[a]))
-		a--;
-	while (b < v->n && continues(v->s[b]))
-		b++;
-	r.from = v->base + a;
-	r.to = v->base + b;
-	return r;
+	return pm_view_range(v, i, i + 1);
 }
 
 struct pm_range pm_view_range(const struct pm_view *v, size_t a, size_t b)
