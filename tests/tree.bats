@@ -79,3 +79,8 @@ setup() {
 	[ "${lines[-1]}" = "5 passed, 6 failed, 1 skipped" ]
 	[[ $output == *"# why"* && $output == *"ended by signal 11"* && $output == *"printed no plan"* ]]
 }
+
+# jq 1.8.2 links modules from the last to the first (jqlang/jq issue 3597): what another one needs stands last.
+@test "tree: programs of share/gguf bring in gguf before pm" {
+	awk '/^include "gguf";/ { gguf = FNR } /^include "pm";/ && gguf != FNR - 1 { print FILENAME; bad = 1 } END { exit bad }' "$PM_TOP"/share/gguf/*.jq
+}

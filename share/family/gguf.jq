@@ -1,4 +1,5 @@
-# gguf.jq: what the programs of this directory share; `include "gguf";` brings it in. A program is named after a
+# gguf.jq: what the programs of share/gguf have in common; `include "gguf"; include "pm";` brings it in, in this order: jq 1.8.2, and 1.7.1 as
+# Debian 13 has it, link modules from the last to the first, and end at a definition that comes late (jqlang/jq issue 3597). A program is named after a
 # general.architecture and goes both ways (pm-family.5): {keys, tensors, values} -> {config, generation}, and
 # {config, generation, metadata, name, parameters, experts, tokens, file_type} -> {keys, tensors, cut}; of stacks of experts `parameters` counts one.
 #

@@ -1,6 +1,6 @@
 # gemma.jq: Gemma 1.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: sizes + rms + head_sizes;
 

@@ -1,6 +1,6 @@
 # gemma2.jq: Gemma 2. What scores are scaled by is no key: it follows from the number of layers, as llama.cpp has it.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: sizes + rms + head_sizes + [["attn_logit_softcapping", "f32", "attn_logit_softcapping"], ["final_logit_softcapping", "f32", "final_logit_softcapping"]];
 

@@ -1,6 +1,6 @@
 # gemma3.jq: Gemma 3, its text. What scores are scaled by is no key: it follows from the number of layers, as llama.cpp has it.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: sizes + rms + head_sizes + [["final_logit_softcapping", "f32", "final_logit_softcapping"]];
 

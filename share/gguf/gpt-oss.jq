@@ -1,7 +1,7 @@
 # gpt-oss.jq: GPT-OSS. Windows on every other layer, the limits of the activation and that yarn's ends are not rounded are no keys: files of this
 # architecture mean them.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: sizes + rms + experts + head_sizes + [["attention.sliding_window", "u32", "sliding_window"], ["expert_feed_forward_length", "u32", "expert_inner"]];
 def windows: [range(.num_hidden_layers) | if . % 2 == 0 then "sliding_attention" else "full_attention" end];

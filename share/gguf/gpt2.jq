@@ -1,6 +1,6 @@
 # gpt2.jq: GPT-2.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: [["block_count", "u32", "n_layer"], ["context_length", "u32", "n_positions"], ["embedding_length", "u32", "n_embd"],
   ["feed_forward_length", "u32", "n_inner"], ["attention.head_count", "u32", "n_head"], ["attention.layer_norm_epsilon", "f32", "layer_norm_epsilon"]];

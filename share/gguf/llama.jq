@@ -1,6 +1,6 @@
 # llama.jq: Llama and its kin; Mistral's models go by this name too, told apart by their window, and Mixtral's, by their experts.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: sizes + rms + head_sizes;
 

@@ -1,6 +1,6 @@
 # qwen2.jq: Qwen2 and Qwen2.5.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: sizes + rms + head_sizes;
 

@@ -1,6 +1,6 @@
 # qwen3.jq: Qwen3.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: sizes + rms + head_sizes;
 

@@ -1,6 +1,6 @@
 # qwen3moe.jq: Qwen3-MoE. That all layers have experts, and that their weights add up to 1, is no key: files of this architecture mean it.
-include "pm";
 include "gguf";
+include "pm";
 
 def table: sizes + rms + experts + head_sizes + [["expert_feed_forward_length", "u32", "moe_intermediate_size"]];
 
