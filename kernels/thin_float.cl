@@ -1,18 +1,20 @@
 /* thin_float.cl: what the products of few rows with B in floats (or blocks read as floats) share, for CPUs: the rate of memory is what counts.
  * Rows of A go in groups of 4, 2 and 1 with 6, 8 and 4 rows of B side by side, since memory gives more to several streams than to one; the rows
  * that go together lie far apart, so that each stream is a long walk (rows of 2 KB side by side reached half the rate). A sum is one chain of fma
- * in 16 lanes, then the lanes are added; the grouping does not change it. Measured on 2 cores of a Zen 4 with bf16 weights: one row
- * at the rate of memory, 16 rows at 170 GFLOP/s.
+ * in 16 lanes, then the lanes are added; the grouping does not change it. B comes from memory once: each group of 4 rows fetches its part of the block
+ * of columns that comes next, as in thin_bf16.cl.
  *
  * THIN_FLOAT(type) defines thin_float_type, which makes a work-item's columns. */
 
 /* ROWS rows of A from row m0 with COLS rows of B, number n0 and on in the walk (where it has no more the last row of all is
- * repeated, its result thrown away). */
+ * repeated, its result thrown away). Of the next block's columns what belongs to k in [near, far) is fetched; by one row, of what it reads next. */
 #define DOTS(type, ROWS, COLS) \
 inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const float *a, long lda, __global const STORAGE(type) *b, long ldb, \
-	int m0, int n0, struct walk walk, int k, const struct rest *f) \
+	int m0, int n0, struct walk walk, int k, int near, int far, const struct rest *f) \
 { \
+	const size_t ahead = ROWS == 1 ? STREAM_AHEAD : BLOCK / STREAMS * ((size_t)AT(type, b, ldb) - (size_t)b); \
 	float16 s[ROWS][COLS]; \
+	float sum[(ROWS * COLS + 7) / 8 * 8]; \
 	__global const float *p[ROWS]; \
 	__global const STORAGE(type) *q[COLS]; \
 	int col[COLS], i; \
@@ -27,11 +29,11 @@ inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const flo
 			s[r][j] = 0; \
 	for (i = 0; i + 16 <= k; i += 16) { \
 		float16 w[COLS]; \
-		UNROLL for (int j = 0; j < COLS; j++) { \
-			if (ROWS == 1) \
-				FETCH((size_t)AT(type, q[j], i) + STREAM_AHEAD); \
+		if (i >= near && i < far) \
+			UNROLL for (int j = 0; j < COLS; j++) \
+				FETCH((size_t)AT(type, q[j], i) + ahead); \
+		UNROLL for (int j = 0; j < COLS; j++) \
 			w[j] = LOAD16(type, q[j], i); \
-		} \
 		UNROLL for (int r = 0; r < ROWS; r++) { \
 			float16 v = vload16(0, p[r] + i); \
 			UNROLL for (int j = 0; j < COLS; j++) \
@@ -48,10 +50,16 @@ inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const flo
 				s[r][j] = fma(v, w[j], s[r][j]); \
 		} \
 	} \
-	UNROLL for (int r = 0; r < ROWS; r++) \
-		UNROLL for (int j = 0; j < COLS; j++) \
-			if (col[j] < min(walk.end, walk.from + ((n0 + j) % STREAMS + 1) * walk.step)) \
-				finish(c, ldc, sum16(s[r][j]), m0 + r, col[j], f); \
+	UNROLL for (int i = 0; i < ROWS * COLS; i += 8) { \
+		float16 v[8]; \
+		UNROLL for (int j = 0; j < 8; j++) \
+			v[j] = i + j < ROWS * COLS ? s[(i + j) / COLS % ROWS][(i + j) % COLS] : 0; \
+		vstore8(sum_each(v), 0, sum + i); \
+	} \
+	for (int j = 0; j < COLS; j++) \
+		if (col[j] < min(walk.end, walk.from + ((n0 + j) % STREAMS + 1) * walk.step)) \
+			for (int r = 0; r < ROWS; r++) \
+				finish(c, ldc, sum[r * COLS + j], m0 + r, col[j], f); \
 }
 
 /* B is stored (n, k). */
@@ -69,17 +77,18 @@ DOTS(type, 1, 4) \
 inline void thin_float_##type(__global float *c, long ldc, __global const float *a, long lda, __global const STORAGE(type) *b, long ldb, int m, \
 	int k, struct walk walk, const struct rest *f) \
 { \
+	const int part = m >= 4 ? (k + m / 4 - 1) / (m / 4) : 0; \
 	for (int n0 = 0; n0 < STREAMS * walk.step; n0 += BLOCK) { \
 		const int n1 = min(STREAMS * walk.step, n0 + BLOCK); \
 		int m0 = 0; \
 		for (; m0 + 4 <= m; m0 += 4) \
 			for (int j = n0; j < n1; j += 6) \
-				dots_4_##type(c, ldc, a, lda, b, ldb, m0, j, walk, k, f); \
+				dots_4_##type(c, ldc, a, lda, b, ldb, m0, j, walk, k, m0 / 4 * part, (m0 / 4 + 1) * part, f); \
 		for (; m0 + 2 <= m; m0 += 2) \
 			for (int j = n0; j < n1; j += 8) \
-				dots_2_##type(c, ldc, a, lda, b, ldb, m0, j, walk, k, f); \
+				dots_2_##type(c, ldc, a, lda, b, ldb, m0, j, walk, k, 0, 0, f); \
 		for (; m0 < m; m0++) \
 			for (int j = n0; j < n1; j += 4) \
-				dots_1_##type(c, ldc, a, lda, b, ldb, m0, j, walk, k, f); \
+				dots_1_##type(c, ldc, a, lda, b, ldb, m0, j, walk, k, 0, k, f); \
 	} \
 }
