@@ -174,14 +174,18 @@ static void others(void)
 
 static void refused(void)
 {
-	char *cfg = in_dir("config.json");
+	char *st = in_dir("model.safetensors"), *cfg = in_dir("config.json");
 	struct pm_store *s = NULL;
+	struct pm_st_writer *w;
 	json_t *o = json_pack("{s:{s:s}}", "quantization_config", "quant_method", "hqq");
 
 	json_dump_file(o, cfg, 0);
+	check(pm_st_begin(&w, st, NULL, &err) == 0 && pm_st_declare(w, "x", PM_F32, 1, (uint64_t []){1}, &err) == 0 && pm_st_put(w, (float []){1}, 4, &err) == 0 &&
+		pm_st_end(w, &err) == 0, "a model of one number is written");
 	check(pm_published_open(&s, dir, PM_F32, false, &err) < 0 && err.status == PM_DATA && strstr(err.text, "'hqq' is not known"), "an unknown method: %s", err.text);
 	json_decref(o);
 	free(cfg);
+	free(st);
 }
 
 int main(void)
