@@ -12,6 +12,16 @@
 #define DW ((D + 15) / 16)      /* vectors of a row */
 #define DVW ((DV + 15) / 16)
 #define BLOCKS (PART / BLOCK)
+#define KEYS_AHEAD 48           /* a head's part of a row is small, and far from the next row's: what is not fetched is waited for */
+
+COPY_ROWS(widen_k, TYPE_K, 0)
+COPY_ROWS(widen_v, TYPE_V, 0)
+
+/* Rows from .. to - 1 of p, which are read soon. */
+#define FETCH_ROWS(type, p, ld, from, to, cols) \
+	for (int r_ = (from); r_ < (to); r_++) \
+		for (int i_ = 0; i_ < (cols); i_ += 64 / (int)sizeof(STORAGE(type))) \
+			FETCH((p) + r_ * (ld) + i_)
 
 inline float16 pair_sums(float16 a, float16 b)
 {
@@ -65,6 +75,11 @@ inline void attention_part_item(__global float *parts, __global const float *q, 
 	k += k_off + kv_head * D;
 	v += v_off + kv_head * DV;
 	parts += (row * heads + kv_head * GROUP) * chunks * (DV + 2);
+	if (mine.first < mine.end) {
+		const int at = max(mine.from, mine.start + mine.first * PART);
+
+		FETCH_ROWS(TYPE_K, k, k_ld, at, min(at + KEYS_AHEAD, mine.to), D);
+	}
 	for (int c = mine.first; c < mine.end; c++) {
 		const int begin = mine.start + c * PART, end = min(mine.to, begin + PART);
 		const int first = (max(mine.from, begin) - begin) / BLOCK, blocks = (end - begin + BLOCK - 1) / BLOCK;
@@ -73,7 +88,10 @@ inline void attention_part_item(__global float *parts, __global const float *q, 
 			const int at = max(begin + b * BLOCK, mine.from), n = min(begin + (b + 1) * BLOCK, end) - at;
 			const int16 key = begin + b * BLOCK + lane;
 
-			copy_k(rows + (at - begin) % BLOCK * 16 * DW, k + at * k_ld, k_ld, n, D, 16 * DW);
+			FETCH_ROWS(TYPE_K, k, k_ld, at + KEYS_AHEAD, min(at + KEYS_AHEAD + n, mine.to), D);
+			if (b < first + KEYS_AHEAD / BLOCK)
+				FETCH_ROWS(TYPE_V, v, v_ld, at, at + n, DV);
+			widen_k(rows + (at - begin) % BLOCK * 16 * DW, k + at * k_ld, k_ld, n, D, 16 * DW);
 			for (int g = 0; g < GROUP; g++)
 				s[g * BLOCKS + b] = select((float16)-INFINITY, score(dots(query + g * DW, store), scale, cap), key >= at & key < at + n);
 		}
@@ -95,7 +113,8 @@ inline void attention_part_item(__global float *parts, __global const float *q, 
 		for (int b = first; b < blocks; b++) {
 			const int at = max(begin + b * BLOCK, mine.from), n = min(begin + (b + 1) * BLOCK, end) - at;
 
-			copy_v(rows, v + at * v_ld, v_ld, n, DV, 16 * DVW);
+			FETCH_ROWS(TYPE_V, v, v_ld, at + KEYS_AHEAD, min(at + KEYS_AHEAD + n, end), DV);
+			widen_v(rows, v + at * v_ld, v_ld, n, DV, 16 * DVW);
 			for (int g = 0; g < GROUP; g++)
 				weigh(sum + g * DVW, (const float *)(s + g * BLOCKS) + at - begin, store, n);
 		}

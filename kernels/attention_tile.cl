@@ -108,13 +108,15 @@ inline float16 exp_weight(float16 x)
 #define exp_weight exp_16
 #endif
 
-/* n rows to a tile of `padded` columns, with zeros behind. Rows past them keep what they had: what it gives is not used. */
-#define COPY_ROWS(name, type) \
+/* n rows to a tile of `padded` columns, with zeros behind, fetching those that stand `ahead` of them, if that is not 0. Rows past them keep what they had: what it
+ * gives is not used. */
+#define COPY_ROWS(name, type, ahead) \
 	inline void name(float *tile, __global const STORAGE(type) *from, long ld, int n, int cols, int padded) \
 	{ \
 		for (int r = 0; r < n; r++, tile += padded, from += ld) { \
-			for (int i = 0; i < cols; i += 16) \
-				FETCH(from + TILE * ld + i); \
+			if (ahead) \
+				for (int i = 0; i < cols; i += 16) \
+					FETCH(from + (ahead) * ld + i); \
 			int c = 0; \
 			for (; c + 16 <= cols; c += 16) \
 				vstore16(LOAD16(type, from, c), 0, tile + c); \
@@ -124,9 +126,9 @@ inline float16 exp_weight(float16 x)
 				tile[c] = 0; \
 		} \
 	}
-COPY_ROWS(copy_rows, f32)
-COPY_ROWS(copy_k, TYPE_K)
-COPY_ROWS(copy_v, TYPE_V)
+COPY_ROWS(copy_rows, f32, TILE)
+COPY_ROWS(copy_k, TYPE_K, TILE)
+COPY_ROWS(copy_v, TYPE_V, TILE)
 
 /* The same as units: across, for sums over the columns, and along, for sums over the rows, whose tile is [unit of rows][padded]. The first `pad`
  * rows are zeros, and those that fill up the last block of rows. Of single numbers there is one form. */
