@@ -1,4 +1,4 @@
-//! use quant gemm_bias thin_walk thin_bytes woven thin_int8 thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine embed largest sample add layer_norm act_clamped
+//! use quant gemm_bias thin_walk thin_bytes woven thin_int8 woven_bf16 thin_bf16 thin_float rowsum rms_norm rope act rows attention_tile attention_chunks attention_decode_cpu route combine embed largest sample add layer_norm act_clamped
 /* chain_cpu.cl: many stages in one launch, for CPUs, whose threads would sleep and wake between launches (lib/graph/chain.h).
  *
  * Work-items are workers. Tasks are numbered from the first stage's to the last's, and taken in that order, each when all stages up to the one that
@@ -118,8 +118,13 @@ inline void do_pairs(__global const struct stage *s, int task)
 {
 	const struct columns t = columns_of(s, task);
 
-	thin_pairs(P(float, 0) + t.row * s->w[1], s->w[1], (const uint16 *)((size_t)s->w[2] + (size_t)t.row * PAIRS_BYTES(t.k)),
-		(__global const ushort *)t.b, s->w[5], t.m, t.k, t.walk, &t.f);
+	__global float *c = P(float, 0) + t.row * s->w[1];
+	const uint16 *x = (const uint16 *)((size_t)s->w[2] + (size_t)t.row * PAIRS_BYTES(t.k));
+
+	if (s->w[25])
+		thin_woven(c, s->w[1], x, (size_t)t.b, t.m, t.walk.from, t.walk.end, t.k, &t.f);
+	else
+		thin_pairs(c, s->w[1], x, (__global const ushort *)t.b, s->w[5], t.m, t.k, t.walk, &t.f);
 }
 #endif
 

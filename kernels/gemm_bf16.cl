@@ -1,4 +1,4 @@
-//! use quant thin_bytes woven gemm_bias gemm_tile gemm_walk gemm_pairs
+//! use quant thin_bytes woven woven_bf16 gemm_bias gemm_tile gemm_walk gemm_pairs
 /* gemm_bf16.cl: the product of lib/op/gemm.h for CPUs with instructions on pairs of bfloat16, summed in float32 (see
  * gemm_walk.cl, gemm_pairs.cl, gemm_bf16_pack.cl). Operands are rounded to bfloat16. Two variants:
  *   vdpbf16ps: the tile of B is [pair][NR]; MR 8, NV 3, KG 2. Twice the rate of float32 on a Zen 4; on Intel's CPUs half of it.
@@ -63,7 +63,13 @@ inline void square(uint16 *r, __global const tb *b, long at, long ldb, int n, in
 }
 
 #ifdef WOVEN
-/* The same of woven B (woven.cl): 32 k from k on of 16 columns from `row` on. */
+/* The same of woven B (woven.cl, woven_bf16.cl): 32 k from k on of 16 columns from `row` on. */
+#if !IS_BLOCK(TYPE_B)
+inline void square_woven(uint16 *r, __global const tb *b, long row, long ldb, int k)
+{
+	woven_pairs(r, (size_t)b + row / 16 * PACKED_GROUP(ldb), (int)ldb, k);
+}
+#else
 inline void square_woven(uint16 *r, __global const tb *b, long row, long ldb, int k)
 {
 	float16 f[32];
@@ -73,6 +79,7 @@ inline void square_woven(uint16 *r, __global const tb *b, long row, long ldb, in
 	UNROLL for (int j = 0; j < 16; j++)
 		r[j] = words(f[2 * j], f[2 * j + 1]);
 }
+#endif
 #else
 /* Fetches the square of B that comes `B_AHEAD` k later. */
 #define B_AHEAD 128

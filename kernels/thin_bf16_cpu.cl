@@ -1,5 +1,6 @@
-//! use quant gemm_bias thin_walk thin_bf16 thin_runs
-/* thin_bf16_cpu.cl: the products of few rows of lib/op/gemm.h with B in bfloat16 (thin_bf16.cl): each work-item rounds its rows of A by itself. */
+//! use quant gemm_bias thin_walk thin_bytes woven_bf16 thin_bf16 thin_runs
+/* thin_bf16_cpu.cl: the products of few rows of lib/op/gemm.h with B in bfloat16 (thin_bf16.cl): each work-item rounds its rows of A by itself.
+ * With -DWOVEN B is woven (woven_bf16.cl). */
 #define MOST 32768              // largest k
 #define ROWS 4                  // of A that go together
 
@@ -21,6 +22,10 @@ __kernel WG1 void thin(__global float *c, long c_off, long ldc, __global const f
 			bias_type, r, s, scale};
 		for (int i = 0; i < rows; i++)
 			pairs_row(x + i * ((k + 31) / 32), a + a_off + (m0 + i) * lda, k);
+#ifdef WOVEN
+		thin_woven(c + c_off + m0 * ldc, ldc, x, (size_t)b + b_off / (16 * ldb) * PACKED_GROUP(k), rows, from, end, k, &f);
+#else
 		thin_pairs(c + c_off + m0 * ldc, ldc, x, b + b_off, ldb, rows, k, walk, &f);
+#endif
 	}
 }

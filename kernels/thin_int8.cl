@@ -139,20 +139,6 @@ INLINE void quantise(struct part *x, __global const float *a, int k, int ZERO, i
 
 /* ---- columns ---- */
 
-/* What is added to 16 sums, of columns from col on, of which those before `end` are wanted; and c[row][col]. */
-INLINE void finish16(__global float *c, long ldc, float16 v, int row, int col, int end, const struct rest *f)
-{
-	float sum[16];
-
-	if (!f->h && !f->bias && col + 16 <= end) {
-		vstore16(fma(v, (float16)f->scale, f->add ? vload16(0, f->add + row * f->ld_add + col) : (float16)0), 0, c + row * ldc + col);
-		return;
-	}
-	vstore16(v, 0, sum);
-	for (int j = 0; j < 16 && col + j < end; j++)
-		finish(c, ldc, sum[j], row, col + j, f);
-}
-
 /* B, its leading dimension, and whether it is woven. */
 struct woven {
 	block_t b;

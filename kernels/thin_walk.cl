@@ -60,6 +60,20 @@ inline void finish(__global float *c, long ldc, float v, int row, int col, const
 	c[row * ldc + col] = fma(v, f->scale, f->add ? f->add[row * f->ld_add + col] : 0);
 }
 
+/* What is added to 16 sums, of columns from col on, of which those before `end` are wanted; and c[row][col]. */
+inline void finish16(__global float *c, long ldc, float16 v, int row, int col, int end, const struct rest *f)
+{
+	float sum[16];
+
+	if (!f->h && !f->bias && col + 16 <= end) {
+		vstore16(fma(v, (float16)f->scale, f->add ? vload16(0, f->add + row * f->ld_add + col) : (float16)0), 0, c + row * ldc + col);
+		return;
+	}
+	vstore16(v, 0, sum);
+	for (int j = 0; j < 16 && col + j < end; j++)
+		finish(c, ldc, sum[j], row, col + j, f);
+}
+
 /* The columns of a work-item in the order they are taken: one of each stream, then the next of each. */
 struct walk {
 	int from, end, step;

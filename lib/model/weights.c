@@ -197,7 +197,7 @@ static bool weaves(const struct pm_model *m, const struct pm_weight *w)
 {
 	const int64_t matrices = w->spec->experts ? w->spec->experts : 1;
 
-	return w->mem && pm_op_weaves(m->dev, w->type) && !w->spec->transposed && (matrices == 1 || w->rows / matrices % PM_WOVEN_ROWS == 0) &&
+	return w->mem && pm_op_weaves(m->dev, w->type, w->cols) && !w->spec->transposed && (matrices == 1 || w->rows / matrices % PM_WOVEN_ROWS == 0) &&
 		(!strcmp(w->spec->use, "linear") || (m->spec->tied && !strcmp(w->spec->role, "text.embed")));
 }
 
@@ -239,6 +239,7 @@ static int weave(struct pm_model *m, struct pm_err *e)
 	struct pm_weight *w, *end = m->weight + m->nweights;
 	const uint64_t memory = pm_dev_info(m->dev)->memory, held = pm_dev_held(m->dev);
 	uint64_t bytes = 0, pages = 0, at = 0;
+	int r;
 
 	for (w = m->weight; w < end && !m->exact; w++)
 		bytes += woven_bytes(m, w);
@@ -252,9 +253,13 @@ static int weave(struct pm_model *m, struct pm_err *e)
 				return pm_ctx(e, "tensor '%s'", w->name);
 			at = 0;
 		}
-		if (pm_mem_part(&w->woven, m->chunk[m->nchunks - 1], at, pm_woven_bytes(w->type, w->rows, w->cols), e) < 0 ||
-			pm_weave(w->woven, w->mem, w->type, w->rows, w->cols, e) < 0)
+		r = pm_mem_part(&w->woven, m->chunk[m->nchunks - 1], at, pm_woven_bytes(w->type, w->rows, w->cols), e);
+		if (r < 0 || (r = pm_weave(w->woven, w->mem, w->type, w->rows, w->cols, e)) < 0)
 			return pm_ctx(e, "tensor '%s'", w->name);
+		if (!r) {
+			pm_mem_free(w->woven);
+			w->woven = NULL;
+		}
 		at += woven_bytes(m, w);
 		pages += pm_mem_size(w->mem);
 		if (pages >= PAGES && unload(m, &pages, e) < 0)

@@ -65,10 +65,10 @@ static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 	return k;
 }
 
-/* Whether B is taken woven (weave.c). */
-static bool is_woven(const struct pm_gemm *p)
+/* Whether B is taken woven (weave.c): bfloat16 where pairs of it are multiplied. */
+static bool is_woven(const struct pm_gemm *p, const struct kind *k)
 {
-	return p->b_trans && pm_is_woven(p->b);
+	return p->b_trans && pm_is_woven(p->b) && (p->b.type != PM_BF16 || k->value == 2);
 }
 
 /* A piece of a product: rows from m0, and k from k0. */
@@ -225,7 +225,7 @@ static const struct pm_kernel *kernel(struct pm_dev *d, const struct pm_gemm *p,
 		snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(p->b.type)->name);
 	else
 		snprintf(defines, sizeof defines, "-DTYPE_B=%s -DVL=%d -DNV=%d -DMR=%d -DKG=%d -DKC=%d%s%s%s%s", pm_dtype(p->b.type)->name,
-			k->vl, k->nv, k->mr, k->kg, k->kc, p->b_trans ? " -DB_TRANS" : "", is_woven(p) ? " -DWOVEN" : "",
+			k->vl, k->nv, k->mr, k->kg, k->kc, p->b_trans ? " -DB_TRANS" : "", is_woven(p, k) ? " -DWOVEN" : "",
 			p->c.type == PM_BF16 ? " -DTYPE_C=bf16" : "", k->define);
 	return pm_kernel(d, k->operation ? k->operation : "gemm", "gemm", defines, e);
 }
@@ -327,7 +327,7 @@ static int run_piece(struct pm_dev *d, const struct pm_gemm *p, const struct kin
 	if (!f || (tail && pack(d, k, &h, p->h, p->h.off + c->m0 * p->h.ld, p->s, false, p->live, scratch, h_at, e) < 0))
 		return -1;
 	return PM_LAUNCH(f, l, e, PM_MEM(p->c.mem), PM_I64(c_off), PM_I64(p->c.ld), PM_MEM(scratch), PM_I64(at / 4), PM_I64(h_at / 4),
-		PM_MEM(is_woven(p) ? p->b.woven : p->b.mem), PM_I64(b_off), PM_I64(p->b.ld), PM_I32(c->rows), PM_I32(p->n), PM_I32(c->k), PM_I32(c->period),
+		PM_MEM(is_woven(p, k) ? p->b.woven : p->b.mem), PM_I64(b_off), PM_I64(p->b.ld), PM_I32(c->rows), PM_I32(p->n), PM_I32(c->k), PM_I32(c->period),
 		PM_I32(panels), PM_I32(p->acc || c->k0 > 0), PM_MEM(tail ? p->l.mem : NULL), PM_I64(p->l.off), PM_I64(p->l.ld), PM_I32(p->l_trans),
 		PM_I32(tail ? p->r : 0), PM_MEM(p->live.mem), PM_I64(p->live.off + c->m0 / 16), PM_I32(p->finish && last),
 		FINISH(p), PM_I64(p->add.off + c->m0 * p->add.ld), PM_I64(p->add.ld));

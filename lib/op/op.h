@@ -15,10 +15,11 @@
  * reads: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4 NF4 FP4 AFFINE8. */
 bool pm_op_takes(enum pm_dtype t);
 
-/* weave.c: whether products of few rows take weights of this type woven, for which see kernels/woven.cl; bytes of such a matrix; and makes it, out, of a dense
- * matrix (rows, cols). Of a stack all matrices at once: it is of use where each has a multiple of PM_WOVEN_ROWS. The same bits come of both, woven faster. */
+/* weave.c: whether products of few rows take weights of this type, in rows of so many values, woven, for which see kernels/woven.cl and woven_bf16.cl; bytes of such
+ * a matrix; and makes it, out, of a dense matrix (rows, cols): 1, or 0 where it can't be (bfloat16 alone, whose numbers are all too different). Of a stack all
+ * matrices at once: it is of use where each has a multiple of PM_WOVEN_ROWS. Of blocks the same bits come of both, woven faster; of bfloat16 other sums are rounded. */
 #define PM_WOVEN_ROWS 16
-bool pm_op_weaves(const struct pm_dev *d, enum pm_dtype t);
+bool pm_op_weaves(const struct pm_dev *d, enum pm_dtype t, int64_t cols);
 uint64_t pm_woven_bytes(enum pm_dtype t, int64_t rows, int64_t cols);
 int pm_weave(struct pm_mem *out, struct pm_mem *w, enum pm_dtype t, int64_t rows, int64_t cols, struct pm_err *e);
 /* Whether products that may round (g->bf16) are faster than in float32 where the device has no instructions for bfloat16: forward ones are. */

@@ -15,19 +15,13 @@
 #define INT8_MOST 32768         /* largest k of thin_int8_cpu.cl and thin_bf16_cpu.cl */
 #define INT8_STEP 256           /* its STEP, and bytes of a part */
 #define INT8_PART 832
-#define INT8_COLUMNS 32         /* columns are handed out by so many */
+#define WOVEN_COLUMNS 32        /* columns are handed out by so many there, and of what is woven */
 #define PAIRS_STEP 32           /* columns of a vector in thin_bf16.cl */
 
 /* Whether the integer kernels do it. */
 static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
 {
-	return p->int8 && p->b_trans && p->k <= INT8_MOST && pm_op_weaves(d, p->b.type);
-}
-
-/* Whether they can have B woven; where runs have matrices of their own, each of these. */
-static bool is_woven(const struct pm_thin *p)
-{
-	return pm_is_woven(p->b) && (!p->runs || p->b_step % (PM_WOVEN_ROWS * p->b.ld) == 0);
+	return p->int8 && p->b_trans && p->k <= INT8_MOST && p->b.type != PM_BF16 && pm_op_weaves(d, p->b.type, p->k);
 }
 
 /* Whether the kernels of pairs do it. */
@@ -36,13 +30,25 @@ static bool in_pairs(const struct pm_dev *d, const struct pm_thin *p)
 	return p->bf16 && p->b.type == PM_BF16 && p->b_trans && p->k <= INT8_MOST && pm_op_pairs(d);
 }
 
+/* Whether these or those have B woven; where runs have matrices of their own, each of these. */
+static bool is_woven(const struct pm_dev *d, const struct pm_thin *p)
+{
+	return (in_int8(d, p) || (in_pairs(d, p) && p->k == p->b.ld)) && pm_is_woven(p->b) && (!p->runs || p->b_step % (PM_WOVEN_ROWS * p->b.ld) == 0);
+}
+
 /* Columns of a work-item: so many that a unit has `each` of them, and a run, whose rows may be more than another's, a few. */
 static int64_t columns(const struct pm_dev *d, const struct pm_thin *p, int each)
 {
-	const int64_t unit = in_int8(d, p) ? INT8_COLUMNS : p->b_trans ? BLOCK : WIDTH, items = (int64_t)pm_dev_info(d)->units * each;
+	const int64_t unit = in_int8(d, p) || is_woven(d, p) ? WOVEN_COLUMNS : p->b_trans ? BLOCK : WIDTH, items = (int64_t)pm_dev_info(d)->units * each;
 	const int64_t of_run = p->slots ? pm_ceil_div(items, p->slots) : items;
 
 	return pm_ceil_div(pm_ceil_div(p->n, unit), of_run > ITEMS_A_RUN ? of_run : ITEMS_A_RUN) * unit;
+}
+
+/* Bytes of B that are read. */
+static double weight_bytes(const struct pm_dev *d, const struct pm_thin *p)
+{
+	return (double)(is_woven(d, p) ? pm_woven_bytes(p->b.type, p->n, p->k) : pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k)));
 }
 
 /* As many rows as go together in thin_int8.cl, of m: unpacking the weights for some takes as long as two rows. */
@@ -56,11 +62,11 @@ static int together(int64_t m)
 int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 {
 	const struct pm_dev_info *info = pm_dev_info(d);
-	const bool cpu = info->cpu && !pm_dev_reference(d), int8 = cpu && in_int8(d, p), pairs = cpu && in_pairs(d, p);
+	const bool cpu = info->cpu && !pm_dev_reference(d), int8 = cpu && in_int8(d, p), pairs = cpu && in_pairs(d, p), woven = cpu && is_woven(d, p);
 	const int64_t cols = columns(d, p, ITEMS_A_UNIT), slots = p->slots ? p->slots : 1;
 	const struct pm_kernel *k;
 	struct pm_launch l = {.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k,
-		.bytes = (double)slots * (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k)) + 4.0 * (double)p->m * (double)(p->n + p->k)};
+		.bytes = (double)slots * weight_bytes(d, p) + 4.0 * (double)p->m * (double)(p->n + p->k)};
 	char defines[64];
 
 	if (p->m <= 0 || p->n <= 0 || p->k <= 0)
@@ -69,8 +75,9 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 		return pm_fail(e, PM_SOFTWARE, "a product with (%lld, %lld) is too large", (long long)p->k, (long long)p->n);
 	snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(p->b.type)->name);
 	if (int8)
-		snprintf(defines + strlen(defines), 32, " -DROWS=%d -DWOVEN=%d", together(pm_ceil_div(p->m, slots)), is_woven(p));
-	k = pm_kernel(d, pairs ? "thin_bf16_cpu" : int8 ? "thin_int8_cpu" : cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored", pairs ? NULL : defines, e);
+		snprintf(defines + strlen(defines), 32, " -DROWS=%d -DWOVEN=%d", together(pm_ceil_div(p->m, slots)), woven);
+	k = pm_kernel(d, pairs ? "thin_bf16_cpu" : int8 ? "thin_int8_cpu" : cpu ? "thin_cpu" : "thin", p->b_trans ? "thin" : "thin_stored",
+		!pairs ? defines : woven ? "-DWOVEN" : NULL, e);
 	if (!k)
 		return -1;
 	if (cpu) {
@@ -83,7 +90,7 @@ int pm_thin(struct pm_dev *d, const struct pm_thin *p, struct pm_err *e)
 		l.local[0] = PORTABLE_LANES;
 	}
 	return PM_LAUNCH(k, l, e, PM_MEM(p->c.mem), PM_I64(p->c.off), PM_I64(p->c.ld), PM_MEM(p->a.mem), PM_I64(p->a.off), PM_I64(p->a.ld),
-		PM_MEM(int8 && is_woven(p) ? p->b.woven : p->b.mem), PM_I64(p->b.off), PM_I64(p->b.ld), PM_I32(p->m), PM_I32(p->n), PM_I32(p->k), PM_I32(cols),
+		PM_MEM(woven ? p->b.woven : p->b.mem), PM_I64(p->b.off), PM_I64(p->b.ld), PM_I32(p->m), PM_I32(p->n), PM_I32(p->k), PM_I32(cols),
 		PM_MEM(p->bias.mem), PM_I64(p->bias.off), PM_I32(p->bias.type), PM_MEM(p->add.mem), PM_I64(p->add.off), PM_I64(p->add.ld),
 		PM_MEM(p->h.mem), PM_I64(p->h.off), PM_I64(p->h.ld), PM_MEM(p->l.mem), PM_I64(p->l.off), PM_I64(p->l.ld), PM_I32(p->r),
 		PM_F32(p->s), PM_F32(p->scale ? p->scale : 1), PM_MEM(p->runs), PM_I64(p->b_step), PM_I64(p->l_step));
@@ -96,6 +103,13 @@ static int64_t address(struct pm_mat m)
 	const size_t at = m.mem ? pm_mem_address(m.mem) : 0;
 
 	return at ? (int64_t)(at + pm_dtype_bytes(m.type, (uint64_t)m.off)) : 0;
+}
+
+static int64_t woven_address(struct pm_mat m)
+{
+	const size_t at = pm_mem_address(m.woven);
+
+	return at ? (int64_t)(at + pm_woven_bytes(m.type, m.off / m.ld, m.ld)) : 0;
 }
 
 static struct pm_range range(struct pm_mat m, int64_t rows, int64_t cols)
@@ -131,17 +145,17 @@ static bool define_rows(struct pm_chain *c, const struct pm_thin *p)
 int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e)
 {
 	struct pm_dev *d = pm_chain_dev(c);
-	const bool int8 = in_int8(d, p), pairs = in_pairs(d, p), woven = int8 && is_woven(p);
-	const struct pm_mat b = woven ? (struct pm_mat){.mem = p->b.woven, .type = p->b.type, .off = p->b.off, .ld = p->b.ld} : p->b;
+	const bool int8 = in_int8(d, p), pairs = in_pairs(d, p), woven = is_woven(d, p);
+	const int64_t b = woven ? woven_address(p->b) : address(p->b);
 	const int64_t cols = columns(d, p, p->m > 2 && !p->runs ? ITEMS_A_UNIT : TASKS_A_UNIT), slots = p->runs ? p->slots : 1;
 	const int64_t runs = p->runs ? (int64_t)pm_mem_address(p->runs) : 0;
 	struct pm_range a = range(p->a, p->m, p->k);
 	struct pm_stage s = {.op = int8 ? PM_STAGE_INT8 : pairs ? PM_STAGE_PAIRS : PM_STAGE_FLOAT, .tasks = pm_ceil_div(p->n, cols) * slots, .out = range(p->c, p->m, p->n),
-		.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k, .bytes = (double)slots * (double)pm_dtype_bytes(p->b.type, (uint64_t)(p->n * p->k))};
+		.flops = 2.0 * (double)p->m * (double)p->n * (double)p->k, .bytes = (double)slots * weight_bytes(d, p)};
 	int slot = 0;
 
 	/* With floats and many rows the launch of its own is faster: 142 tokens a second with 16 rows of a 443 M model in bf16, 111 in a chain. */
-	if (!p->b_trans || (!int8 && !pairs && (!pm_dtype_plain(p->b.type) || (p->m > 2 && !p->runs))) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !address(b))
+	if (!p->b_trans || (!int8 && !pairs && (!pm_dtype_plain(p->b.type) || (p->m > 2 && !p->runs))) || p->n > INT32_MAX / 2 || p->k > INT32_MAX / 2 || !b)
 		return 0;
 	if (!pairs)
 		slot = pm_chain_slot(c, int8 ? "INT8" : "FLOAT", pm_dtype(p->b.type)->name);
@@ -154,8 +168,9 @@ int pm_thin_stages(struct pm_chain *c, const struct pm_thin *p, struct pm_err *e
 	s.in[1] = range(p->add, p->m, p->n);
 	s.in[2] = range(p->h, p->m, p->r);
 	s.in[3] = (struct pm_range){(size_t)runs, runs ? (size_t)slots * 12 : 0};
-	memcpy(s.w, (int64_t[]){address(p->c), p->c.ld, (int64_t)a.at, p->a.ld, address(b), b.ld, p->m, p->n, p->k, cols, address(p->bias),
+	memcpy(s.w, (int64_t[]){address(p->c), p->c.ld, (int64_t)a.at, p->a.ld, b, p->b.ld, p->m, p->n, p->k, cols, address(p->bias),
 		p->bias.type, address(p->add), p->add.ld, address(p->h), p->h.ld, address(p->l), p->l.ld, p->r, pm_stage_real(p->s),
-		pm_stage_real(p->scale != 0 ? p->scale : 1), slot, runs, (int64_t)pm_dtype_bytes(p->b.type, (uint64_t)p->b_step), p->l_step, woven}, 26 * sizeof *s.w);
+		pm_stage_real(p->scale != 0 ? p->scale : 1), slot, runs,
+		(int64_t)(woven ? pm_woven_bytes(p->b.type, p->b_step / p->b.ld, p->b.ld) : pm_dtype_bytes(p->b.type, (uint64_t)p->b_step)), p->l_step, woven}, 26 * sizeof *s.w);
 	return pm_chain_add(c, &s, e) < 0 ? -1 : 1;
 }

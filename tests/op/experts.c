@@ -52,6 +52,8 @@ static const struct row rows[] = {
 	{{"1x512x70 q4_k int8, 2 of 5", .T = 1, .thin = true, .int8 = true}, 5, 2, 512, 70, BLOCKS(PM_Q4_K)},
 	{{"7x256x64 by 96 q4_0 int8, woven, 2 of 5", .T = 7, .period = 1, .thin = true, .int8 = true}, 5, 2, 256, 64, .inner = 96, BLOCKS(PM_Q4_0), .bias = true,
 		LORA, .woven = true},
+	{{"7x256x64 by 96 thin bf16 woven, 2 of 5", .T = 7, .period = 1, .thin = true, .bf16 = true}, 5, 2, 256, 64, .inner = 96, .type = PM_BF16, .frozen = true,
+		.bias = true, LORA, .woven = true},
 	{{"33x256x64 q4_k woven, 2 of 3", .T = 33, .period = 11, .bf16 = true}, 3, 2, 256, 64, BLOCKS(PM_Q4_K), .bias = true, LORA, .woven = true},
 	{{"9x64x70 mxfp4 int8, 4 of 5", .T = 9, .period = 3, .thin = true, .int8 = true}, 5, 4, 64, 70, BLOCKS(PM_MXFP4), .bias = true},
 	{{"512x2048x768 bf16, 4 of 32", .T = 512, .bf16 = true, .speed = true}, 32, 4, 2048, 768, BF16},

@@ -134,10 +134,10 @@ static int weave(struct op_run *r, int k)
 	const struct op_in *d = &r->data->in[k].d;
 	char *at = (char *)pm_mem_address(r->in[k].mem);
 
-	if (!(d->flags & OP_WOVEN) || !pm_op_weaves(r->how.dev, d->type))
+	if (!(d->flags & OP_WOVEN) || !pm_op_weaves(r->how.dev, d->type, d->cols))
 		return 0;
 	if (pm_mem_new(&r->in[k].woven, r->how.dev, pm_woven_bytes(d->type, d->rows, d->cols), &r->err) < 0 ||
-		pm_weave(r->in[k].woven, r->in[k].mem, d->type, d->rows, d->cols, &r->err) < 0 || pm_dev_finish(r->how.dev, &r->err) < 0)
+		pm_weave(r->in[k].woven, r->in[k].mem, d->type, d->rows, d->cols, &r->err) != 1 || pm_dev_finish(r->how.dev, &r->err) < 0)
 		return -1;
 	if (at && !r->how.grad)
 		memset(at, 0xff, pm_mem_size(r->in[k].mem));

@@ -48,7 +48,7 @@ static void one(struct op_env *env, const struct format *f, int64_t rows, int64_
 			weave(f, want + (size_t)n * bytes + 16 * k, row);
 		}
 	ok = pm_mem_new(&in, env->dev, bytes * (size_t)rows, &e) == 0 && pm_mem_new(&out, env->dev, all, &e) == 0 &&
-		pm_mem_write(in, 0, w, bytes * (size_t)rows, &e) == 0 && pm_weave(out, in, f->type, rows, cols, &e) == 0 && pm_mem_read(out, 0, have, all, &e) == 0;
+		pm_mem_write(in, 0, w, bytes * (size_t)rows, &e) == 0 && pm_weave(out, in, f->type, rows, cols, &e) == 1 && pm_mem_read(out, 0, have, all, &e) == 0;
 	op_check(env, ok, "%s: %s", name, e.text);
 	op_check(env, ok && all == bytes * (size_t)((rows + 15) / 16 * 16) && !memcmp(have, want, all), "%s (%lld, %lld): other bytes", name, (long long)rows,
 		(long long)cols);
@@ -59,18 +59,97 @@ static void one(struct op_env *env, const struct format *f, int64_t rows, int64_
 	free(want);
 }
 
+/* Weights in bfloat16: drawn from a normal distribution; with a few that are far larger; zeros of both signs; infinities, NaN and the smallest among normal ones; any bits. */
+enum kind { NORMAL, HEAVY, ZEROS, EXTREMES, ANYTHING };
+
+static uint16_t weight(enum kind kind, size_t i)
+{
+	static const uint16_t extremes[] = {0x7f80, 0xff80, 0x7fc1, 0xffff, 0x0001, 0x8001, 0x0080, 0x7f7f};
+	float f = pm_rng_normal(6, 2, i) * 0.02f;
+	uint32_t u;
+
+	if (kind == ANYTHING)
+		return (uint16_t)pm_rng_u32(6, 3, i);
+	if (kind == ZEROS)
+		return i % 3 ? 0 : 0x8000;
+	if (kind == EXTREMES && i % 331 == 0)
+		return extremes[i / 331 % 8];
+	if (kind == HEAVY && i % 1009 == 0)
+		f *= 1e6f;
+	memcpy(&u, &f, 4);
+	return (uint16_t)(u >> 16);
+}
+
+/* The weight of row r and column k, read as kernels/woven_bf16.cl says it is stored. */
+static uint16_t unpacked(const unsigned char *group, int64_t cols, int64_t r, int64_t k)
+{
+	const unsigned char *block = group + 64 + (cols / 4 + 128 + 63) / 64 * 64 + k / 8 * 192;
+	const int pair = (int)(k % 8 / 2), half = pair / 2, word = (int)(2 * r + k % 2), byte = word / 8 * 16 + pair % 2 * 8 + word % 8;
+	const int number = block[128 + byte] >> (half ? 4 : 0) & 15;
+	uint32_t count, e[2];
+	uint32_t i;
+
+	memcpy(&count, group + 16, 4);
+	for (i = 0; i < count; i++) {
+		memcpy(e, group + 64 + 8 * i, 8);
+		if (e[0] == (uint32_t)(16 * k + r))
+			return (uint16_t)e[1];
+	}
+	return (uint16_t)(block[half * 64 + byte] | group[number] << 8);
+}
+
+/* Packed, all weights are found again bit for bit, but for the sign of a zero; weights that are too different are refused. */
+static void packed(struct op_env *env, int64_t rows, int64_t cols, enum kind kind)
+{
+	const size_t n = (size_t)(rows * cols), all = pm_woven_bytes(PM_BF16, rows, cols), groups = (size_t)(rows + 15) / 16;
+	uint16_t *w = malloc(2 * n);
+	unsigned char *have = malloc(all);
+	struct pm_mem *in = NULL, *out = NULL;
+	struct pm_err e = {0};
+	int64_t r, k;
+	size_t i, differ = 0;
+	int ok;
+
+	for (i = 0; i < n; i++)
+		w[i] = weight(kind, i);
+	ok = pm_mem_new(&in, env->dev, 2 * n, &e) == 0 && pm_mem_new(&out, env->dev, all, &e) == 0 && pm_mem_write(in, 0, w, 2 * n, &e) == 0 ?
+		pm_weave(out, in, PM_BF16, rows, cols, &e) : -1;
+	op_check(env, ok == (kind != ANYTHING), "bf16 (%lld, %lld), kind %d: %d %s", (long long)rows, (long long)cols, kind, ok, e.text);
+	ok = ok == 1 && pm_mem_read(out, 0, have, all, &e) == 0;
+	for (r = 0; ok && r < (int64_t)(16 * groups); r++)
+		for (k = 0; k < cols; k++) {
+			const uint16_t want = w[(r < rows ? r : rows - 1) * cols + k];
+
+			differ += unpacked(have + (size_t)(r / 16) * (all / groups), cols, r % 16, k) != (want & 0x7fff ? want : 0);
+		}
+	op_check(env, !differ, "bf16 (%lld, %lld), kind %d: %zu weights are others", (long long)rows, (long long)cols, kind, differ);
+	pm_mem_free(in);
+	pm_mem_free(out);
+	free(w);
+	free(have);
+}
+
 static void test(struct op_env *env)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof formats / sizeof *formats; i++) {
-		if (!pm_op_weaves(env->dev, formats[i].type))
+		if (!pm_op_weaves(env->dev, formats[i].type, 256))
 			continue;
 		one(env, &formats[i], 64, 512);
 		one(env, &formats[i], 5, 256);
 		one(env, &formats[i], 33, 768);
 	}
-	op_check(env, !pm_op_weaves(env->dev, PM_BF16) && !pm_op_weaves(env->dev, PM_NF4) && !pm_op_weaves(env->dev, PM_F32), "codes that are no whole numbers");
+	op_check(env, !pm_op_weaves(env->dev, PM_NF4, 256) && !pm_op_weaves(env->dev, PM_F16, 256) && !pm_op_weaves(env->dev, PM_F32, 256) &&
+		!pm_op_weaves(env->dev, PM_BF16, 40), "what is not woven");
+	if (pm_op_weaves(env->dev, PM_BF16, 96)) {
+		packed(env, 64, 512, NORMAL);
+		packed(env, 5, 96, NORMAL);
+		packed(env, 33, 4096, HEAVY);
+		packed(env, 16, 32, ZEROS);
+		packed(env, 40, 64, EXTREMES);
+		packed(env, 16, 512, ANYTHING);
+	}
 }
 
 const struct op_test op_test_weave = {.name = "weave", .test = test};

@@ -79,9 +79,9 @@ static struct pm_tensor *weight(struct block *b, enum pm_dtype type, int64_t row
 	free(f);
 	free(q);
 	t = pm_tensor_of(b->g, PM_T_WEIGHT, type, rows, cols, *m, "weight");
-	if (t && b->weave && stream % 2 == 0 && pm_op_weaves(b->d, type)) {
+	if (t && b->weave && stream % 2 == 0 && pm_op_weaves(b->d, type, cols)) {
 		m = &b->mem[b->mems++];
-		must(pm_mem_new(m, b->d, pm_woven_bytes(type, rows, cols), &err) == 0 && pm_weave(*m, t->mem, type, rows, cols, &err) == 0);
+		must(pm_mem_new(m, b->d, pm_woven_bytes(type, rows, cols), &err) == 0 && pm_weave(*m, t->mem, type, rows, cols, &err) == 1);
 		t->woven = *m;
 	}
 	return t;

@@ -59,7 +59,7 @@ static void product(struct pm_dev *d, enum pm_dtype type, bool woven, float *y)
 	g->thin = g->int8 = true;
 	matrix = pm_tensor_of(g, PM_T_STATE, type, N, K, mem[0], "w");
 	if (woven) {
-		must(pm_mem_new(&mem[2], d, pm_woven_bytes(type, N, K), &err) == 0 && pm_weave(mem[2], mem[0], type, N, K, &err) == 0);
+		must(pm_mem_new(&mem[2], d, pm_woven_bytes(type, N, K), &err) == 0 && pm_weave(mem[2], mem[0], type, N, K, &err) == 1);
 		matrix->woven = mem[2];
 	}
 	t = pm_linear(g, pm_tensor_of(g, PM_T_STATE, PM_F32, 1, K, mem[1], "x"), matrix, NULL, NULL);
