@@ -6,7 +6,7 @@
  * A weight that is none of these is an exception: it stands as 0, and in a list with its place. Where a group has more of them than room, its matrix is not woven.
  *
  * A group is 16 rows that begin at a multiple of 16 (behind the last: copies of it), k a multiple of 32:
- *   64 bytes      the high bytes of the 16 numbers; how many exceptions there are (uint); whether that was too many in any group (of the first group)
+ *   64 bytes      the high bytes of the 16 numbers; how many exceptions there are (uint); whether that was too many in any group, or a value was none of bfloat16 (of the first group)
  *   8 for each 32 k and 128, up to a multiple of 64        exceptions, as they lie in k: 16 k + row, value (two uint each)
  *   192 each 8 k  blocks: 128 low bytes, then 64 of numbers: byte i's low four bits are those of low byte i, the high four of low byte 64 + i
  * The low and high bytes i of each 16 of 64, put side by side, are the words of two pairs (k, k + 1), 16 rows each: of the first in bytes 0 to 7 of each 16. */

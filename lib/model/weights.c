@@ -259,12 +259,15 @@ static int weave(struct pm_model *m, struct pm_err *e)
 		if (!r) {
 			pm_mem_free(w->woven);
 			w->woven = NULL;
+			continue;
 		}
 		at += woven_bytes(m, w);
 		pages += pm_mem_size(w->mem);
 		if (pages >= PAGES && unload(m, &pages, e) < 0)
 			return -1;
 	}
+	if (m->nchunks && at == 0)
+		pm_mem_free(m->chunk[--m->nchunks]);
 	return pages ? unload(m, &pages, e) : 0;
 }
 

@@ -65,10 +65,10 @@ static struct kind choose(const struct pm_dev *d, const struct pm_gemm *p)
 	return k;
 }
 
-/* Whether B is taken woven (weave.c): bfloat16 where pairs of it are multiplied. */
+/* Whether B is taken woven (weave.c): floats where pairs of bfloat16 are multiplied. */
 static bool is_woven(const struct pm_gemm *p, const struct kind *k)
 {
-	return p->b_trans && pm_is_woven(p->b) && (p->b.type != PM_BF16 || k->value == 2);
+	return p->b_trans && pm_is_woven(p->b) && (!pm_dtype_plain(p->b.type) || k->value == 2);
 }
 
 /* A piece of a product: rows from m0, and k from k0. */

@@ -16,8 +16,9 @@
 bool pm_op_takes(enum pm_dtype t);
 
 /* weave.c: whether products of few rows take weights of this type, in rows of so many values, woven, for which see kernels/woven.cl and woven_bf16.cl; bytes of such
- * a matrix; and makes it, out, of a dense matrix (rows, cols): 1, or 0 where it can't be (bfloat16 alone, whose numbers are all too different). Of a stack all
- * matrices at once: it is of use where each has a multiple of PM_WOVEN_ROWS. Of blocks the same bits come of both, woven faster; of bfloat16 other sums are rounded. */
+ * a matrix; and makes it, out, of a dense matrix (rows, cols): 1, or 0 where it can't be (bf16 whose values are too different; f16 with values that are not those of
+ * bfloat16). Of a stack all matrices at once: it is of use where each has a multiple of PM_WOVEN_ROWS. Of blocks the same bits come of both, woven faster; of floats sums
+ * in another order. */
 #define PM_WOVEN_ROWS 16
 bool pm_op_weaves(const struct pm_dev *d, enum pm_dtype t, int64_t cols);
 uint64_t pm_woven_bytes(enum pm_dtype t, int64_t rows, int64_t cols);

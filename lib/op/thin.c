@@ -21,19 +21,24 @@
 /* Whether the integer kernels do it. */
 static bool in_int8(const struct pm_dev *d, const struct pm_thin *p)
 {
-	return p->int8 && p->b_trans && p->k <= INT8_MOST && p->b.type != PM_BF16 && pm_op_weaves(d, p->b.type, p->k);
+	return p->int8 && p->b_trans && p->k <= INT8_MOST && !pm_dtype_plain(p->b.type) && pm_op_weaves(d, p->b.type, p->k);
+}
+
+/* Whether B can be taken woven, by those that do; where runs have matrices of their own, each of these. */
+static bool has_woven(const struct pm_thin *p)
+{
+	return pm_is_woven(p->b) && p->k == p->b.ld && (!p->runs || p->b_step % (PM_WOVEN_ROWS * p->b.ld) == 0);
 }
 
 /* Whether the kernels of pairs do it. */
 static bool in_pairs(const struct pm_dev *d, const struct pm_thin *p)
 {
-	return p->bf16 && p->b.type == PM_BF16 && p->b_trans && p->k <= INT8_MOST && pm_op_pairs(d);
+	return p->bf16 && p->b_trans && p->k <= INT8_MOST && pm_op_pairs(d) && (p->b.type == PM_BF16 || (p->b.type == PM_F16 && has_woven(p)));
 }
 
-/* Whether these or those have B woven; where runs have matrices of their own, each of these. */
 static bool is_woven(const struct pm_dev *d, const struct pm_thin *p)
 {
-	return (in_int8(d, p) || (in_pairs(d, p) && p->k == p->b.ld)) && pm_is_woven(p->b) && (!p->runs || p->b_step % (PM_WOVEN_ROWS * p->b.ld) == 0);
+	return (in_int8(d, p) || in_pairs(d, p)) && has_woven(p);
 }
 
 /* Columns of a work-item: so many that a unit has `each` of them, and a run, whose rows may be more than another's, a few. */

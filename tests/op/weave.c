@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "quant/quant.h"
 #include "harness.h"
 
 /* What a block of a format is made of, in order: fields of so many bytes, and how many. */
@@ -98,11 +99,13 @@ static uint16_t unpacked(const unsigned char *group, int64_t cols, int64_t r, in
 	return (uint16_t)(block[half * 64 + byte] | group[number] << 8);
 }
 
-/* Packed, all weights are found again bit for bit, but for the sign of a zero; weights that are too different are refused. */
-static void packed(struct op_env *env, int64_t rows, int64_t cols, enum kind kind)
+/* Packed, all weights are found again bit for bit, but for the sign of a zero; weights that are too different, or not of bfloat16, are refused. */
+static void packed(struct op_env *env, enum pm_dtype type, int64_t rows, int64_t cols, enum kind kind)
 {
-	const size_t n = (size_t)(rows * cols), all = pm_woven_bytes(PM_BF16, rows, cols), groups = (size_t)(rows + 15) / 16;
+	const size_t n = (size_t)(rows * cols), all = pm_woven_bytes(type, rows, cols), groups = (size_t)(rows + 15) / 16;
+	const char *name = pm_dtype(type)->name;
 	uint16_t *w = malloc(2 * n);
+	uint32_t *f = malloc(4 * n);            /* the same as floats */
 	unsigned char *have = malloc(all);
 	struct pm_mem *in = NULL, *out = NULL;
 	struct pm_err e = {0};
@@ -111,21 +114,28 @@ static void packed(struct op_env *env, int64_t rows, int64_t cols, enum kind kin
 	int ok;
 
 	for (i = 0; i < n; i++)
-		w[i] = weight(kind, i);
+		f[i] = (uint32_t)weight(kind, i) << 16;
+	if (kind == ANYTHING)
+		for (i = 0; i < n; i++)
+			w[i] = weight(kind, i);
+	else
+		pm_from_f32(w, type, (const float *)f, n);
+	pm_quant_to_f32((float *)f, w, type, n);
 	ok = pm_mem_new(&in, env->dev, 2 * n, &e) == 0 && pm_mem_new(&out, env->dev, all, &e) == 0 && pm_mem_write(in, 0, w, 2 * n, &e) == 0 ?
-		pm_weave(out, in, PM_BF16, rows, cols, &e) : -1;
-	op_check(env, ok == (kind != ANYTHING), "bf16 (%lld, %lld), kind %d: %d %s", (long long)rows, (long long)cols, kind, ok, e.text);
+		pm_weave(out, in, type, rows, cols, &e) : -1;
+	op_check(env, ok == (kind != ANYTHING), "%s (%lld, %lld), kind %d: %d %s", name, (long long)rows, (long long)cols, kind, ok, e.text);
 	ok = ok == 1 && pm_mem_read(out, 0, have, all, &e) == 0;
 	for (r = 0; ok && r < (int64_t)(16 * groups); r++)
 		for (k = 0; k < cols; k++) {
-			const uint16_t want = w[(r < rows ? r : rows - 1) * cols + k];
+			const uint32_t want = f[(r < rows ? r : rows - 1) * cols + k];
 
-			differ += unpacked(have + (size_t)(r / 16) * (all / groups), cols, r % 16, k) != (want & 0x7fff ? want : 0);
+			differ += (uint32_t)unpacked(have + (size_t)(r / 16) * (all / groups), cols, r % 16, k) << 16 != (want << 1 ? want : 0);
 		}
-	op_check(env, !differ, "bf16 (%lld, %lld), kind %d: %zu weights are others", (long long)rows, (long long)cols, kind, differ);
+	op_check(env, !differ, "%s (%lld, %lld), kind %d: %zu weights are others", name, (long long)rows, (long long)cols, kind, differ);
 	pm_mem_free(in);
 	pm_mem_free(out);
 	free(w);
+	free(f);
 	free(have);
 }
 
@@ -140,15 +150,18 @@ static void test(struct op_env *env)
 		one(env, &formats[i], 5, 256);
 		one(env, &formats[i], 33, 768);
 	}
-	op_check(env, !pm_op_weaves(env->dev, PM_NF4, 256) && !pm_op_weaves(env->dev, PM_F16, 256) && !pm_op_weaves(env->dev, PM_F32, 256) &&
-		!pm_op_weaves(env->dev, PM_BF16, 40), "what is not woven");
+	op_check(env, !pm_op_weaves(env->dev, PM_NF4, 256) && !pm_op_weaves(env->dev, PM_F32, 256) && !pm_op_weaves(env->dev, PM_BF16, 40), "what is not woven");
 	if (pm_op_weaves(env->dev, PM_BF16, 96)) {
-		packed(env, 64, 512, NORMAL);
-		packed(env, 5, 96, NORMAL);
-		packed(env, 33, 4096, HEAVY);
-		packed(env, 16, 32, ZEROS);
-		packed(env, 40, 64, EXTREMES);
-		packed(env, 16, 512, ANYTHING);
+		for (i = 0; i < 2; i++) {
+			const enum pm_dtype type = i ? PM_F16 : PM_BF16;
+
+			packed(env, type, 64, 512, NORMAL);
+			packed(env, type, 5, 96, NORMAL);
+			packed(env, type, 16, 32, ZEROS);
+			packed(env, type, 16, 512, ANYTHING);
+		}
+		packed(env, PM_BF16, 33, 4096, HEAVY);
+		packed(env, PM_BF16, 40, 64, EXTREMES);
 	}
 }
 

@@ -69,6 +69,7 @@ static struct pm_tensor *weight(struct block *b, enum pm_dtype type, int64_t row
 	void *q = pm_alloc(1, bytes, &err);
 	struct pm_mem **m = &b->mem[b->mems++];
 	struct pm_tensor *t;
+	int woven;
 
 	must(q != NULL);
 	if (pm_dtype_plain(type))
@@ -79,10 +80,11 @@ static struct pm_tensor *weight(struct block *b, enum pm_dtype type, int64_t row
 	free(f);
 	free(q);
 	t = pm_tensor_of(b->g, PM_T_WEIGHT, type, rows, cols, *m, "weight");
-	if (t && b->weave && stream % 2 == 0 && pm_op_weaves(b->d, type, cols)) {
+	if (t && (b->weave || pm_dtype_plain(type)) && stream % 2 == 0 && pm_op_weaves(b->d, type, cols)) {
 		m = &b->mem[b->mems++];
-		must(pm_mem_new(m, b->d, pm_woven_bytes(type, rows, cols), &err) == 0 && pm_weave(*m, t->mem, type, rows, cols, &err) == 1);
-		t->woven = *m;
+		must(pm_mem_new(m, b->d, pm_woven_bytes(type, rows, cols), &err) == 0 && (woven = pm_weave(*m, t->mem, type, rows, cols, &err)) >= 0);
+		must(woven || type == PM_F16);  /* whose values these are not those of bfloat16 */
+		t->woven = woven ? *m : NULL;
 	}
 	return t;
 }
