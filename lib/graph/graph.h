@@ -44,7 +44,7 @@ struct pm_tensor {
 	int64_t rows, cols, ld, off;            /* in elements; off and ld as seen from the memory's start */
 	struct pm_tensor *base;                 /* a view: whose memory it is; else NULL */
 	struct pm_mem *mem;                     /* WEIGHT, STATE: given; TEMP, INPUT: set by the plan; views: their base's */
-	struct pm_mem *woven;                   /* a weight in blocks: the same values in another order (op.h), for products; or NULL */
+	struct pm_mem *woven;                   /* a weight: the same values in another order (op.h), for products; or NULL */
 	int64_t parts;                          /* a stack of so many equal matrices, one below the other (experts); 0: no stack */
 	struct pm_mem **part;                   /* a stack whose matrices lie in memory of their own, dense: `parts` of them, and mem is NULL */
 	bool trains;                            /* a weight whose gradient is wanted */

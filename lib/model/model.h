@@ -46,8 +46,8 @@ struct pm_model {
 };
 
 /* What becomes of a model's tensors: used as they are stored (mapped where the device shares memory), blocks too where operations
- * take them (pm_op_takes) and else as f16, or float32 where --precision or --reference asks for that; the same, and blocks woven for decoding where
- * the device wants that and has room for a copy; float32 copies that may be changed, for
+ * take them (pm_op_takes) and else as f16, or float32 where --precision or --reference asks for that; the same, and what is multiplied with in decoding woven for that where
+ * the device wants it and has room for a copy; float32 copies that may be changed, for
  * training all of them; or that memory left untouched, for a plan. Where the last two, with gradients and moments, do not fit: status 69, before
  * anything is taken. */
 enum pm_weights_use { PM_WEIGHTS_FROZEN, PM_WEIGHTS_WOVEN, PM_WEIGHTS_TRAIN, PM_WEIGHTS_PLAN };
