@@ -82,8 +82,9 @@ static struct pm_tensor *weight(struct block *b, enum pm_dtype type, int64_t row
 	t = pm_tensor_of(b->g, PM_T_WEIGHT, type, rows, cols, *m, "weight");
 	if (t && (b->weave || pm_dtype_plain(type)) && stream % 2 == 0 && pm_op_weaves(b->d, type, cols)) {
 		m = &b->mem[b->mems++];
-		must(pm_mem_new(m, b->d, pm_woven_bytes(type, rows, cols), &err) == 0 && (woven = pm_weave(*m, t->mem, type, rows, cols, &err)) >= 0);
-		must(woven || type == PM_F16);  /* whose values these are not those of bfloat16 */
+		must(pm_mem_new(m, b->d, pm_woven_bytes(type, rows, cols), &err) == 0);
+		woven = pm_weave(*m, t->mem, type, rows, cols, &err);
+		must(woven == 1 || (woven == 0 && type == PM_F16));     /* whose values these are not those of bfloat16 */
 		t->woven = woven ? *m : NULL;
 	}
 	return t;
