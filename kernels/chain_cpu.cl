@@ -117,7 +117,6 @@ inline void do_int8(__global const struct stage *s, int task)
 inline void do_pairs(__global const struct stage *s, int task)
 {
 	const struct columns t = columns_of(s, task);
-
 	__global float *c = P(float, 0) + t.row * s->w[1];
 	const uint16 *x = (const uint16 *)((size_t)s->w[2] + (size_t)t.row * PAIRS_BYTES(t.k));
 

@@ -36,7 +36,6 @@ inline void pairs_##ROWS(__global float *c, long ldc, const uint16 *x, __global 
 	const int row = (k + 31) / 32; \
 	float16 s[ROWS][COLS]; \
 	__global const ushort *q[COLS]; \
-	float sum[(ROWS * COLS + 7) / 8 * 8]; \
 	int col[COLS], i; \
 	UNROLL for (int j = 0; j < COLS; j++) { \
 		col[j] = walk_col(walk, n0 + j); \
@@ -64,16 +63,7 @@ inline void pairs_##ROWS(__global float *c, long ldc, const uint16 *x, __global 
 				__asm__("vdpbf16ps %2, %1, %0" : "+v"(s[r][j]) : "v"(w[j]), "v"(v)); \
 		} \
 	} \
-	UNROLL for (int i = 0; i < ROWS * COLS; i += 8) { \
-		float16 v[8]; \
-		UNROLL for (int j = 0; j < 8; j++) \
-			v[j] = i + j < ROWS * COLS ? s[(i + j) / COLS % ROWS][(i + j) % COLS] : 0; \
-		vstore8(sum_each(v), 0, sum + i); \
-	} \
-	for (int j = 0; j < COLS; j++) \
-		if (col[j] < min(walk.end, walk.from + ((n0 + j) % STREAMS + 1) * walk.step)) \
-			for (int r = 0; r < ROWS; r++) \
-				finish(c, ldc, sum[r * COLS + j], m0 + r, col[j], f); \
+	FINISH_DOTS(ROWS, COLS) \
 }
 PAIR_DOTS(4, 6)
 PAIR_DOTS(2, 8)

@@ -14,7 +14,6 @@ inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const flo
 { \
 	const size_t ahead = ROWS == 1 ? STREAM_AHEAD : BLOCK / STREAMS * ((size_t)AT(type, b, ldb) - (size_t)b); \
 	float16 s[ROWS][COLS]; \
-	float sum[(ROWS * COLS + 7) / 8 * 8]; \
 	__global const float *p[ROWS]; \
 	__global const STORAGE(type) *q[COLS]; \
 	int col[COLS], i; \
@@ -50,16 +49,7 @@ inline void dots_##ROWS##_##type(__global float *c, long ldc, __global const flo
 				s[r][j] = fma(v, w[j], s[r][j]); \
 		} \
 	} \
-	UNROLL for (int i = 0; i < ROWS * COLS; i += 8) { \
-		float16 v[8]; \
-		UNROLL for (int j = 0; j < 8; j++) \
-			v[j] = i + j < ROWS * COLS ? s[(i + j) / COLS % ROWS][(i + j) % COLS] : 0; \
-		vstore8(sum_each(v), 0, sum + i); \
-	} \
-	for (int j = 0; j < COLS; j++) \
-		if (col[j] < min(walk.end, walk.from + ((n0 + j) % STREAMS + 1) * walk.step)) \
-			for (int r = 0; r < ROWS; r++) \
-				finish(c, ldc, sum[r * COLS + j], m0 + r, col[j], f); \
+	FINISH_DOTS(ROWS, COLS) \
 }
 
 /* B is stored (n, k). */

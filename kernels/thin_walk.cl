@@ -83,3 +83,18 @@ inline int walk_col(struct walk w, int i)
 {
 	return w.from + i % STREAMS * w.step + i / STREAMS;
 }
+
+/* Of ROWS rows from m0 on and COLS columns of a walk, col[], of which the first is number n0 in it: adds the lanes of the sums s[row][column], and makes c of those that
+ * the walk has. In a kernel that names all of these so. */
+#define FINISH_DOTS(ROWS, COLS) \
+	float sum[(ROWS * COLS + 7) / 8 * 8]; \
+	UNROLL for (int i = 0; i < ROWS * COLS; i += 8) { \
+		float16 v[8]; \
+		UNROLL for (int j = 0; j < 8; j++) \
+			v[j] = i + j < ROWS * COLS ? s[(i + j) / COLS % ROWS][(i + j) % COLS] : 0; \
+		vstore8(sum_each(v), 0, sum + i); \
+	} \
+	for (int j = 0; j < COLS; j++) \
+		if (col[j] < min(walk.end, walk.from + ((n0 + j) % STREAMS + 1) * walk.step)) \
+			for (int r = 0; r < ROWS; r++) \
+				finish(c, ldc, sum[r * COLS + j], m0 + r, col[j], f);

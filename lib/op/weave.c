@@ -32,7 +32,7 @@ uint64_t pm_woven_bytes(enum pm_dtype t, int64_t rows, int64_t cols)
 {
 	const uint64_t groups = (uint64_t)pm_ceil_div(rows, PM_WOVEN_ROWS), k = (uint64_t)cols;
 
-	if (packs(t))
+	if (packs(t))                   /* PACKED_GROUP(k) of woven_bf16.cl */
 		return groups * (sizeof(struct packed_head) + (k / 4 + 128 + 63) / 64 * 64 + k / 8 * 192);
 	return pm_dtype_bytes(t, groups * PM_WOVEN_ROWS * k);
 }
@@ -40,6 +40,7 @@ uint64_t pm_woven_bytes(enum pm_dtype t, int64_t rows, int64_t cols)
 int pm_weave(struct pm_mem *out, struct pm_mem *w, enum pm_dtype t, int64_t rows, int64_t cols, struct pm_err *e)
 {
 	const bool packed = packs(t);
+	const char *name = packed ? "weave_bf16" : "weave";
 	const struct pm_kernel *k;
 	struct packed_head first = {0};
 	struct pm_launch l = {.global = {(size_t)pm_ceil_div(rows, PM_WOVEN_ROWS)}, .local = {1},
@@ -49,7 +50,7 @@ int pm_weave(struct pm_mem *out, struct pm_mem *w, enum pm_dtype t, int64_t rows
 	if (rows > INT32_MAX / 2 || cols > INT32_MAX / 2)
 		return pm_fail(e, PM_SOFTWARE, "a weight of (%lld, %lld) is too large", (long long)rows, (long long)cols);
 	snprintf(defines, sizeof defines, "-DTYPE_B=%s", pm_dtype(t)->name);
-	k = packed ? pm_kernel(pm_mem_dev(w), "weave_bf16", "weave_bf16", defines, e) : pm_kernel(pm_mem_dev(w), "weave", "weave", defines, e);
+	k = pm_kernel(pm_mem_dev(w), name, name, defines, e);
 	if (!k || (packed && pm_mem_zero(out, 0, sizeof first, e) < 0) || PM_LAUNCH(k, l, e, PM_MEM(out), PM_MEM(w), PM_I32(rows), PM_I32(cols)) < 0)
 		return -1;
 	if (packed && pm_mem_read(out, 0, &first, sizeof first, e) < 0)
