@@ -119,7 +119,7 @@ static void print_stats(const struct infer *x, const struct pm_engine_stats *s)
 	fprintf(stderr, "{\"prompt_tokens\":%lld,\"prefill_tokens_per_s\":%.1f,\"decode_tokens\":%lld,\"decode_tokens_per_s\":%.1f,\"ttft_ms\":%.1f,"
 	    "\"load_ms\":%.1f,\"peak_rss_mb\":%.1f", (long long)s->prompt_tokens, s->prefill_seconds > 0 ? (double)s->prompt_tokens / s->prefill_seconds : 0,
 	    (long long)s->decode_tokens, s->decode_seconds > 0 ? (double)s->decode_steps / s->decode_seconds : 0, 1e3 * s->first_seconds,
-	    1e3 * x->load_seconds, mb());
+	    1e3 * (x->load_seconds + s->weave_seconds), mb());
 	if (x->a->draft_model || x->a->lookup)
 		fprintf(stderr, ",\"draft_tokens\":%lld,\"draft_accepted\":%lld", (long long)s->guessed, (long long)s->right);
 	fprintf(stderr, "}\n");

@@ -221,9 +221,11 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = open_device(&r.dev, &a.dev, &r.env, &a.quiet, e);
 	if (s == 0)
-		s = pm_model_open(&r.model, a.model, r.env.share, a.family, r.dev, precision_of(&a.dev), a.decode ? PM_WEIGHTS_WOVEN : PM_WEIGHTS_FROZEN, e);
+		s = pm_model_open(&r.model, a.model, r.env.share, a.family, r.dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
 	if (s == 0)
 		say_weights(t, r.model, a.quiet);
+	if (s == 0 && a.decode && pm_model_weave(r.model, true, e) < 0)
+		s = -1;
 	if (s == 0 && a.base)
 		s = pm_model_open(&r.base, a.base, r.env.share, NULL, r.dev, a.decode ? PM_PREC_F32 : precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
 	if (s == 0)

@@ -127,7 +127,7 @@ static int open_draft(struct infer *x, const struct pm_engine_opts *o, struct pm
 {
 	if (x->tok && same_vocabulary(x, e) < 0)
 		return -1;
-	if (pm_model_open(&x->draft_model, a.draft_model, x->env.share, NULL, x->dev, precision_of(&a.dev), PM_WEIGHTS_WOVEN, e) < 0)
+	if (pm_model_open(&x->draft_model, a.draft_model, x->env.share, NULL, x->dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e) < 0)
 		return -1;
 	return pm_draft_new(&x->draft, x->draft_model, o->slots, o->context, e);
 }
@@ -167,7 +167,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = open_device(&x.dev, &a.dev, &x.env, &a.quiet, e);
 	if (s == 0)
-		s = pm_model_open(&x.model, a.model, x.env.share, a.family, x.dev, precision_of(&a.dev), PM_WEIGHTS_WOVEN, e);
+		s = pm_model_open(&x.model, a.model, x.env.share, a.family, x.dev, precision_of(&a.dev), PM_WEIGHTS_FROZEN, e);
 	if (s == 0)
 		say_weights(t, x.model, a.quiet);
 	if (s == 0)
@@ -179,8 +179,10 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = open_engine(&x, argc - 1, e);
 	pm_signals_catch();
-	x.load_seconds = pm_clock() - start;
 	talk = a.interactive || (argc == 1 && !a.json && isatty(0) && isatty(1));
+	if (s == 0 && talk && pm_model_weave(x.model, true, e) < 0)   /* while they think of what to say */
+		s = -1;
+	x.load_seconds = pm_clock() - start;
 	if (s == 0)
 		s = talk ? infer_chat(&x, e) : a.json ? infer_lines(&x, argc, argv, e) : infer_prompts(&x, argc, argv, e);
 	if (s == 0 && a.dev.profile)

@@ -23,7 +23,7 @@ struct pm_weight {
 	enum pm_dtype type;
 	int64_t rows, cols;                     /* (out, in) as stored: a vector is (1, n) */
 	struct pm_mem *mem;
-	struct pm_mem *woven;                   /* the same for products of few rows (pm_op_weaves), or NULL */
+	struct pm_mem *woven;                   /* the same for products of few rows (pm_model_weave), or NULL */
 	struct pm_mem **part;                   /* a stack whose matrices lie apart in the files and are used there: spec->experts of them; mem is NULL then */
 	struct pm_mem *grad;                    /* where it trains: f32, borrowed from the trainer (see pm_params) */
 	struct pm_mem *grad_rows;               /* a tied embedding: what comes through the rows of tokens is summed apart, so that its order
@@ -38,6 +38,7 @@ struct pm_model {
 	size_t nweights;
 	struct pm_mem **chunk;                  /* in which woven weights lie */
 	size_t nchunks, cap_chunks;
+	bool woven[2];                          /* pm_model_weave was here: for blocks, for floats, too */
 	bool bf16;                              /* what --precision came to */
 	bool rounded;                           /* bf16, or finer: products of passes without gradients may round */
 	bool exact;                             /* --precision f32 or --reference: nothing is rounded */
@@ -46,11 +47,10 @@ struct pm_model {
 };
 
 /* What becomes of a model's tensors: used as they are stored (mapped where the device shares memory), blocks too where operations
- * take them (pm_op_takes) and else as f16, or float32 where --precision or --reference asks for that; the same, and what is multiplied with in decoding woven for that where
- * the device wants it and has room for a copy; float32 copies that may be changed, for
+ * take them (pm_op_takes) and else as f16, or float32 where --precision or --reference asks for that; float32 copies that may be changed, for
  * training all of them; or that memory left untouched, for a plan. Where the last two, with gradients and moments, do not fit: status 69, before
  * anything is taken. */
-enum pm_weights_use { PM_WEIGHTS_FROZEN, PM_WEIGHTS_WOVEN, PM_WEIGHTS_TRAIN, PM_WEIGHTS_PLAN };
+enum pm_weights_use { PM_WEIGHTS_FROZEN, PM_WEIGHTS_TRAIN, PM_WEIGHTS_PLAN };
 
 /* Opens a model directory: spec, store, check, weights on the device. family may be NULL. */
 int pm_model_open(struct pm_model **out, const char *dir, const char *share, const char *family, struct pm_dev *dev,
@@ -60,6 +60,12 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 int pm_model_init(struct pm_model **out, const char *config, const char *share, const char *family, struct pm_dev *dev,
 	enum pm_precision prec, enum pm_weights_use use, uint64_t seed, struct pm_err *e);
 struct pm_weight *pm_model_weight(const struct pm_model *m, const char *role);   /* NULL: none */
+
+/* Lays frozen weights that decoding multiplies with anew for that (pm_op_weaves), where the device wants it and has room for a copy: blocks, with which
+ * prompts are read faster, too; or floats as well, which are packed for decoding alone: some tenths of a second for each gigabyte, better spent once
+ * a first token is out. Returns 1 where there are copies now, and graphs built before, which take the files, should be built again (prompts give the same bits);
+ * 0 where nothing changed, so when it was done already. */
+int pm_model_weave(struct pm_model *m, bool floats, struct pm_err *e);
 void pm_model_close(struct pm_model *m);
 
 /* Writes a model directory that others load: model.safetensors in the dtype given (shards of 5 GB with an index beyond that),

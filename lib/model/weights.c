@@ -9,9 +9,7 @@
 #include "quant/published.h"
 #include "quant/quant.h"
 
-#define PAGES ((uint64_t)64 << 20)      /* bytes of files that are read before their pages are given back */
 #define AT_ONCE ((size_t)1 << 20)       /* values that are converted at a time, a multiple of every block */
-#define CHUNK ((uint64_t)256 << 20)     /* bytes of woven weights that lie together, where no weight is larger */
 
 static int new_model(struct pm_model **out, const char *dir, struct pm_dev *dev, struct pm_err *e)
 {
@@ -192,85 +190,6 @@ static int notice_copies(struct pm_model *m, struct pm_err *e)
 	return r;
 }
 
-/* Whether it is multiplied with in decoding, and woven for that. */
-static bool weaves(const struct pm_model *m, const struct pm_weight *w)
-{
-	const int64_t matrices = w->spec->experts ? w->spec->experts : 1;
-
-	return w->mem && pm_op_weaves(m->dev, w->type, w->cols) && !w->spec->transposed && (matrices == 1 || w->rows / matrices % PM_WOVEN_ROWS == 0) &&
-		(!strcmp(w->spec->use, "linear") || (m->spec->tied && !strcmp(w->spec->role, "text.embed")));
-}
-
-/* Bytes of a weight woven, up to where the next one may begin. */
-static uint64_t woven_bytes(const struct pm_model *m, const struct pm_weight *w)
-{
-	const uint64_t align = pm_dev_info(m->dev)->align > 128 ? pm_dev_info(m->dev)->align : 128;
-
-	return weaves(m, w) ? (pm_woven_bytes(w->type, w->rows, w->cols) + align - 1) / align * align : 0;
-}
-
-/* Gives back the pages of files that were read. */
-static int unload(const struct pm_model *m, uint64_t *pages, struct pm_err *e)
-{
-	if (pm_dev_finish(m->dev, e) < 0)
-		return -1;
-	pm_store_unload(m->store);
-	*pages = 0;
-	return 0;
-}
-
-/* Room for woven weights from w on: many together, which take large pages, so that the system has few to find and to clear. */
-static int new_chunk(struct pm_model *m, const struct pm_weight *w, struct pm_err *e)
-{
-	const struct pm_weight *end = m->weight + m->nweights;
-	uint64_t bytes = woven_bytes(m, w);
-
-	while (++w < end && bytes + woven_bytes(m, w) <= CHUNK)
-		bytes += woven_bytes(m, w);
-	if (pm_grow(&m->chunk, &m->cap_chunks, m->nchunks + 1, sizeof *m->chunk, e) < 0 || pm_mem_new(&m->chunk[m->nchunks], m->dev, bytes, e) < 0)
-		return -1;
-	m->nchunks++;
-	return 0;
-}
-
-/* Weaves what is multiplied with in decoding, where all of that has room. */
-static int weave(struct pm_model *m, struct pm_err *e)
-{
-	struct pm_weight *w, *end = m->weight + m->nweights;
-	const uint64_t memory = pm_dev_info(m->dev)->memory, held = pm_dev_held(m->dev);
-	uint64_t bytes = 0, pages = 0, at = 0;
-	int r;
-
-	for (w = m->weight; w < end && !m->exact; w++)
-		bytes += woven_bytes(m, w);
-	if (held > memory || bytes > memory - held)
-		return 0;
-	for (w = m->weight; w < end && bytes; w++) {
-		if (!weaves(m, w))
-			continue;
-		if (!m->nchunks || at + woven_bytes(m, w) > pm_mem_size(m->chunk[m->nchunks - 1])) {
-			if (new_chunk(m, w, e) < 0)
-				return pm_ctx(e, "tensor '%s'", w->name);
-			at = 0;
-		}
-		r = pm_mem_part(&w->woven, m->chunk[m->nchunks - 1], at, pm_woven_bytes(w->type, w->rows, w->cols), e);
-		if (r < 0 || (r = pm_weave(w->woven, w->mem, w->type, w->rows, w->cols, e)) < 0)
-			return pm_ctx(e, "tensor '%s'", w->name);
-		if (!r) {
-			pm_mem_free(w->woven);
-			w->woven = NULL;
-			continue;
-		}
-		at += woven_bytes(m, w);
-		pages += pm_mem_size(w->mem);
-		if (pages >= PAGES && unload(m, &pages, e) < 0)
-			return -1;
-	}
-	if (m->nchunks && at == 0)
-		pm_mem_free(m->chunk[--m->nchunks]);
-	return pages ? unload(m, &pages, e) : 0;
-}
-
 /* auto: float32 for a model that is stored in it, else what is `faster` on the device. */
 static bool wants_rounding(const struct pm_model *m, enum pm_precision prec, bool faster)
 {
@@ -320,8 +239,6 @@ int pm_model_open(struct pm_model **out, const char *dir, const char *share, con
 			goto named;
 	}
 	if (!trains(use) && notice_copies(m, e) < 0)
-		goto named;
-	if (use == PM_WEIGHTS_WOVEN && weave(m, e) < 0)
 		goto named;
 	*out = m;
 	return 0;

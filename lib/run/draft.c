@@ -44,7 +44,7 @@ struct pm_draft {
 	int64_t slots, vocab, n, at;
 };
 
-int pm_draft_new(struct pm_draft **out, const struct pm_model *m, int64_t slots, int64_t context, struct pm_err *e)
+int pm_draft_new(struct pm_draft **out, struct pm_model *m, int64_t slots, int64_t context, struct pm_err *e)
 {
 	struct pm_engine_opts o = {.slots = slots, .context = context, .loose = true};
 	struct pm_draft *d = pm_alloc(1, sizeof *d, e);

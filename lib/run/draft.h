@@ -15,7 +15,7 @@ int64_t pm_draft_lookup(const int32_t *ids, size_t n, int64_t most, int32_t *out
 /* Guesses of a smaller model with the same vocabulary; it reads along in an engine of its own. */
 struct pm_draft;
 
-int pm_draft_new(struct pm_draft **out, const struct pm_model *m, int64_t slots, int64_t context, struct pm_err *e);
+int pm_draft_new(struct pm_draft **out, struct pm_model *m, int64_t slots, int64_t context, struct pm_err *e);
 void pm_draft_free(struct pm_draft *d);
 
 /* For pm_engine_opts.guess: guess_arg is NULL for the look-up, a struct pm_draft for the model. */

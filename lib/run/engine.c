@@ -9,7 +9,7 @@
 
 /* ---- making it ---- */
 
-int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct pm_adapters *a, const struct pm_engine_opts *o, struct pm_err *e)
+int pm_engine_new(struct pm_engine **out, struct pm_model *m, const struct pm_adapters *a, const struct pm_engine_opts *o, struct pm_err *e)
 {
 	struct pm_engine *g = pm_alloc(1, sizeof *g, e);
 	int64_t rows;
@@ -39,7 +39,7 @@ int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct
 	g->settings = pm_alloc((size_t)g->most, PM_SAMPLE_WORDS * sizeof *g->settings, e);
 	g->flight[0].s = pm_alloc((size_t)o->slots, sizeof *g->flight[0].s, e);
 	g->flight[1].s = pm_alloc((size_t)o->slots, sizeof *g->flight[1].s, e);
-	if (!g->settings || !g->flight[0].s || !g->flight[1].s || pm_mem_zeros(&g->drawn[0], m->dev, (size_t)g->most * 4, e) < 0 ||
+	if (pm_model_weave(m, false, e) < 0 || !g->settings || !g->flight[0].s || !g->flight[1].s || pm_mem_zeros(&g->drawn[0], m->dev, (size_t)g->most * 4, e) < 0 ||
 	    pm_mem_zeros(&g->drawn[1], m->dev, (size_t)g->most * 4, e) < 0 || !g->select || !g->ids || !g->how || !g->ready || !g->guess || !g->nguess || !g->row || pm_batch_new(&g->batch, rows, e) < 0 ||
 	    pm_slots_new(g, e) < 0) {
 		pm_engine_free(g);
@@ -489,6 +489,24 @@ static int land(struct pm_engine *g, struct running *run, struct pm_err *e)
 	return 1;
 }
 
+/* Packs weights for decoding, before its first pass. Prompts that are read from then on take them, too, with the bits as before. */
+static int weave(struct pm_engine *g, struct running *run, struct pm_err *e)
+{
+	const double t0 = time_of(run);
+	int r = pm_model_weave(g->m, true, e), k;
+
+	if (r < 0)
+		return -1;
+	g->woven = true;
+	for (k = 0; k < PM_RUN_BUCKETS && r; k++) {
+		free_shape(&g->prefill[k]);
+		g->prefill[k] = (struct pm_shape){0};
+		g->arena = NULL;
+	}
+	run->st->weave_seconds += time_of(run) - t0;
+	return 0;
+}
+
 /* The next token of every sequence that has read its prompt, or the next few. */
 static int decode(struct pm_engine *g, struct running *run, struct pm_err *e)
 {
@@ -498,12 +516,14 @@ static int decode(struct pm_engine *g, struct running *run, struct pm_err *e)
 
 	if (g->flight[g->turn].n)
 		return land(g, run, e);
-	run->since = time_of(run);
 	for (i = 0; i < g->o.slots; i++)
 		if ((s = g->slot[i].s) && is_decoding(g, s))
 			ready[n++] = s;
 	if (!n)
 		return 0;
+	if (!g->woven && weave(g, run, e) < 0)
+		return -1;
+	run->since = time_of(run);
 	if (guess(g, n, e) < 0)
 		return -1;
 	for (i = 0; i < n; i++)

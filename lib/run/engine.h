@@ -23,7 +23,7 @@ struct pm_engine_opts {
 	bool loose;                     /* the last tokens of a prompt may be read like answers (rounded otherwise, but sooner): for guessing */
 };
 
-int pm_engine_new(struct pm_engine **out, const struct pm_model *m, const struct pm_adapters *a, const struct pm_engine_opts *o, struct pm_err *e);
+int pm_engine_new(struct pm_engine **out, struct pm_model *m, const struct pm_adapters *a, const struct pm_engine_opts *o, struct pm_err *e);
 int64_t pm_engine_context(const struct pm_engine *g);   /* as asked for, or what learned positions allow */
 void pm_engine_free(struct pm_engine *g);
 
@@ -47,6 +47,7 @@ struct pm_engine_stats {
 	int64_t decode_steps;                           /* of those drawn, the ones after a prompt's first: what decode_seconds is for */
 	int64_t guessed, right;                         /* guesses, and those that were drawn then */
 	double prefill_seconds, decode_seconds;
+	double weave_seconds;                           /* pm_model_weave for decoding, between the two, once an engine */
 	double first_seconds;                           /* from pm_engine_run to the first token drawn */
 };
 

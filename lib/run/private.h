@@ -27,7 +27,7 @@ struct pm_flight {
 };
 
 struct pm_engine {
-	const struct pm_model *m;
+	struct pm_model *m;
 	const struct pm_adapters *a;
 	struct pm_engine_opts o;
 	struct pm_kv kv;
@@ -36,6 +36,7 @@ struct pm_engine {
 	struct pm_mem *drawn[2];        /* what passes of decode[0] and decode[1] draw */
 	struct pm_flight flight[2];     /* of these; they go by turns */
 	int turn;                       /* whose pass is the older one */
+	bool woven;                     /* the model was asked to be; plans of prefill know it */
 	struct pm_plan *arena;          /* the first plan: the others use its memory when they fit */
 	struct pm_batch batch;
 	int64_t rows, most;             /* of a decoding pass, at most: a token a slot, and guesses; of the plan that has so many */

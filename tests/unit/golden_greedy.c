@@ -41,7 +41,7 @@ static void add(struct job *j, const int32_t *ids, size_t n, const json_t *want)
 }
 
 /* The prompts of a case: whole documents; or a number of their first ids (medium); or prompts of their own (stories260k). */
-static void collect(struct job *j, struct fixture *f, const struct pm_model *m)
+static void collect(struct job *j, struct fixture *f, struct pm_model *m)
 {
 	const json_t *greedy = json_object_get(f->golden, "greedy");
 	size_t first = (size_t)json_integer_value(json_object_get(f->golden, "greedy_prompt")), i, k, n = json_array_size(greedy);
@@ -97,7 +97,7 @@ static bool moving(const struct pm_model *m)
 	return false;
 }
 
-static void run(struct fixture *f, const struct pm_model *m, int64_t slots, int64_t chunk, enum guesses how)
+static void run(struct fixture *f, struct pm_model *m, int64_t slots, int64_t chunk, enum guesses how)
 {
 	static const char *const word[] = {"none", "looked up", "its own", "wrong"};
 	struct pm_engine_opts o = {.slots = slots, .context = 512, .chunk = chunk, .guesses = 4};
