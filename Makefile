@@ -60,6 +60,23 @@ $(FUZZ): %: %.o $B/libpm.a
 $B/tests/optest: $(OP_OBJ) $B/libpm.a $(wildcard tests/op/.)
 	$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--export-dynamic-symbol=sigaction -o $@ $(OP_OBJ) $B/libpm.a $(LIBS)
 
+# Test programs that find kernels outside their memory (tests/bounds/bounds.c): what it stands in for.
+BOUNDS = pm_mem_new pm_mem_zeros pm_mem_map pm_mem_part pm_mem_free pm_graph_new pm_plan_new pm_plan_alloc pm_plan_free pm_launch main
+BOUNDED_UNIT := chain thin_bits golden_forward golden_greedy golden_coded golden_adapters golden_train
+BOUNDED_RUNS = $B/tests/bounds/self $(OPS:%="$B/tests/bounds/optest %") $(BOUNDED_UNIT:%=$B/tests/bounds/%) \
+	$(foreach m,avx512 avx2 cpu,"$B/tests/bounds/optest --mask $m -k q4_k linear head" "$B/tests/bounds/optest --mask $m -k bf16 linear head attention") \
+	"$B/tests/bounds/optest --tiles -k bf16 linear head experts" "$B/tests/bounds/optest --mask cpu rms_norm layer_norm rope add act embed sample"
+LINK_BOUNDED = $(CC) $(CFLAGS) $(LDFLAGS) $(BOUNDS:%=-Wl,--wrap=%) -Wl,--export-dynamic-symbol=sigaction -o $@ $^ $(LIBS)
+
+$B/tests/bounds/optest: $(OP_OBJ) $B/tests/bounds/bounds.o $B/libpm.a
+	$(LINK_BOUNDED)
+
+$B/tests/bounds/self: $B/tests/bounds/self.o $B/tests/bounds/bounds.o $B/libpm.a
+	$(LINK_BOUNDED)
+
+$B/tests/bounds/%: $B/tests/unit/%.o $B/tests/bounds/bounds.o $B/libpm.a
+	$(LINK_BOUNDED)
+
 # A hub on the loopback, for the tests of pm-fetch alone.
 $B/tests/server/hub: $B/tests/server/hub.o $B/libpm.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lmicrohttpd
@@ -70,8 +87,8 @@ $B/tests/benchmark: $(BENCH_OBJ) $B/libpm.a $(wildcard tests/bench/.)
 -include $(wildcard $B/lib/*/*.d $B/bin/*.d $B/tests/*/*.d)
 
 ##: all tests
-check: all $(UNIT) $(OPTEST) $B/tests/server/hub
-	@$(TEST) $(UNIT) $(OP_RUNS) $(MASKED) $(BATS)
+check: all $(UNIT) $(OPTEST) $B/tests/server/hub $B/tests/bounds/self
+	@$(TEST) $(UNIT) $B/tests/bounds/self $(OP_RUNS) $(MASKED) $(BATS)
 
 ##: the unit programs alone
 check-unit: $(UNIT)
@@ -84,6 +101,10 @@ check-op: $(OPTEST)
 ##: the operations and some models as on machines without AVX-512 and the like, and as on a GPU
 check-masks: $(OPTEST) $B/tests/unit/golden_forward $B/tests/unit/golden_greedy
 	@$(TEST) $(MASKED)
+
+##: the operations and some models, each memory between pages that nobody may touch: what kernels read or write outside; OP=NAME for one operation
+check-bounds: $B/tests/bounds/optest $B/tests/bounds/self $(BOUNDED_UNIT:%=$B/tests/bounds/%)
+	@$(if $(OP),$B/tests/bounds/optest $(OP),$(TEST) $(BOUNDED_RUNS))
 
 ##: the tools alone; T=NAME for one bats file
 check-tools: all $B/tests/server/hub
@@ -99,7 +120,7 @@ lint:
 	! mandoc -Tlint -Wstyle $(MAN) | grep -v "referenced manual not found"
 	$(if $(shell command -v shellcheck),shellcheck setup.sh .ci/run tests/run tests/fuzz/run tests/fuzz/seeds tests/tokbench/run tests/bench/llamacpp tests/bench/start tests/bench/accuracy tests/bench/gpt2 tests/bench/torch tests/bench/floors $(wildcard tests/*.bash tests/bench/run examples/*.sh))
 
-lint-build: all $(UNIT) $(OPTEST) $B/tests/benchmark $B/tests/tokbench/tokbench $B/tests/server/hub
+lint-build: all $(UNIT) $(OPTEST) $B/tests/bounds/optest $B/tests/bounds/self $B/tests/benchmark $B/tests/tokbench/tokbench $B/tests/server/hub
 
 ##: unit tests under the address and undefined behaviour sanitizers
 sanitize:
@@ -185,6 +206,6 @@ help:
 	@echo "variables (config.mk; also make NAME=VALUE): CC CFLAGS LDFLAGS PREFIX BINDIR MANDIR SHAREDIR BASHCOMPDIR ZSHCOMPDIR DESTDIR B"
 
 FORCE:
-.PHONY: all check check-unit check-op check-masks check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-llamacpp bench-start bench-accuracy bench-gpt2 bench-torch bench-floors bench-tokenize install install-files uninstall dist clean help FORCE
+.PHONY: all check check-unit check-op check-masks check-bounds check-tools lint lint-build sanitize fuzz fuzz-build demo bench bench-llamacpp bench-start bench-accuracy bench-gpt2 bench-torch bench-floors bench-tokenize install install-files uninstall dist clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
