@@ -30,7 +30,7 @@ static inline void say_compiling(void *arg, const char *operation)
 static inline int open_device(struct pm_dev **out, const struct pm_opt_device *o, const struct pm_env *env, bool *quiet, struct pm_err *e)
 {
 	struct pm_dev_opts d = {.select = o->device, .kernels = env->kernels, .cache = env->cache, .share = env->share, .threads = (int)o->threads,
-		.reference = o->reference, .profile = o->profile, .mask = env->mask, .target = env->target, .helper = true, .compiling = say_compiling, .arg = quiet};
+		.reference = o->reference, .profile = o->profile, .mask = env->mask, .scratch = env->pocl, .target = env->target, .helper = true, .compiling = say_compiling, .arg = quiet};
 
 	return pm_dev_open(out, &d, e);
 }

@@ -43,7 +43,7 @@ static int measure_device(const struct pm_tool *t, const struct inspect_args *a,
 	if (pm_env_get(&env, e) < 0)
 		return -1;
 	r = pm_dev_open(&d, &(struct pm_dev_opts){.select = which, .kernels = env.kernels, .cache = env.cache, .share = env.share,
-		.mask = env.mask, .target = env.target}, e);
+		.mask = env.mask, .scratch = env.pocl, .target = env.target}, e);
 	if (r == 0 && !a->json)
 		pm_say(t, "measuring %s", pm_dev_info(d)->name);
 	if (r == 0)

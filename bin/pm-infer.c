@@ -179,6 +179,8 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 	if (s == 0)
 		s = open_engine(&x, argc - 1, e);
 	pm_signals_catch();
+	if (s == 0)
+		pm_dev_stop(x.dev, pm_signals_got);
 	talk = a.interactive || (argc == 1 && !a.json && isatty(0) && isatty(1));
 	if (s == 0 && talk && pm_model_weave(x.model, true, e) < 0)   /* while they think of what to say */
 		s = -1;
@@ -187,7 +189,7 @@ static int run(struct pm_tool *t, int argc, char **argv, struct pm_err *e)
 		s = talk ? infer_chat(&x, e) : a.json ? infer_lines(&x, argc, argv, e) : infer_prompts(&x, argc, argv, e);
 	if (s == 0 && a.dev.profile)
 		s = pm_dev_profile(x.dev, stderr, e);
-	if (s == 0 && pm_signals_got())
+	if ((s == 0 || (s < 0 && e->status == PM_TRYAGAIN)) && pm_signals_got())
 		s = 128 + pm_signals_got();
 	pm_engine_free(x.engine);
 	pm_draft_free(x.draft);

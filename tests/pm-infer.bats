@@ -239,6 +239,22 @@ base() {
 	done
 }
 
+@test "pm-infer: no room where kernels are compiled is told, a signal ends compiling" {
+	needs_device
+	t=$(tiny)
+	PM_CACHE=$PWD/none POCL_CACHE_DIR=$PWD/fresh pm-infer -q -m "$t" -n 200 -l 250 --ignore-eos hello >out 2>said &
+	while [ -z "$(find none -name '*.clbin' 2>/dev/null)" ] && kill -0 $!; do sleep 0.1; done
+	status=0
+	kill -TERM $!
+	wait $! || status=$?
+	[ "$status" -eq 143 ] && [ ! -s said ]
+	[ "$(id -u)" = 0 ] || skip "mounting a small disk needs root"
+	mkdir small
+	mount -t tmpfs -o size=200k tmpfs small 2>/dev/null || skip "a small disk cannot be mounted here"
+	PM_CACHE=$PWD/other POCL_CACHE_DIR=$PWD/small/kcache fails_with 74 "no room to compile: $PWD/small/kcache: 4194304 bytes are needed" pm-infer -q -m "$t" hello
+	umount small
+}
+
 @test "pm-infer: prompts that will not do" {
 	needs_device
 	t=$(tiny)

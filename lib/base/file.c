@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -151,6 +152,22 @@ int pm_mkdirs(const char *path, struct pm_err *e)
 	if (r == 0 && !pm_is_dir(path))
 		r = pm_fail(e, PM_NOCREATE, "%s: a directory was wanted", path);
 	free(p);
+	return r;
+}
+
+int pm_room(const char *dir, uint64_t bytes, struct pm_err *e)
+{
+	char *path = pm_strdup(dir, e), *slash;
+	struct statvfs v;
+	int r = 0;
+
+	if (!path)
+		return -1;
+	while (!pm_exists(path) && (slash = strrchr(path, '/')) && slash > path)
+		*slash = 0;
+	if (statvfs(pm_exists(path) ? path : ".", &v) == 0 && v.f_blocks && (double)v.f_bavail * (double)v.f_frsize < (double)bytes)
+		r = pm_fail(e, PM_IOERR, "%s: %llu bytes are needed, %.0f are free", dir, (unsigned long long)bytes, (double)v.f_bavail * (double)v.f_frsize);
+	free(path);
 	return r;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -37,6 +38,9 @@ char *pm_path(const char *dir, const char *name, struct pm_err *e);
 
 /* Creates a directory and its parents; an existing one is fine. */
 int pm_mkdirs(const char *path, struct pm_err *e);
+
+/* Fails with status 74 where the file system that holds `dir`, or will, says that it has fewer bytes free. */
+int pm_room(const char *dir, uint64_t bytes, struct pm_err *e);
 
 /* Removes a file or a whole directory tree; one that is not there is fine. */
 int pm_remove_tree(const char *path, struct pm_err *e);

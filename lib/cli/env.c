@@ -112,6 +112,16 @@ void pm_env_opencl(const char *mask)
 		setenv("POCL_KERNELLIB_NAME", "avx2", 0);
 }
 
+/* As pocl_cache.c of PoCL finds it. */
+static char *pocl_dir(struct pm_err *e)
+{
+	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *own = getenv("POCL_CACHE_DIR");
+
+	if (own)
+		return pm_strdup(own, e);
+	return xdg && *xdg ? pm_path(xdg, "pocl/kcache", e) : pm_path(home && *home ? home : "/tmp", home && *home ? ".cache/pocl/kcache" : "pocl/kcache", e);
+}
+
 int pm_env_get(struct pm_env *env, struct pm_err *e)
 {
 	const char *share = getenv("PM_SHARE");
@@ -130,6 +140,7 @@ int pm_env_get(struct pm_env *env, struct pm_err *e)
 	}
 	free(top);
 	env->cache = cache_dir(e);
+	env->pocl = pocl_dir(e);
 	env->hub = hub_dir(e);
 	env->urls = env->cache ? pm_path(env->cache, "fetched", e) : NULL;
 	env->endpoint = pm_env_word("HF_ENDPOINT");
@@ -146,6 +157,7 @@ void pm_env_free(struct pm_env *env)
 	free(env->kernels);
 	free(env->share);
 	free(env->cache);
+	free(env->pocl);
 	free(env->hub);
 	free(env->urls);
 	pm_arena_free(&env->names);

@@ -19,6 +19,7 @@
  * ~/.cache/huggingface/hub; files that are of no repository in `urls`: "fetched" in the cache above. NULL: there is no such place. */
 struct pm_env {
 	char *kernels, *share, *cache, *hub, *urls;
+	char *pocl;                     /* where PoCL writes what it compiles: POCL_CACHE_DIR, else pocl/kcache beside "pm" above, else in /tmp */
 	const char *endpoint;           /* HF_ENDPOINT, or NULL; borrowed */
 	const char *mask, *target;      /* PM_MASK and POCL_KERNELLIB_NAME, or NULL; borrowed: of pm_dev_opts */
 	struct pm_arena names;          /* what lives as long as this: names that were looked up */

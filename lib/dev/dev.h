@@ -44,6 +44,7 @@ struct pm_dev_opts {
 	 * kernel that pm_kernel gives may not be compiled yet: its launches, and all after them, wait for that unnoticed, and what is wrong with it is
 	 * said by a launch, by pm_dev_finish or what waits as that does. */
 	bool helper;
+	const char *scratch;            /* where the device's compiler writes; with no room there nothing is compiled, status 74. NULL: not known */
 	const char *target;             /* what the environment says of the compiler's target; probes are kept for each. NULL: nothing */
 	void (*compiling)(void *arg, const char *operation);   /* called before a compilation, which takes a while; may be NULL */
 	void *arg;
@@ -99,6 +100,9 @@ size_t pm_mem_size(const struct pm_mem *m);
 size_t pm_mem_address(const struct pm_mem *m);
 struct pm_dev *pm_mem_dev(const struct pm_mem *m);
 void pm_mem_free(struct pm_mem *m);                                                              /* NULL is fine */
+
+/* From now on `stop` is asked before each compilation: nonzero fails what wants it, with status 75, and the kernels before it are there. NULL: nobody is. */
+void pm_dev_stop(struct pm_dev *d, int (*stop)(void));
 
 /* Bytes of new memory held now (mapped memory not counted unless it had to be copied). */
 uint64_t pm_dev_held(const struct pm_dev *d);

@@ -2,6 +2,7 @@
 #include "dev/private.h"
 
 #include <stdarg.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -320,7 +321,7 @@ int pm_dev_open_plain(struct pm_dev **out, const struct pm_dev_opts *opts, const
 	d->compiling = opts->compiling;
 	d->arg = opts->arg;
 	d->kernels = pm_strdup(opts->kernels, e);
-	if (!d->kernels || (opts->cache && !(d->cache = pm_strdup(opts->cache, e))))
+	if (!d->kernels || (opts->cache && !(d->cache = pm_strdup(opts->cache, e))) || (opts->scratch && !(d->scratch = pm_strdup(opts->scratch, e))))
 		goto fail;
 	if (start(d, opts->threads, e) < 0)
 		goto fail;
@@ -363,6 +364,8 @@ void pm_dev_close(struct pm_dev *d)
 		return;
 	if (d->queue)
 		pm_dev_finish(d, &ignored);
+	if (d->helper.nasked && pm_stopped(d, &ignored) < 0)
+		kill(d->helper.pid, SIGTERM);   /* nobody wants what it is at */
 	pm_helper_end(&d->helper);
 	pm_later_free(d);
 	free(d->wanted);
@@ -378,6 +381,7 @@ void pm_dev_close(struct pm_dev *d)
 	pm_profile_free(d);
 	free(d->kernels);
 	free(d->cache);
+	free(d->scratch);
 	free(d);
 }
 
@@ -389,6 +393,11 @@ const struct pm_dev_info *pm_dev_info(const struct pm_dev *d)
 bool pm_dev_reference(const struct pm_dev *d)
 {
 	return d->reference;
+}
+
+void pm_dev_stop(struct pm_dev *d, int (*stop)(void))
+{
+	d->stop = stop;
 }
 
 const char *pm_dev_cache(const struct pm_dev *d)

@@ -156,13 +156,13 @@ bool pm_helper_want(struct pm_dev *d, struct pm_kernel *k)
 	return true;
 }
 
-/* Takes what the helper says, if it says something; wait: until then. */
+/* Takes what the helper says, if it says something; wait: until then, or until a signal comes. */
 static void listen_to(struct pm_helper *h, bool wait)
 {
 	struct pollfd ready = {.fd = h->fd, .events = POLLIN};
 	unsigned char good;
 
-	while (h->nasked && (wait || poll(&ready, 1, 0) > 0)) {
+	while (h->nasked && poll(&ready, 1, wait ? -1 : 0) > 0) {
 		if (!pm_helper_receive(h->fd, &good, 1)) {
 			pm_helper_end(h);
 			return;
@@ -193,6 +193,8 @@ int pm_helper_run(struct pm_dev *d, struct pm_kernel *k, bool wait, struct pm_er
 		return 0;
 	listen_to(&d->helper, false);
 	while (wait && is_to_come(d, k)) {
+		if (pm_stopped(d, e) < 0)
+			return pm_ctx(e, "kernels/%s.cl", k->program->operation);
 		while (d->helper.pid && d->helper.nasked < PM_ASKED && (size_t)d->helper.nasked < d->nwanted)
 			ask(d, take_wanted(d)->program);
 		if (d->nwanted) {

@@ -97,7 +97,8 @@ struct pm_dev {
 	bool raw;                               /* kernels take host pointers as they are */
 	bool pocl;
 	bool reference, profile;
-	char *kernels, *cache;
+	char *kernels, *cache, *scratch;
+	int (*stop)(void);
 	struct pm_str options;                  /* of every build: the language, and the device's defines */
 	void (*compiling)(void *arg, const char *operation);
 	void *arg;
@@ -145,6 +146,7 @@ int pm_cl_fail(struct pm_err *e, cl_int code, const char *fmt, ...) PM_PRINTF(3,
 
 /* program.c */
 void pm_programs_free(struct pm_dev *d);
+int pm_stopped(const struct pm_dev *d, struct pm_err *e);       /* -1: what is not compiled shall not be (pm_dev_stop) */
 int pm_kernel_make(struct pm_kernel *k, struct pm_err *e);      /* what was wanted: from the cache, or compiled here */
 
 /* launch.c */

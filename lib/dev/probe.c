@@ -159,7 +159,7 @@ static void limit(int work, unsigned time)
 /* Writes two bytes a set: its number, and 1 or 0; then, where it stays to compile, SETS and 1. Never returns; a set that ends the process leaves no bytes. */
 static void child(const struct pm_dev_opts *opts, unsigned todo, bool together, bool stays, int out)
 {
-	struct pm_dev_opts plain = {.select = opts->select, .kernels = opts->kernels};
+	struct pm_dev_opts plain = {.select = opts->select, .kernels = opts->kernels, .scratch = opts->scratch};
 	const struct rlimit no_core = {0, 0};
 	unsigned found = 0;
 	int i, null;

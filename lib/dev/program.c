@@ -11,6 +11,7 @@
 
 /* What a cached binary depends on beside the source; raise the number when the composition or the cache's format changes. */
 #define FORMAT "pm kernels 2"
+#define ROOM (4 << 20)                          /* bytes that a compilation may need on disk */
 
 static int read_kernel_file(struct pm_dev *d, const char *name, struct pm_str *text, struct pm_err *e)
 {
@@ -166,12 +167,37 @@ static int build_failed(struct pm_dev *d, struct pm_program *p, cl_int code, str
 	return -1;
 }
 
+int pm_stopped(const struct pm_dev *d, struct pm_err *e)
+{
+	return d->stop && d->stop() ? pm_fail(e, PM_TRYAGAIN, "stopped before it was compiled") : 0;
+}
+
+static int compile(struct pm_dev *d, struct pm_program *p, const char *options, const struct pm_str *source, struct pm_err *e)
+{
+	const char *text = source->data;
+	cl_int code;
+
+	if (pm_stopped(d, e) < 0)
+		return -1;
+	/* PoCL without room ends the process, or says that it failed */
+	if (d->scratch && pm_room(d->scratch, ROOM, e) < 0)
+		return pm_ctx(e, "no room to compile");
+	if (d->compiling)
+		d->compiling(d->arg, p->operation);
+	p->cl = clCreateProgramWithSource(d->context, 1, &text, &source->len, &code);
+	if (!p->cl)
+		return pm_cl_fail(e, code, "clCreateProgramWithSource");
+	code = clBuildProgram(p->cl, 1, &d->id, options, NULL, NULL);
+	if (code != CL_SUCCESS)
+		return build_failed(d, p, code, e);
+	pm_cache_save(d, p);
+	return 0;
+}
+
 /* here: it is compiled, where the cache does not have it; else p->cl is left NULL then. */
 static int build(struct pm_dev *d, struct pm_program *p, bool here, struct pm_err *e)
 {
 	struct pm_str source = {0}, options = {0};
-	const char *text;
-	cl_int code;
 	int r;
 
 	r = pm_str_printf(&options, e, "%s%s%s", d->options.data, *p->defines ? " " : "", p->defines);
@@ -180,18 +206,8 @@ static int build(struct pm_dev *d, struct pm_program *p, bool here, struct pm_er
 	if (r == 0)
 		r = make_key(d, p, options.data, &source, e);
 	p->source = source.len;
-	if (r == 0 && pm_cache_load(d, p) != 0 && here) {
-		if (d->compiling)
-			d->compiling(d->arg, p->operation);
-		text = source.data;
-		p->cl = clCreateProgramWithSource(d->context, 1, &text, &source.len, &code);
-		if (!p->cl)
-			r = pm_cl_fail(e, code, "clCreateProgramWithSource");
-		else if ((code = clBuildProgram(p->cl, 1, &d->id, options.data, NULL, NULL)) != CL_SUCCESS)
-			r = build_failed(d, p, code, e);
-		else
-			pm_cache_save(d, p);
-	}
+	if (r == 0 && pm_cache_load(d, p) != 0 && here)
+		r = compile(d, p, options.data, &source, e);
 	pm_str_free(&source);
 	pm_str_free(&options);
 	return r;

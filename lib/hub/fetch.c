@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -338,22 +337,6 @@ static int look(struct work *w, struct pm_err *e)
 	return 0;
 }
 
-int pm_hub_room(const char *dir, uint64_t bytes, struct pm_err *e)
-{
-	char *path = pm_strdup(dir, e), *slash;
-	struct statvfs v;
-	int r = 0;
-
-	if (!path)
-		return -1;
-	while (!pm_exists(path) && (slash = strrchr(path, '/')) && slash > path)
-		*slash = 0;
-	if (statvfs(pm_exists(path) ? path : ".", &v) == 0 && (double)v.f_bavail * (double)v.f_frsize < (double)bytes)
-		r = pm_fail(e, PM_IOERR, "%s: %llu bytes are needed, %.0f are free", dir, (unsigned long long)bytes, (double)v.f_bavail * (double)v.f_frsize);
-	free(path);
-	return r;
-}
-
 static int arrived(void *arg, struct pm_job *j, struct pm_err *e)
 {
 	struct work *w = arg;
@@ -410,7 +393,7 @@ static int transfer(struct work *w, struct pm_err *e)
 	struct pm_hub_fetched *f = w->f;
 	struct pm_job *jobs = pm_alloc(f->missing, sizeof *jobs, e);
 	size_t i, n = 0;
-	int r = jobs ? pm_hub_room(w->o->local_dir ? w->o->local_dir : w->o->hub, f->needed, e) : -1;
+	int r = jobs ? pm_room(w->o->local_dir ? w->o->local_dir : w->o->hub, f->needed, e) : -1;
 
 	if (r == 0 && !w->o->local_dir)
 		r = make_dirs(w, e);

@@ -40,9 +40,6 @@ struct pm_hub_fetched {
 int pm_hub_fetch(struct pm_hub_fetched *f, const struct pm_hub_name *n, const struct pm_hub_fetch_opts *o, struct pm_err *e);
 void pm_hub_fetched_free(struct pm_hub_fetched *f);
 
-/* Fails with status 74 where the file system that will hold `dir` has fewer bytes free. */
-int pm_hub_room(const char *dir, uint64_t bytes, struct pm_err *e);
-
 /* A directory of its own: what others keep in DIR/.cache/huggingface about its files. */
 bool pm_hub_local_has(const char *dir, const struct pm_hub_file *f);
 int pm_hub_local_note(const char *dir, const char *commit, const struct pm_hub_file *f, struct pm_err *e);

@@ -196,7 +196,7 @@ static int begin_body(struct pm_job *j, struct pm_err *e)
 	if (j->size != UINT64_MAX && a->total != UINT64_MAX && a->total != j->size)
 		return pm_fail(e, PM_DATA, "%s: %llu bytes were wanted, the server has %llu", j->name, (unsigned long long)j->size,
 		    (unsigned long long)a->total);
-	if (j->size == UINT64_MAX && a->total != UINT64_MAX && pm_hub_room(j->part, a->total - (a->status == 206 ? j->done : 0), e) < 0)
+	if (j->size == UINT64_MAX && a->total != UINT64_MAX && pm_room(j->part, a->total - (a->status == 206 ? j->done : 0), e) < 0)
 		return -1;
 	if (a->status != 206 && j->done && pm_transfer_restart(j, e) < 0)
 		return -1;

@@ -113,6 +113,32 @@ static int broken(void)
 	return good ? 1 : 0;
 }
 
+static int signalled(void) { return SIGINT; }
+
+/* Who is told to stop compiles no more, here or beside; what is there goes on, and so does all where stopping is over. */
+static int stopped(void)
+{
+	struct pm_dev *d = open_first();
+	struct pm_mem *x = NULL;
+	int32_t got = -1;
+	bool good = d && pm_mem_new(&x, d, 4, &e) == 0 && pm_mem_zero(x, 0, 4, &e) == 0 && step(d, x, 2, 5) && pm_dev_finish(d, &e) == 0, failed;
+
+	pm_dev_stop(d, signalled);
+	failed = good && (!step(d, x, 3, 1) || pm_dev_finish(d, &e) < 0);
+	good = failed && e.status == PM_TRYAGAIN && strstr(e.text, "kernels/forward.cl") && strstr(e.text, "stopped");
+	good = good && step(d, x, 2, 1) && pm_mem_read(x, 0, &got, 4, &e) == 0 && got == 11;
+	good = good && (!step(d, x, 4, 1) || pm_dev_finish(d, &e) < 0) && e.status == PM_TRYAGAIN;
+	pm_dev_stop(d, NULL);
+	good = good && step(d, x, 3, 1) && pm_mem_read(x, 0, &got, 4, &e) == 0 && got == 34;
+	if (!good)
+		printf("# %s; %d\n", e.text, got);
+	fflush(stdout);
+	pm_dev_stop(d, signalled);
+	pm_mem_free(x);
+	pm_dev_close(d);
+	return good ? 1 : 0;
+}
+
 static int count(const char *suffix)
 {
 	DIR *dir = opendir(cache);
@@ -153,6 +179,7 @@ int main(void)
 		check(in_child(steps) == 3 && count(".clbin") == STEPS, "a helper that ends is done without");
 	}
 	check(in_child(broken) == 1, "a kernel that does not compile is told by a launch or by waiting, and what comes after works");
+	check(in_child(stopped) == 1, "who is told to stop compiles no more: status 75, and kernels that are there go on");
 	pm_remove_tree(top, &e);
 	return done();
 }
