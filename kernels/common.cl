@@ -48,6 +48,31 @@
 #define FETCH(p) ((void)0)
 #endif
 
+/* PoCL 5 and 6 look in a kernel for calls of two functions of their own, by what is declared under these names. Where nothing is, inline assembly, which
+ * calls nothing that has a name, passes for such a call, and the compiler aborts. So there are such functions, and every kernel names them where it
+ * begins (ENTER, which lib/dev/program.c puts behind its first brace), on a path that is never taken: that is seen once PoCL's builtins (clz)
+ * are part of the program, before it looks, and then costs nothing. */
+#if PM_CPU
+__attribute__((noinline)) void __pocl_local_mem_alloca(void)
+{
+	__asm__ volatile("");
+}
+
+__attribute__((noinline)) void __pocl_work_group_alloca(void)
+{
+	__asm__ volatile("");
+}
+
+static __attribute__((noinline)) void call_both(void)
+{
+	__pocl_local_mem_alloca();
+	__pocl_work_group_alloca();
+}
+#define ENTER if (clz(1) != 31) call_both();
+#else
+#define ENTER
+#endif
+
 #define CAT_(a, b) a##b
 #define CAT(a, b) CAT_(a, b)
 

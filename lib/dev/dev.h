@@ -5,10 +5,10 @@
  *     the device's defines  +  the caller's defines  +  kernels/common.cl  +  the files named by `//! use A B` on the
  *     operation's first line (kernels/A.cl, kernels/B.cl)  +  kernels/OPERATION.cl
  * each behind its own #line and without the other kernels in them (a kernel goes from a line that begins with __kernel, or with a macro called
- * SOMETHING_KERNEL, to the next one that begins with "}"), compiled at first use and cached on disk under the SHA-256 of all of that, the options, the
- * device, its driver and its platform. Device defines: PM_CPU or PM_GPU 1; and, where probed to work, HAVE_AVX512 (the device
- * compiler's target, and it assembles such instructions), HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. A device may be used by one
- * thread of the host at a time.
+ * SOMETHING_KERNEL, to the next one that begins with "}"), and with ENTER (common.cl) behind the kernel's first brace, compiled at first use and cached on
+ * disk under the SHA-256 of all of that, the options, the device, its driver and its platform. Device defines: PM_CPU or PM_GPU 1; and, where probed to
+ * work, HAVE_AVX512 (the device compiler's target, and it assembles such instructions), HAVE_VNNI, HAVE_BF16 (vdpbf16ps), HAVE_AMX. A device may
+ * be used by one thread of the host at a time.
  *
  * PoCL (3.1) compiles a kernel at its first launch with each local size, for small and for large grids, and once more for a
  * binary, which holds only a version for any size. That version is as fast for our kernels, so programs set

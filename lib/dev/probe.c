@@ -25,7 +25,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-#define MAGIC "pm-probe 4"
+#define MAGIC "pm-probe 5"
 #define SETS 6
 #define PATIENCE 60                             /* seconds of the processor for a child; a cold compiler takes some */
 #define LONGEST 600                             /* seconds for it, on a busy machine */

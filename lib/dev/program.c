@@ -43,21 +43,37 @@ static bool is_called(const char *line, const char *kernel)
 	return p && !strncmp(p + 5, kernel, strlen(kernel)) && p[5 + strlen(kernel)] == '(';
 }
 
-/* The text with every kernel but one left out; lines keep their numbers. A kernel goes to the first line that begins with "}", unless it is one line. */
+/* One line, with ENTER behind its first brace. */
+static int put_entered(struct pm_str *out, const char *line, size_t n, size_t brace, struct pm_err *e)
+{
+	return pm_str_put(out, line, brace + 1, e) < 0 || pm_str_puts(out, " ENTER ", e) < 0 ? -1 : pm_str_put(out, line + brace + 1, n - brace - 1, e);
+}
+
+/* The text with every kernel but one left out, and ENTER (kernels/common.cl) where that one's body begins; lines keep their numbers. A kernel goes to the
+ * first line that begins with "}", unless it is one line. */
 static int put_file(struct pm_str *out, const char *name, const struct pm_str *text, const char *kernel, struct pm_err *e)
 {
 	const char *p = text->data ? text->data : "", *end;
-	bool dropped = false, first;
+	bool dropped = false, entered = true, first;
+	size_t n, brace;
 
 	if (pm_str_printf(out, e, "#line 1 \"%s.cl\"\n", name) < 0)
 		return -1;
 	for (; *p; p = end) {
-		end = p + strcspn(p, "\n");
-		end += *end == '\n';
+		n = strcspn(p, "\n");
+		end = p + n + (p[n] == '\n');
 		first = begins_kernel(p) && !is_called(p, kernel);
 		dropped = dropped || first;
-		if (pm_str_put(out, dropped ? "\n" : p, dropped ? 1 : (size_t)(end - p), e) < 0)
+		if (begins_kernel(p))
+			entered = dropped;
+		brace = strcspn(p, "{\n");
+		if (!entered && p[brace] == '{') {
+			if (put_entered(out, p, (size_t)(end - p), brace, e) < 0)
+				return -1;
+			entered = true;
+		} else if (pm_str_put(out, dropped ? "\n" : p, dropped ? 1 : (size_t)(end - p), e) < 0) {
 			return -1;
+		}
 		if (*p == '}' || (first && end - p > 1 && end[-2] == '}'))
 			dropped = false;
 	}
