@@ -62,7 +62,7 @@ $B/tests/optest: $(OP_OBJ) $B/libpm.a $(wildcard tests/op/.)
 
 # Test programs that find kernels outside their memory (tests/bounds/bounds.c): what it stands in for.
 BOUNDS = pm_mem_new pm_mem_zeros pm_mem_map pm_mem_part pm_mem_free pm_graph_new pm_plan_new pm_plan_alloc pm_plan_free pm_launch main
-BOUNDED_UNIT := chain thin_bits golden_forward golden_greedy golden_coded golden_adapters golden_train
+BOUNDED_UNIT := chain thin_bits golden_forward golden_greedy golden_woven golden_coded golden_adapters golden_train
 BOUNDED_RUNS = $B/tests/bounds/self $(OPS:%="$B/tests/bounds/optest %") $(BOUNDED_UNIT:%=$B/tests/bounds/%) \
 	$(foreach m,avx512 avx2 cpu,"$B/tests/bounds/optest --mask $m -k q4_k linear head" "$B/tests/bounds/optest --mask $m -k bf16 linear head attention") \
 	"$B/tests/bounds/optest --tiles -k bf16 linear head experts" "$B/tests/bounds/optest --mask cpu rms_norm layer_norm rope add act embed sample"
