@@ -7,16 +7,15 @@
  * and attention_bwd_q_cpu dq: seven products. Measured on 2 cores of a Zen 4, counting five: 160 and 131 GFLOP/s; the
  * first by pairs, a core, 130 to 149. */
 
-/* sums[column][lane] += the products of the columns of n units of rows with panel[unit][lane], from zero for each tile. */
-inline void add_product(float16 *sums, const unit *rows, int padded, int n, const units *panel)
+/* to[column][lane] += the products of the columns of n units of rows with panel[unit][lane], from zero for each tile. */
+inline void add_product(float *to, const unit *rows, int padded, int n, const units *panel)
 {
-	for (int d = 0; d < padded; d += RB) {
-		float16 c[RB][NV];
+	for (int d = 0; d < padded; d += RB, to += RB * TILE) {
+		float16 s[RB][NV];
 
-		product(c, rows + d, 1, padded, n, panel);
-		UNROLL for (int i = 0; i < RB; i++)
-			UNROLL for (int j = 0; j < NV; j++)
-				sums[(d + i) * NV + j] += c[i][j];
+		sums(s, rows + d, 1, padded, n, panel);
+		UNROLL for (int i = 0; i < RB * NV; i++)
+			vstore16(vload16(i, to) + s[i / NV][i % NV], i, to);
 	}
 }
 
@@ -56,6 +55,8 @@ __kernel WG1 void attention_delta_cpu(__global float *delta, __global const floa
 	units dyt[UNITS(DV) * NV], yt[UNITS(DV) * NV];
 	float16 sum[NV];
 
+	fetch_rows(dy + dy_off + row * dy_ld + h * DV, dy_ld, n, DV);
+	fetch_rows(y + y_off + row * y_ld + h * DV, y_ld, n, DV);
 	turn_in(dyt, dy + dy_off + row * dy_ld + h * DV, dy_ld, n, DV);
 	turn_in(yt, y + y_off + row * y_ld + h * DV, y_ld, n, DV);
 	zero(sum, NV);
@@ -125,7 +126,7 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 		keys = rows_along(k_tile, packed, packed_off + packed_k, k, k_ld, t, kv_period, kv_heads, h / group, D, DP);
 		unite_rows(w, ds, t.n);
 #endif
-		add_product(dqt, keys, DP, UNITS(t.n), w);
+		add_product((float *)dqt, keys, DP, UNITS(t.n), w);
 	}
 	turn_out(dq + dq_off + q0 * dq_ld + h * D, dq_ld, dqt, nq, D, scale, add);
 }
@@ -177,14 +178,7 @@ inline void add_dq(__global float *panel, float16 *ds, float16 *turned, int at, 
 #ifdef PAIRS
 	unite_rows(w, turned, nk);
 #endif
-	for (int d = 0; d < DP; d += RB) {
-		float16 c[RB][NV];
-
-		product(c, k_tile + d, 1, DP, UNITS(nk), w);
-		UNROLL for (int i = 0; i < RB; i++)
-			UNROLL for (int j = 0; j < NV; j++)
-				vstore16(vload16((d + i) * NV + j, panel) + c[i][j], (d + i) * NV + j, panel);
-	}
+	add_product((float *)(size_t)panel, k_tile, DP, UNITS(nk), w);
 }
 
 /* dk and dv (either may be NULL); with `whole` dq too, summed in panels (sequences, kv heads, group, q_tiles, DP, TILE). The lanes are
@@ -219,6 +213,12 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 		struct sight see;
 		struct tile t;
 
+		fetch_rows(k + k_off + k0 * k_ld + kv_head * D, k_ld, nk, D);
+		fetch_rows(v + v_off + k0 * v_ld + kv_head * DV, v_ld, nk, DV);
+		if (dk)
+			fetch_rows(dk + dk_off + k0 * dk_ld + kv_head * D, dk_ld, nk, D);
+		if (dv)
+			fetch_rows(dv + dv_off + k0 * dv_ld + kv_head * DV, dv_ld, nk, DV);
 		look(&see, kspan + kspan_off + 2 * k0, nk);
 		turn_in(kt, k + k_off + k0 * k_ld + kv_head * D, k_ld, nk, D);
 		turn_in(vt, v + v_off + k0 * v_ld + kv_head * DV, v_ld, nk, DV);
@@ -241,12 +241,12 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 				queries = rows_along(q_tile, packed, packed_off + packed_q, q + q_off + h * D, q_ld, t, q_period, heads, h, D, DP);
 				up = rows_along(dy_tile, packed, packed_off + 2 * packed_q + packed_dy, dy + dy_off + h * DV, dy_ld, t, q_period, heads, h, DV, DVP);
 				unite_rows(w, p, t.n);
-				add_product(dvt, up, DVP, UNITS(t.n), w);
+				add_product((float *)dvt, up, DVP, UNITS(t.n), w);
 				unite_rows(w, ds + at * NV, t.n);
-				add_product(dkt, queries, DP, UNITS(t.n), w);
+				add_product((float *)dkt, queries, DP, UNITS(t.n), w);
 #else
-				add_product(dvt, up, DVP, t.n, p);
-				add_product(dkt, queries, DP, t.n, ds + at * NV);
+				add_product((float *)dvt, up, DVP, t.n, p);
+				add_product((float *)dkt, queries, DP, t.n, ds + at * NV);
 #endif
 				if (whole)
 					add_dq(panel, ds, p, at, t.n, k_tile, nk);

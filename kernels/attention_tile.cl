@@ -53,11 +53,9 @@ typedef float16 units;
 /* Below every score, but finite: exp(LOWEST − LOWEST) is 1 where a lane has seen nothing yet. */
 #define LOWEST (-1e30f)
 
-/* c[r][·] = sum over i < n of a[r·row + i·step] · panel[i][·] */
-inline void product(float16 c[RB][NV], const unit *a, int row, int step, int n, const units *panel)
+/* s[r][·] = sum over i < n of a[r·row + i·step] · panel[i][·] */
+__attribute__((always_inline)) inline void sums(float16 s[RB][NV], const unit *a, int row, int step, int n, const units *panel)
 {
-	float16 s[RB][NV];
-
 	UNROLL for (int r = 0; r < RB; r++)
 		UNROLL for (int v = 0; v < NV; v++)
 			s[r][v] = 0;
@@ -73,6 +71,14 @@ inline void product(float16 c[RB][NV], const unit *a, int row, int step, int n, 
 				MULTIPLY(s[r][v], w, b[v]);
 		}
 	}
+}
+
+/* The same to c. */
+inline void product(float16 c[RB][NV], const unit *a, int row, int step, int n, const units *panel)
+{
+	float16 s[RB][NV];
+
+	sums(s, a, row, step, n, panel);
 	UNROLL for (int r = 0; r < RB; r++)
 		UNROLL for (int v = 0; v < NV; v++)
 			c[r][v] = s[r][v];
@@ -107,6 +113,14 @@ inline float16 exp_weight(float16 x)
 #define unite(x) (*(x))
 #define exp_weight exp_16
 #endif
+
+/* Fetches n rows of so many columns: they lie far apart, and a CPU does not foresee them. */
+inline void fetch_rows(__global const float *p, long ld, int n, int cols)
+{
+	for (int r = 0; r < n; r++, p += ld)
+		for (int c = 0; c < cols; c += 16)
+			FETCH(p + c);
+}
 
 /* n rows to a tile of `padded` columns, with zeros behind, fetching those that stand `ahead` of them, if that is not 0. Rows past them keep what they had: what it
  * gives is not used. */
