@@ -12,9 +12,10 @@ all=fixtures/quant/gguf/all.gguf
 
 @test "pm-gguf dump: every key and tensor of the golden file" {
 	needs_golden $all
-	pm-gguf dump --json "$(golden_path $all)" | jq -S '{keys: .keys | map_values(.), types: .types,
+	# numbers by their value: jq 1.7 keeps the digits of what it only passes on
+	pm-gguf dump --json "$(golden_path $all)" | jq -S 'walk(if type == "number" then . + 0 else . end) | {keys: .keys | map_values(.), types: .types,
 		tensors: [.tensors[] | {name, dims: (.shape | reverse), bytes}]}' >have
-	jq -S '{keys: [.keys[] | {key, value}] | from_entries,
+	jq -S 'walk(if type == "number" then . + 0 else . end) | {keys: [.keys[] | {key, value}] | from_entries,
 		types: [.keys[] | {key, value: (if .type | startswith("array of ") then "\(.type[9:])[\(.value | length)]" else .type end)}] | from_entries,
 		tensors: [.tensors[] | {name, dims, bytes}]}' "$(golden_path fixtures/quant/gguf/expected.json)" >want
 	diff want have

@@ -28,13 +28,38 @@ static void on_message(void *data, jv msg)
 	jv_free(s);
 }
 
+/* The same (consumed) with numbers that are only their value: jq 1.7 keeps the digits that they were written with, and prints 2.0 for what is 2. */
+static jv by_value(jv v)
+{
+	const jv_kind kind = jv_get_kind(v);
+	jv r = v;
+	int i, n;
+
+	if (kind == JV_KIND_NUMBER) {
+		r = jv_number(jv_number_value(v));
+	} else if (kind == JV_KIND_ARRAY) {
+		n = jv_array_length(jv_copy(v));
+		r = jv_array_sized(n);
+		for (i = 0; i < n; i++)
+			r = jv_array_append(r, by_value(jv_array_get(jv_copy(v), i)));
+	} else if (kind == JV_KIND_OBJECT) {
+		r = jv_object();
+		for (i = jv_object_iter(v); jv_object_iter_valid(v, i); i = jv_object_iter_next(v, i))
+			r = jv_object_set(r, jv_object_iter_key(v, i), by_value(jv_object_iter_value(v, i)));
+	} else {
+		return v;
+	}
+	jv_free(v);
+	return r;
+}
+
 static jv to_jv(const json_t *v, struct pm_err *e)
 {
 	struct pm_str s = {0};
 	jv r = jv_invalid();
 
 	if (pm_json_text(&s, v, e) == 0 && s.len <= INT_MAX)
-		r = jv_parse_sized(s.data, (int)s.len);
+		r = by_value(jv_parse_sized(s.data, (int)s.len));
 	pm_str_free(&s);
 	return r;
 }
@@ -89,7 +114,7 @@ int pm_jq_file(struct pm_jq **out, const char *path, const json_t *args, struct 
 /* One result (consumed) to jansson, through its text: the kinds are the same. */
 static int collect(json_t *list, jv v, const char *name, struct pm_err *e)
 {
-	jv text = jv_dump_string(v, 0);
+	jv text = jv_dump_string(by_value(v), 0);
 	json_t *j = pm_json_parse(jv_string_value(text), (size_t)jv_string_length_bytes(jv_copy(text)), name, e);
 
 	jv_free(text);
@@ -157,7 +182,7 @@ void pm_jq_free(struct pm_jq *q)
 /* ---- once, and kept ---- */
 
 #define KIND "jq"
-#define VERSION 1
+#define VERSION 2
 
 static int is_program(const struct dirent *f)
 {
