@@ -20,7 +20,8 @@ OP_RUNS := $(OPS:%="$B/tests/optest %")
 # The same on lesser machines, on one with AMX, and as on a GPU (PM_MASK in pm.7): what instruction sets change, and models.
 MASKS := amx,bf16,vnni asm avx512 avx2 cpu
 MASKED := $(foreach m,$(MASKS),"$B/tests/optest --mask $m -k q4_k linear head" "$B/tests/optest --mask $m -k bf16 linear head attention") \
-	"$B/tests/optest --tiles -k bf16 linear head experts" "$B/tests/optest --mask cpu rms_norm layer_norm rope add act embed sample head" \
+	"$B/tests/optest --tiles -k bf16 linear head experts" "$B/tests/optest --tiles -k rounded attention" \
+	"$B/tests/optest --mask cpu rms_norm layer_norm rope add act embed sample head" \
 	$(foreach m,avx512 cpu,"env PM_MASK=$m $B/tests/unit/golden_forward llama" "env PM_MASK=$m $B/tests/unit/golden_greedy gemma3")
 BENCH_OBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/bench/*.c))
 FUZZ := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*.c))

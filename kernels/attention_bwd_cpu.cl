@@ -1,4 +1,4 @@
-//! use rowsum gemm_pairs attention_tile
+//! use rowsum gemm_pairs amx attention_tile
 /* attention_bwd_cpu.cl: the gradients of attention, for CPUs. lib/op/attention.c has the formulas, attention_tile.cl the ideas;
  * kernels/attention.cl is the same for every device.
  *
@@ -13,7 +13,7 @@ inline void add_product(float *to, const unit *rows, int padded, int n, const un
 	for (int d = 0; d < padded; d += RB, to += RB * TILE) {
 		float16 s[RB][NV];
 
-		sums(s, rows + d, 1, padded, n, panel);
+		sums(s, ALONG(rows, d, padded), n, panel);
 		UNROLL for (int i = 0; i < RB * NV; i++)
 			vstore16(vload16(i, to) + s[i / NV][i % NV], i, to);
 	}
@@ -24,7 +24,7 @@ inline void add_product(float *to, const unit *rows, int padded, int n, const un
 	inline const unit *rows_##way(unit *tile, __global const unit *packed, long at, __global const float *from, long ld, struct tile t, int period, \
 		int heads, int h, int cols, int padded) \
 	{ \
-		const unit *rows = packed_rows(packed, at, t, period, heads, h, padded); \
+		const unit *rows = packed_##way(packed, at, t, period, heads, h, padded); \
 		if (!rows) \
 			copy_rows_##way(tile, from + t.at * ld, ld, t.n, t.pad, cols, padded); \
 		return rows ? rows : tile; \
@@ -33,7 +33,7 @@ DEFINE_ROWS(across)
 DEFINE_ROWS(along)
 
 #ifdef PAIRS
-/* The first n rows of a panel of numbers as units; of an odd one the other half is what it is, and meets a zero. */
+/* The first n rows of a panel of numbers as units, and zeros behind them; of an odd one the other half is what it is, and meets a zero. */
 inline void unite_rows(units *w, const float16 *rows, int n)
 {
 	for (int r = 0; r < n; r += PER)
@@ -42,6 +42,7 @@ inline void unite_rows(units *w, const float16 *rows, int n)
 
 			w[r / PER * NV + j] = unite(e);
 		}
+	blank(w, UNITS(n));
 }
 #endif
 
@@ -52,18 +53,38 @@ __kernel WG1 void attention_delta_cpu(__global float *delta, __global const floa
 {
 	const long row = get_global_id(0) * TILE;
 	const int h = get_global_id(1), heads = get_global_size(1), n = min((long)TILE, rows - row);
-	units dyt[UNITS(DV) * NV], yt[UNITS(DV) * NV];
-	float16 sum[NV];
+	units yt[UNITS(DVP) * NV];
 
 	fetch_rows(dy + dy_off + row * dy_ld + h * DV, dy_ld, n, DV);
 	fetch_rows(y + y_off + row * y_ld + h * DV, y_ld, n, DV);
-	turn_in(dyt, dy + dy_off + row * dy_ld + h * DV, dy_ld, n, DV);
 	turn_in(yt, y + y_off + row * y_ld + h * DV, y_ld, n, DV);
+	delta += row * heads + h;
+#ifdef AMX
+	units store[NV * DVP + SPARE];
+	unit *tile = (unit *)store;
+
+	/* of all products of rows, those of a row with itself */
+	copy_rows_across(tile, dy + dy_off + row * dy_ld + h * DV, dy_ld, n, 0, DV, DVP);
+	begin_tiles();
+	for (int r = 0; r < n; r += RB) {
+		float16 c[RB][NV];
+
+		product(c, ACROSS(tile, r, DVP), UNITS(DV), yt);
+		for (int i = 0; i < RB && r + i < n; i++)
+			delta[(r + i) * heads] = ((const float *)c[i])[r + i];
+	}
+	end_tiles();
+#else
+	units dyt[UNITS(DVP) * NV];
+	float16 sum[NV];
+
+	turn_in(dyt, dy + dy_off + row * dy_ld + h * DV, dy_ld, n, DV);
 	zero(sum, NV);
 	for (int d = 0; d < UNITS(DV); d++)
 		UNROLL for (int i = 0; i < NV; i++)
 			MULTIPLY(sum[i], dyt[d * NV + i], yt[d * NV + i]);
-	turn_out(delta + row * heads + h, heads, sum, n, 1, 1, 0);
+	turn_out(delta, heads, sum, n, 1, 1, 0);
+#endif
 }
 
 /* dq. The lanes are queries, the rows keys. packed: k across and along, and v across, each of so many tiles, or NULL. An item: (tile of lanes,
@@ -76,7 +97,7 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 {
 	const int h = get_global_id(1), kv_heads = heads / group, q0 = lanes_at(get_global_id(0), tiles, q_period);
 	const int nq = min(TILE, min((q0 / q_period + 1) * q_period, rows) - q0);
-	units qt[UNITS(D) * NV], dyt[UNITS(DV) * NV], store_k[NV * DP + SPARE], store_v[NV * DVP + SPARE];
+	units qt[UNITS(DP) * NV], dyt[UNITS(DVP) * NV], store_k[NV * DP + SPARE], store_v[NV * DVP + SPARE];
 	float16 dqt[DP * NV], ds[TILE * NV], high[NV], along[NV];
 	unit *k_tile = (unit *)store_k, *v_tile = (unit *)store_v;
 	const unit *keys, *values;
@@ -97,6 +118,7 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 	lanes_in(high, lse + lse_off + q0 * lse_ld + h, lse_ld, nq);
 	lanes_in(along, delta + (long)q0 * heads + h, heads, nq);
 	zero(dqt, DP * NV);
+	begin_tiles();
 	k += k_off + h / group * D;
 	v += v_off + h / group * DV;
 	for (int row = see.from; row < see.to; row = t.next) {
@@ -108,11 +130,11 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 		for (int r = 0; r < t.n; r += RB) {
 			float16 c[RB][NV];
 
-			product(c, values + r * (DVP / PER), DVP / PER, 1, UNITS(DV), dyt);
+			product(c, ACROSS(values, r, DVP), UNITS(DV), dyt);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++)
 					ds[(r + i) * NV + j] = c[i][j] - along[j];
-			product(c, keys + r * (DP / PER), DP / PER, 1, UNITS(D), qt);
+			product(c, ACROSS(keys, r, DP), UNITS(D), qt);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++) {
 					const int key = t.at + r + i;
@@ -128,6 +150,7 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 #endif
 		add_product((float *)dqt, keys, DP, UNITS(t.n), w);
 	}
+	end_tiles();
 	turn_out(dq + dq_off + q0 * dq_ld + h * D, dq_ld, dqt, nq, D, scale, add);
 }
 
@@ -141,11 +164,11 @@ inline void back(float16 *p, float16 *ds, const unit *q_tile, const unit *dy_til
 	for (int r = 0; r < n; r += RB) {
 		float16 c[RB][NV];
 
-		product(c, dy_tile + r * (DVP / PER), DVP / PER, 1, UNITS(DV), vt);
+		product(c, ACROSS(dy_tile, r, DVP), UNITS(DV), vt);
 		UNROLL for (int i = 0; i < RB; i++)
 			UNROLL for (int j = 0; j < NV; j++)
 				ds[(r + i) * NV + j] = c[i][j];
-		product(c, q_tile + r * (DP / PER), DP / PER, 1, UNITS(D), kt);
+		product(c, ACROSS(q_tile, r, DP), UNITS(D), kt);
 		UNROLL for (int i = 0; i < RB; i++) {
 			const int row = min(r + i, n - 1), first = span[2 * row], end = span[2 * row + 1];
 			const float high = lse[row * lse_ld], along = delta[row * heads];
@@ -194,7 +217,7 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 	const int kv_head = get_global_id(1), heads = get_global_size(1) * group, sequence = get_global_id(0) / (whole ? 1 : tiles);
 	const int first = sequence * kv_period + (whole ? 0 : (int)get_global_id(0) % tiles * TILE);
 	const int end = min(keys, whole ? (sequence + 1) * kv_period : min(first + TILE, (sequence + 1) * kv_period));
-	units kt[UNITS(D) * NV], vt[UNITS(DV) * NV], store_q[NV * DP + SPARE], store_k[NV * DP + SPARE], store_dy[NV * DVP + SPARE];
+	units kt[UNITS(DP) * NV], vt[UNITS(DVP) * NV], store_q[NV * DP + SPARE], store_k[NV * DP + SPARE], store_dy[NV * DVP + SPARE];
 	float16 dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[(TILE + RB) * NV];
 	unit *q_tile = (unit *)store_q, *k_tile = (unit *)store_k, *dy_tile = (unit *)store_dy;
 	const long packed_q = packed_tiles * PACKED(heads, DP), packed_dy = packed_tiles * PACKED(heads, DVP);
@@ -203,6 +226,7 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 	units w[TILE / PER * NV];
 #endif
 
+	begin_tiles();
 	span += span_off;
 	lse += lse_off;
 	panels += panels_off + ((long)sequence * get_global_size(1) + kv_head) * group * q_tiles * DP * TILE;
@@ -263,4 +287,5 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 			dkt[j] = vload16(i * DP * NV + j, panels);
 		turn_out(dq + dq_off + row * dq_ld + (kv_head * group + i / q_tiles) * D, dq_ld, dkt, n, D, scale, add_q);
 	}
+	end_tiles();
 }

@@ -1,4 +1,4 @@
-//! use rowsum gemm_pairs attention_tile
+//! use rowsum gemm_pairs amx attention_tile
 /* attention_cpu.cl: attention forward, for CPUs. lib/op/attention.c has the formulas, attention_tile.cl the ideas;
  * kernels/attention.cl is the same for every device.
  * Measured on 2 cores of a Zen 4, causal, heads of 64 and 128: 138 and 153 GFLOP/s at 512 keys, 152 and 156 at 1024, 170 at 4096; products
@@ -16,7 +16,7 @@ inline void weights(units *w, float16 *p, float16 m[NV], float16 l[NV], float16 
 	for (int r = 0; r < t.n; r += RB) {
 		float16 c[RB][NV];
 
-		product(c, keys + r * (DP / PER), DP / PER, 1, UNITS(D), qt);
+		product(c, ACROSS(keys, r, DP), UNITS(D), qt);
 		UNROLL for (int i = 0; i < RB; i++)
 			UNROLL for (int j = 0; j < NV; j++) {
 				const int key = t.at + r + i;
@@ -43,6 +43,7 @@ inline void weights(units *w, float16 *p, float16 m[NV], float16 l[NV], float16 
 			}
 			w[r / PER * NV + j] = unite(e);
 		}
+	blank(w, UNITS(t.n));
 	UNROLL for (int j = 0; j < NV; j++)
 		l[j] = fma(l[j], shrink[j], sum[j]);
 }
@@ -64,7 +65,7 @@ __kernel WG1 void attention_pack_cpu(__global uint *out, long out_off, __global 
 	else
 		copy_rows_across((uint *)store, x, x_ld, n, 0, cols, padded);
 	out += out_off + tile * PACKED(get_global_size(1), padded) + h * TILE / PER * padded;
-	for (int i = 0; i < UNITS(n) * padded; i += 8)
+	for (int i = 0; i < UNITS(along ? ALONG_ROWS(n) : n) * padded; i += 8)
 		vstore8(vload8(0, (const uint *)store + i), 0, out + i);
 }
 #endif
@@ -77,7 +78,7 @@ APART void attend(__global float *y, long y_off, long y_ld, __global float *lse,
 	int q_period, int kv_period, float scale, float cap, int h, int kv_heads, int q0)
 {
 	const int nq = min(TILE, min((q0 / q_period + 1) * q_period, rows) - q0);
-	units qt[UNITS(D) * NV], store[NV * (DP > DVP ? DP : DVP) + SPARE];
+	units qt[UNITS(DP) * NV], store[NV * (DP > DVP ? DP : DVP) + SPARE];
 	float16 yt[DVP * NV], p[TILE * NV], m[NV], l[NV], shrink[NV];
 #ifdef PAIRS
 	units w[TILE / PER * NV];
@@ -104,8 +105,8 @@ APART void attend(__global float *y, long y_off, long y_ld, __global float *lse,
 		t = tile_at(&see, row, kv_period);
 		if (t.n == 0)
 			continue;
-		keys = packed_rows(packed, 0, t, kv_period, kv_heads, h / group, DP);
-		values = packed_rows(packed, packed_tiles * PACKED(kv_heads, DP), t, kv_period, kv_heads, h / group, DVP);
+		keys = packed_across(packed, 0, t, kv_period, kv_heads, h / group, DP);
+		values = packed_along(packed, packed_tiles * PACKED(kv_heads, DP), t, kv_period, kv_heads, h / group, DVP);
 		if (!keys)
 			copy_k_across(tile, k + t.at * k_ld, k_ld, t.n, t.pad, D, DP);
 		weights(w, p, m, l, shrink, keys ? keys : tile, qt, &see, t, scale, cap);
@@ -114,7 +115,7 @@ APART void attend(__global float *y, long y_off, long y_ld, __global float *lse,
 		for (int d = 0; d < DVP; d += RB) {
 			float16 c[RB][NV];
 
-			product(c, (values ? values : tile) + d, 1, DVP, UNITS(t.n), w);
+			product(c, ALONG(values ? values : tile, d, DVP), UNITS(t.n), w);
 			UNROLL for (int i = 0; i < RB; i++)
 				UNROLL for (int j = 0; j < NV; j++)
 					yt[(d + i) * NV + j] = fma(yt[(d + i) * NV + j], shrink[j], c[i][j]);
@@ -138,7 +139,9 @@ __kernel WG1 void attention_fwd_cpu(__global float *y, long y_off, long y_ld, __
 	__global const STORAGE(TYPE_S) *sinks, long sinks_off, __global const unit *packed, int packed_tiles, int rows, int group, int tiles,
 	int q_period, int kv_period, float scale, float cap)
 {
+	begin_tiles();
 	attend(y, y_off, y_ld, lse, lse_off, lse_ld, q, q_off, q_ld, k, k_off, k_ld, v, v_off, v_ld, span, span_off, sinks, sinks_off, packed, packed_tiles,
 		rows, group, tiles, q_period, kv_period, scale, cap, get_global_id(1), get_global_size(1) / group,
 		lanes_at(get_global_id(0), tiles, q_period));
+	end_tiles();
 }

@@ -9,9 +9,9 @@
  * Tiles of lanes and tiles of rows both start anew at each period, and a row that a lane does not see adds an exact zero to
  * it: the bits of a lane depend on nothing but itself and the rows that it sees.
  *
- * With PAIRS the operands of products are rounded to bfloat16, two neighbours of what is summed over in a word, and sums stay float32
- * (vdpbf16ps, twice the rate of float32 on a Zen 4; see gemm_pairs.cl). Pairs are those of a tile's rows from its beginning on, so that which
- * rows are seen does not change them.
+ * With PAIRS, and with PAIRS and AMX, the operands of products are rounded to bfloat16, two neighbours of what is summed over in a word, and sums stay float32
+ * (vdpbf16ps, twice the rate of float32 on a Zen 4, or tdpbf16ps; see gemm_pairs.cl, amx.cl). Pairs are those of a tile's rows from its beginning
+ * on, so that which rows are seen does not change them.
  *
  * D, DV: columns of a head in q and k, and in v. TYPE_K, TYPE_V, TYPE_S: storage of k, v and sinks. SOFTCAP: there is a cap. */
 #ifndef D
@@ -26,10 +26,20 @@
 #define TYPE_S f32
 #endif
 
-#define TILE 48                 /* lanes, and rows */
+#ifdef AMX
+#define TILE 64                 /* lanes, and rows */
+#define RB 16                   /* rows of a product in registers: 4 tiles of sums */
+#define COLS 32                 /* of a head: padded to a multiple of so many, */
+#define STEP 32                 /* and rows that are summed over: what a tile takes at once */
+#else
+#define TILE 48
+#define RB 8                    /* 8 · 3 vectors of sums */
+#define COLS 8
+#define STEP PER
+#endif
 #define NV (TILE / 16)          /* vectors of lanes */
-#define RB 8                    /* rows of a product in registers: 8 · 3 vectors of sums */
-#define UP(n) (((n) + RB - 1) / RB * RB)
+#define UP(n) (((n) + COLS - 1) / COLS * COLS)
+#define UP_ROWS(n) (((n) + RB - 1) / RB * RB)
 #define DP UP(D)
 #define DVP UP(DV)
 
@@ -53,6 +63,42 @@ typedef float16 units;
 /* Below every score, but finite: exp(LOWEST − LOWEST) is 1 where a lane has seen nothing yet. */
 #define LOWEST (-1e30f)
 
+#ifdef AMX
+/* s[r][·] = sum over i < n of a[r·row + i] · panel[i][·], where n goes up to a multiple of 16, and there is as much. */
+inline void sums(float16 s[RB][NV], const unit *a, int row, int n, const units *panel)
+{
+	const size_t row_bytes = row * sizeof *a, bytes = NV * sizeof *panel;
+	const float16 *to = s[0];
+
+	TILE_ZERO(0);
+	TILE_ZERO(1);
+	TILE_ZERO(2);
+	TILE_ZERO(3);
+	for (int i = 0; i < n; i += 16, a += 16, panel += 16 * NV) {
+		TILE_LOAD(4, a, row_bytes);
+		TILE_LOAD(5, panel, bytes);
+		TILE_LOAD(6, panel + 1, bytes);
+		TILE_LOAD(7, panel + 2, bytes);
+		TILE_DOT(0, 4, 5);
+		TILE_LOAD(5, panel + 3, bytes);
+		TILE_DOT(1, 4, 6);
+		TILE_DOT(2, 4, 7);
+		TILE_DOT(3, 4, 5);
+	}
+	TILE_STORE(0, to, bytes);
+	TILE_STORE(1, to + 1, bytes);
+	TILE_STORE(2, to + 2, bytes);
+	TILE_STORE(3, to + 3, bytes);
+}
+#define product sums
+
+/* Zeros behind n units of rows, as far as sums reads them. */
+inline void blank(units *panel, int n)
+{
+	for (int i = n * NV; i < (n + 15) / 16 * 16 * NV; i++)
+		panel[i] = 0;
+}
+#else
 /* s[r][·] = sum over i < n of a[r·row + i·step] · panel[i][·] */
 __attribute__((always_inline)) inline void sums(float16 s[RB][NV], const unit *a, int row, int step, int n, const units *panel)
 {
@@ -83,6 +129,20 @@ inline void product(float16 c[RB][NV], const unit *a, int row, int step, int n, 
 		UNROLL for (int v = 0; v < NV; v++)
 			c[r][v] = s[r][v];
 }
+
+inline void blank(units *panel, int n)
+{
+}
+#endif
+
+/* a, row and step of sums: rows r .. r+RB−1 of a tile across, `padded` columns wide; columns c .. c+RB−1 of one along, for sums over its rows. */
+#ifdef AMX
+#define ACROSS(tile, r, padded) (tile) + (r) * UNITS(padded), UNITS(padded)
+#define ALONG(tile, c, padded) (tile) + (c) * UNITS(TILE), UNITS(TILE)
+#else
+#define ACROSS(tile, r, padded) (tile) + (r) * UNITS(padded), UNITS(padded), 1
+#define ALONG(tile, c, padded) (tile) + (c), 1, padded
+#endif
 
 inline void zero(float16 *to, int n)
 {
@@ -122,6 +182,21 @@ inline void fetch_rows(__global const float *p, long ld, int n, int cols)
 			FETCH(p + c);
 }
 
+/* A square of 16 × 16 turned around: row and lane, taken as one number of 8 bits, rotate by one bit in each of four steps. */
+inline void turn(float16 r[16])
+{
+	UNROLL for (int step = 0; step < 4; step++) {
+		float16 t[16];
+
+		UNROLL for (int i = 0; i < 8; i++) {
+			t[i] = (float16)(r[2 * i].even, r[2 * i + 1].even);
+			t[i + 8] = (float16)(r[2 * i].odd, r[2 * i + 1].odd);
+		}
+		UNROLL for (int i = 0; i < 16; i++)
+			r[i] = t[i];
+	}
+}
+
 /* n rows to a tile of `padded` columns, with zeros behind, fetching those that stand `ahead` of them, if that is not 0. Rows past them keep what they had: what it
  * gives is not used. */
 #define COPY_ROWS(name, type, ahead) \
@@ -144,18 +219,38 @@ COPY_ROWS(copy_rows, f32, TILE)
 COPY_ROWS(copy_k, TYPE_K, TILE)
 COPY_ROWS(copy_v, TYPE_V, TILE)
 
-/* The same as units: across, for sums over the columns, and along, for sums over the rows, whose tile is [unit of rows][padded]. The first `pad`
- * rows are zeros, and those that fill up the last block of rows. Of single numbers there is one form. */
+/* The same as units: across, for sums over the columns, and along, for sums over the rows, whose tile is [unit of rows][padded], or for tiles of AMX
+ * [padded][unit of rows]. The first `pad` rows are zeros, and those that fill up the last block of rows. Of single numbers there is one form. */
 #ifdef PAIRS
-#define COPY_UNITS(name, type) \
+#define COPY_ACROSS(name, type) \
 	inline void name##_across(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
 	{ \
-		for (int r = 0; r < UP(n); r++, tile += padded / PER, from += ld) \
+		for (int r = 0; r < UP_ROWS(n); r++, tile += padded / PER, from += ld) \
 			for (int c = 0; c < cols; c += 32) { \
 				FETCH(from + TILE * ld + c); \
 				vstore16(r < pad || r >= n ? 0 : WORDS_OF(type, from + c, cols - c), 0, tile + c / PER); \
 			} \
-	} \
+	}
+#ifdef AMX
+#define ALONG_ROWS(n) TILE      /* those that a tile along has room for, of n */
+/* Columns c .. c+15 of row r, which may be one that is zeros. */
+#define ROW_OF(type, from, ld, r) ((r) < pad || (r) >= n ? 0 : lanes_load(type, (from) + (r) * (ld) + c, cols - c))
+#define COPY_ALONG(name, type) \
+	inline void name##_along(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
+	{ \
+		for (int c = 0; c < cols; c += 16) \
+			for (int u = 0; u < UNITS(n); u += 16) { \
+				float16 w[16]; \
+				for (int i = 0; i < 16; i++) \
+					w[i] = as_float16(words(ROW_OF(type, from, ld, 2 * (u + i)), ROW_OF(type, from, ld, 2 * (u + i) + 1))); \
+				turn(w); \
+				UNROLL for (int i = 0; i < 16; i++) \
+					vstore16(as_uint16(w[i]), 0, tile + (c + i) * UNITS(TILE) + u); \
+			} \
+	}
+#else
+#define ALONG_ROWS(n) (n)
+#define COPY_ALONG(name, type) \
 	inline void name##_along(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
 	{ \
 		for (int r = 0; r < n; r += 2, tile += padded, from += 2 * ld) \
@@ -167,35 +262,23 @@ COPY_ROWS(copy_v, TYPE_V, TILE)
 				vstore16(words(low, high), 0, tile + c); \
 			} \
 	}
+#endif
 #else
-#define COPY_UNITS(name, type) \
+#define COPY_ACROSS(name, type) \
 	inline void name##_across(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
 	{ \
 		name(tile, from, ld, n, cols, padded); \
-	} \
+	}
+#define COPY_ALONG(name, type) \
 	inline void name##_along(unit *tile, __global const STORAGE(type) *from, long ld, int n, int pad, int cols, int padded) \
 	{ \
 		name(tile, from, ld, n, cols, padded); \
 	}
 #endif
-COPY_UNITS(copy_rows, f32)
-COPY_UNITS(copy_k, TYPE_K)
-COPY_UNITS(copy_v, TYPE_V)
-
-/* A square of 16 × 16 turned around: row and lane, taken as one number of 8 bits, rotate by one bit in each of four steps. */
-inline void turn(float16 r[16])
-{
-	UNROLL for (int step = 0; step < 4; step++) {
-		float16 t[16];
-
-		UNROLL for (int i = 0; i < 8; i++) {
-			t[i] = (float16)(r[2 * i].even, r[2 * i + 1].even);
-			t[i + 8] = (float16)(r[2 * i].odd, r[2 * i + 1].odd);
-		}
-		UNROLL for (int i = 0; i < 16; i++)
-			r[i] = t[i];
-	}
-}
+COPY_ACROSS(copy_rows, f32)
+COPY_ACROSS(copy_k, TYPE_K)
+COPY_ALONG(copy_rows, f32)
+COPY_ALONG(copy_v, TYPE_V)
 
 /* A square of TILE × TILE likewise, from one place to another. */
 inline void turn_tile(float16 *to, const float16 *from)
@@ -212,7 +295,7 @@ inline void turn_tile(float16 *to, const float16 *from)
 		}
 }
 
-/* panel[unit of columns][lane] = from[lane][columns]; lanes past n are zeros. */
+/* panel[unit of columns][lane] = from[lane][columns]; lanes past n and columns past `cols` are zeros. */
 inline void turn_in(units *panel, __global const float *from, long ld, int n, int cols)
 {
 	for (int v = 0; v < NV; v++)
@@ -231,7 +314,7 @@ inline void turn_in(units *panel, __global const float *from, long ld, int n, in
 			}
 			turn(r);
 			UNROLL for (int i = 0; i < 16; i++)
-				if (i < UNITS(wide))
+				if (c / PER + i < UNITS(UP(cols)))
 #ifdef PAIRS
 					panel[(c / PER + i) * NV + v] = as_uint16(r[i]);
 #else
@@ -301,7 +384,7 @@ inline void look(struct sight *s, __global const int *span, int n)
 struct tile {
 	int next;                       /* where the one after it begins */
 	int at, n;                      /* the rows of it that are seen, from the first to the last; n is 0 where there are none */
-	int pad;                        /* 1: the row at `at` is not seen, but its pair is */
+	int pad;                        /* so many rows from `at` on are not seen, but stand in one step with some that are */
 };
 
 inline int least(int16 v)
@@ -329,25 +412,31 @@ inline struct tile tile_at(const struct sight *s, int row, int period)
 	}
 	t.at = least(low);
 	t.n = max(-least(-high) - t.at, 0);
-	t.pad = t.n > 0 ? (t.at - begin) % PER : 0;
+	t.pad = t.n > 0 ? (t.at - begin) % STEP : 0;
 	t.at -= t.pad;
 	t.n += t.pad;
 	return t;
 }
 
 /* What copying the rows of t gives, where attention_pack_cpu did it before: across or along, (tile, heads, TILE / PER, padded) from element `at` of
- * packed on. NULL where packed is, and where the other half of a pair is not seen. */
+ * packed on. NULL where packed is, and where a part of a step is not seen. */
 #define PACKED(heads, padded) ((long)(heads) * (TILE / PER) * (padded))         /* of a tile of rows */
 
-inline const unit *packed_rows(__global const unit *packed, long at, struct tile t, int period, int heads, int h, int padded)
+inline const unit *packed_rows(__global const unit *packed, long at, struct tile t, int period, int heads, int h, int padded, int row_units)
 {
 	const int begin = t.at / period * ((period + TILE - 1) / TILE) + t.at % period / TILE, row = t.at % period % TILE;
 
-	if (!packed || t.pad || t.n % PER)
+	if (!packed || t.pad || t.n % STEP)
 		return 0;
-	packed += at + begin * PACKED(heads, padded) + (h * TILE + row) / PER * padded;
+	packed += at + begin * PACKED(heads, padded) + h * TILE / PER * padded + row / PER * row_units;
 	return (const unit *)(size_t)packed;
 }
+#define packed_across(packed, at, t, period, heads, h, padded) packed_rows(packed, at, t, period, heads, h, padded, padded)
+#ifdef AMX
+#define packed_along(packed, at, t, period, heads, h, padded) packed_rows(packed, at, t, period, heads, h, padded, 1)
+#else
+#define packed_along packed_across
+#endif
 
 /* The score of a product of query and key. */
 inline float16 score(float16 s, float scale, float cap)

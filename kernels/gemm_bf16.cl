@@ -1,4 +1,4 @@
-//! use quant thin_bytes woven woven_bf16 gemm_bias gemm_tile gemm_walk gemm_pairs
+//! use quant thin_bytes woven woven_bf16 gemm_bias gemm_tile gemm_walk gemm_pairs amx
 /* gemm_bf16.cl: the product of lib/op/gemm.h for CPUs with instructions on pairs of bfloat16, summed in float32 (see
  * gemm_walk.cl, gemm_pairs.cl, gemm_bf16_pack.cl). Operands are rounded to bfloat16. Two variants:
  *   vdpbf16ps: the tile of B is [pair][NR]; MR 8, NV 3, KG 2. Twice the rate of float32 on a Zen 4; on Intel's CPUs half of it.
@@ -125,40 +125,6 @@ inline void take_l(struct block *t, const float *l, int r)
 }
 
 #ifdef AMX
-struct tile_shape {
-	uchar palette, start, reserved[14];
-	ushort bytes[16];
-	uchar rows[16];
-};
-
-#define TILE_LOAD(t, p, stride) \
-	__asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t :: "r"((size_t)(p)), "r"((size_t)(stride)) : "memory")
-#define TILE_STORE(t, p, stride) \
-	__asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)" :: "r"((size_t)(p)), "r"((size_t)(stride)) : "memory")
-#define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm" #t ::)
-#define TILE_DOT(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c ::)
-
-/* Eight tiles of 16 rows of 64 bytes. The shape belongs to the thread: it is set in every work-item and given back. */
-inline void begin_tiles(void)
-{
-	struct tile_shape s;
-
-	s.palette = 1;
-	s.start = 0;
-	for (int i = 0; i < 14; i++)
-		s.reserved[i] = 0;
-	for (int i = 0; i < 16; i++) {
-		s.bytes[i] = i < 8 ? 64 : 0;
-		s.rows[i] = i < 8 ? 16 : 0;
-	}
-	__asm__ volatile("ldtilecfg (%0)" :: "r"((size_t)&s) : "memory");
-}
-
-inline void end_tiles(void)
-{
-	__asm__ volatile("tilerelease" ::);
-}
-
 inline void chains(vf *out, __global const uint *a, const struct block *t, int kc, __global const uint *h, int r)
 {
 	const uint16 *w = t->b;
@@ -184,14 +150,6 @@ inline void chains(vf *out, __global const uint *a, const struct block *t, int k
 	TILE_STORE(3, out + 16 * NV + 1, 64 * NV);
 }
 #else
-inline void begin_tiles(void)
-{
-}
-
-inline void end_tiles(void)
-{
-}
-
 inline void chains(vf *out, __global const uint *restrict a, const struct block *restrict t, int kc, __global const uint *restrict h, int r)
 {
 	const uint16 *restrict p = t->b;

@@ -19,10 +19,7 @@
 #include "op/rowsum.h"
 #include "op/stage.h"
 
-enum {
-	TILE = 48,                      /* as in kernels/attention_tile.cl */
-	PART = 256,                     /* keys of a chunk in decoding */
-};
+#define PART 256                /* keys of a chunk in decoding */
 
 struct attr {
 	int64_t heads, kv_heads, head_dim, v_dim, group;
@@ -37,12 +34,31 @@ enum { Y, LSE, FORWARD_OUT };
 enum { B_DY = FORWARD_IN, B_Y, B_LSE, BACKWARD_IN };
 enum { DQ, DK, DV, DSINKS, BACKWARD_OUT };
 
-/* Whether products are of bfloat16 by pairs: where the graph allows it, and the device has an instruction that is faster so (gemm.c). */
+/* Whether products are of bfloat16: where the graph allows it, and the device has instructions that are faster so (gemm.c), */
+static bool in_tiles(const struct pm_node *n)
+{
+	return n->g->bf16 && pm_dev_info(n->g->dev)->amx && pm_tune(n->g->dev, "attention", "amx", 1);
+}
+
+/* or by pairs. */
 static bool pairs(const struct pm_node *n)
 {
 	const struct pm_dev_info *info = pm_dev_info(n->g->dev);
 
-	return n->g->bf16 && info->bf16 && pm_tune(n->g->dev, "attention", "bf16", strstr(info->vendor, "AMD") != NULL);
+	return in_tiles(n) || (n->g->bf16 && info->bf16 && pm_tune(n->g->dev, "attention", "bf16", strstr(info->vendor, "AMD") != NULL));
+}
+
+/* TILE and UP of kernels/attention_tile.cl. */
+static int64_t tile(const struct pm_node *n)
+{
+	return in_tiles(n) ? 64 : 48;
+}
+
+static int64_t up(const struct pm_node *n, int64_t cols)
+{
+	const int64_t each = in_tiles(n) ? 32 : 8;
+
+	return (cols + each - 1) / each * each;
 }
 
 static const struct pm_kernel *kernel(const struct pm_node *n, const char *file, const char *name, bool cpu, struct pm_err *e)
@@ -56,16 +72,16 @@ static const struct pm_kernel *kernel(const struct pm_node *n, const char *file,
 	if (a->decode)
 		snprintf(more, sizeof more, " -DGROUP=%d -DPART=%d", (int)a->group, PART);
 	else if (cpu && pairs(n))
-		snprintf(more, sizeof more, " -DPAIRS");
+		snprintf(more, sizeof more, " -DPAIRS%s", in_tiles(n) ? " -DAMX" : "");
 	snprintf(defines, sizeof defines, "%s%s%s-DD=%d -DDV=%d -DSOFTCAP=%d%s", k, v, s, (int)a->head_dim, (int)a->v_dim, a->softcap > 0, more);
 	snprintf(variant, sizeof variant, "%s_cpu", name);
 	return pm_kernel(n->g->dev, cpu ? file : "attention", cpu ? variant : name, defines, e);
 }
 
 /* Tiles of lanes in each period of so many rows. */
-static int64_t tiles(int64_t period)
+static int64_t tiles(const struct pm_node *n, int64_t period)
 {
-	return (period + TILE - 1) / TILE;
+	return (period + tile(n) - 1) / tile(n);
 }
 
 /* A launch over `rows` queries or keys and the heads, `products` times q·kᵀ; operations are counted as if half of the keys
@@ -78,7 +94,7 @@ static struct pm_launch launch(const struct pm_node *n, bool cpu, int64_t rows, 
 	struct pm_launch l = pm_elem_launch(heads, rows);
 
 	if (cpu)
-		l = (struct pm_launch){.global = {(size_t)((rows + period - 1) / period * tiles(period)), (size_t)heads}, .local = {1, 1}};
+		l = (struct pm_launch){.global = {(size_t)((rows + period - 1) / period * tiles(n, period)), (size_t)heads}, .local = {1, 1}};
 	l.flops = products * (double)(n->in[Q]->rows * a->heads * (cached ? a->q_period : a->kv_period) * (a->head_dim + a->v_dim)) / 2;
 	l.bytes = 4 * (double)(n->in[Q]->rows * a->heads * (a->head_dim + a->v_dim));
 	l.unit = cpu && pairs(n) ? PM_RATE_BF16 : PM_RATE_F32;
@@ -102,13 +118,13 @@ static int64_t all_tiles(const struct pm_node *n)
 {
 	const struct attr *a = n->attr;
 
-	return (n->in[Q]->rows + a->q_period - 1) / a->q_period * tiles(a->q_period);
+	return (n->in[Q]->rows + a->q_period - 1) / a->q_period * tiles(n, a->q_period);
 }
 
 /* Words of a packed matrix of such heads. */
 static int64_t packed(const struct pm_node *n, int64_t heads, int64_t cols)
 {
-	return all_tiles(n) * heads * (TILE / 2) * ((cols + 7) / 8 * 8);
+	return all_tiles(n) * heads * (tile(n) / 2) * up(n, cols);
 }
 
 /* x across, or along, to the scratch memory at *at, which moves behind it. */
@@ -120,7 +136,7 @@ static int pack(const struct pm_node *n, const struct pm_tensor *x, int64_t head
 	const int64_t from = *at;
 
 	*at += packed(n, heads, cols);
-	return k ? PM_LAUNCH(k, l, e, PM_MEM(n->scratch), PM_I64(from), PM_AT(x), PM_I32(x->rows), PM_I32(a->q_period), PM_I32(tiles(a->q_period)),
+	return k ? PM_LAUNCH(k, l, e, PM_MEM(n->scratch), PM_I64(from), PM_AT(x), PM_I32(x->rows), PM_I32(a->q_period), PM_I32(tiles(n, a->q_period)),
 		PM_I32(cols), PM_I32(along)) : -1;
 }
 
@@ -151,7 +167,7 @@ static int forward(const struct pm_node *n, struct pm_err *e)
 	if (cpu)
 		return PM_LAUNCH(k, l, e, PM_AT(n->out[Y]), PM_AT(n->out[LSE]), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]),
 			PM_AT1(in[SINKS]), PM_MEM(packs(n) ? n->scratch : NULL), PM_I32(all_tiles(n)), PM_I32(in[Q]->rows), PM_I32(a->group),
-			PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale), PM_F32(a->softcap));
+			PM_I32(tiles(n, a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale), PM_F32(a->softcap));
 	return PM_LAUNCH(k, l, e, PM_AT(n->out[Y]), PM_AT(n->out[LSE]), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]),
 		PM_AT1(in[SINKS]), PM_I32(in[Q]->rows), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap));
 }
@@ -249,7 +265,7 @@ static struct room room(const struct pm_node *n)
 
 	r.sinks = n->in[Q]->rows * a->heads;
 	r.panels = r.sinks + (n->out[DSINKS] ? cut.periods * cut.chunks * a->heads : 0);
-	r.packed = r.panels + (whole(n) ? sequences(n->in[Q]->rows, a->q_period) * a->heads * tiles(a->q_period) * TILE * ((a->head_dim + 7) / 8 * 8) : 0);
+	r.packed = r.panels + (whole(n) ? sequences(n->in[Q]->rows, a->q_period) * a->heads * tiles(n, a->q_period) * tile(n) * up(n, a->head_dim) : 0);
 	r.all = r.packed;
 	if (!packs(n))
 		return r;
@@ -278,7 +294,7 @@ static int backward_q(const struct pm_node *n, bool cpu, struct pm_err *e)
 	if (cpu)
 		return PM_LAUNCH(k, l, e, PM_AT(n->out[DQ]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]),
 			PM_AT1(in[SPAN]), PM_MEM(packs(n) ? n->scratch : NULL), PM_I64(room(n).packed), PM_I32(all_tiles(n)), PM_I32(rows), PM_I32(a->heads),
-			PM_I32(a->group), PM_I32(tiles(a->q_period)), PM_I32(a->q_period),
+			PM_I32(a->group), PM_I32(tiles(n, a->q_period)), PM_I32(a->q_period),
 			PM_I32(a->kv_period), PM_F32(a->scale), PM_F32(a->softcap), PM_I32(n->acc[DQ]));
 	return PM_LAUNCH(k, l, e, PM_AT(n->out[DQ]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]),
 		PM_AT1(in[SPAN]), PM_I32(rows), PM_I32(a->heads), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap), PM_I32(n->acc[DQ]));
@@ -302,7 +318,7 @@ static int backward_kv(const struct pm_node *n, bool cpu, struct pm_err *e)
 	if (cpu)
 		return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(n->out[DQ]), PM_MEM(n->scratch), PM_I64(room(n).panels), PM_AT(in[B_DY]),
 			PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]), PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]),
-			PM_MEM(packs(n) ? n->scratch : NULL), PM_I64(room(n).packed), PM_I32(all_tiles(n)), PM_I32(rows), PM_I32(keys), PM_I32(a->group), PM_I32(tiles(a->kv_period)), PM_I32(tiles(a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale),
+			PM_MEM(packs(n) ? n->scratch : NULL), PM_I64(room(n).packed), PM_I32(all_tiles(n)), PM_I32(rows), PM_I32(keys), PM_I32(a->group), PM_I32(tiles(n, a->kv_period)), PM_I32(tiles(n, a->q_period)), PM_I32(a->q_period), PM_I32(a->kv_period), PM_F32(a->scale),
 			PM_F32(a->softcap), PM_I32(n->acc[DK]), PM_I32(n->acc[DV]), PM_I32(n->acc[DQ]), PM_I32(all));
 	return PM_LAUNCH(k, l, e, PM_AT(n->out[DK]), PM_AT(n->out[DV]), PM_AT(in[B_DY]), PM_AT(in[B_LSE]), PM_MEM(n->scratch), PM_AT(in[Q]), PM_AT(in[K]),
 		PM_AT(in[V]), PM_AT1(in[SPAN]), PM_AT1(in[KSPAN]), PM_I32(keys), PM_I32(a->heads), PM_I32(a->group), PM_F32(a->scale), PM_F32(a->softcap),
@@ -332,7 +348,7 @@ static int backward(const struct pm_node *n, struct pm_err *e)
 	struct pm_launch l = pm_elem_launch(a->heads, in[Q]->rows);
 
 	if (cpu)
-		l = (struct pm_launch){.global = {(size_t)tiles(in[Q]->rows), (size_t)a->heads}, .local = {1, 1}};
+		l = (struct pm_launch){.global = {(size_t)tiles(n, in[Q]->rows), (size_t)a->heads}, .local = {1, 1}};
 	l.bytes = 8 * (double)(in[Q]->rows * a->heads * a->v_dim);
 	if (!k || PM_LAUNCH(k, l, e, PM_MEM(n->scratch), PM_AT(in[B_DY]), PM_AT(in[B_Y]), PM_I32(in[Q]->rows)) < 0)
 		return -1;
