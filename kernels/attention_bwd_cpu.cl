@@ -32,18 +32,21 @@ inline void add_product(float *to, const unit *rows, int padded, int n, const un
 DEFINE_ROWS(across)
 DEFINE_ROWS(along)
 
+/* The first n rows of a panel of numbers as units, with zeros behind them; of an odd one the other half is what it is, and meets a zero. room: for them. */
 #ifdef PAIRS
-/* The first n rows of a panel of numbers as units, and zeros behind them; of an odd one the other half is what it is, and meets a zero. */
-inline void unite_rows(units *w, const float16 *rows, int n)
+inline const units *united(units *room, const float16 *rows, int n)
 {
 	for (int r = 0; r < n; r += PER)
 		UNROLL for (int j = 0; j < NV; j++) {
 			const float16 e[PER] = {rows[r * NV + j], rows[(r + 1) * NV + j]};
 
-			w[r / PER * NV + j] = unite(e);
+			room[r / PER * NV + j] = unite(e);
 		}
-	blank(w, UNITS(n));
+	blank(room, UNITS(n));
+	return room;
 }
+#else
+#define united(room, rows, n) (rows)
 #endif
 
 /* delta (rows, heads) = the sum over columns of dy · y, added up in the order of the products of dy and v, so that ds is exactly
@@ -100,12 +103,8 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 	units qt[UNITS(DP) * NV], dyt[UNITS(DVP) * NV], store_k[NV * DP + SPARE], store_v[NV * DVP + SPARE];
 	float16 dqt[DP * NV], ds[TILE * NV], high[NV], along[NV];
 	unit *k_tile = (unit *)store_k, *v_tile = (unit *)store_v;
+	units w[UNITS(TILE) * NV];
 	const unit *keys, *values;
-#ifdef PAIRS
-	units w[TILE / PER * NV];
-#else
-	units *w = ds;
-#endif
 	const long packed_k = packed_tiles * PACKED(kv_heads, DP);
 	struct sight see;
 	struct tile t;
@@ -146,9 +145,8 @@ __kernel WG1 void attention_bwd_q_cpu(__global float *dq, long dq_off, long dq_l
 		}
 #ifdef PAIRS
 		keys = rows_along(k_tile, packed, packed_off + packed_k, k, k_ld, t, kv_period, kv_heads, h / group, D, DP);
-		unite_rows(w, ds, t.n);
 #endif
-		add_product((float *)dqt, keys, DP, UNITS(t.n), w);
+		add_product((float *)dqt, keys, DP, UNITS(t.n), united(w, ds, t.n));
 	}
 	end_tiles();
 	turn_out(dq + dq_off + q0 * dq_ld + h * D, dq_ld, dqt, nq, D, scale, add);
@@ -188,20 +186,13 @@ inline void back(float16 *p, float16 *ds, const unit *q_tile, const unit *dy_til
 /* The gradient that a tile of keys adds to that of a tile of queries, whose rows at .. at+n−1 are in ds: the lanes become queries. */
 inline void add_dq(__global float *panel, float16 *ds, float16 *turned, int at, int n, const unit *k_tile, int nk)
 {
-#ifdef PAIRS
-	units w[TILE / PER * NV];
-#else
-	units *w = turned;
-#endif
+	units w[UNITS(TILE) * NV];
 
 	for (int i = 0; i < TILE * NV; i++)
 		if (i < at * NV || i >= (at + n) * NV)
 			ds[i] = 0;
 	turn_tile(turned, ds);
-#ifdef PAIRS
-	unite_rows(w, turned, nk);
-#endif
-	add_product((float *)(size_t)panel, k_tile, DP, UNITS(nk), w);
+	add_product((float *)(size_t)panel, k_tile, DP, UNITS(nk), united(w, turned, nk));
 }
 
 /* dk and dv (either may be NULL); with `whole` dq too, summed in panels (sequences, kv heads, group, q_tiles, DP, TILE). The lanes are
@@ -221,10 +212,8 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 	float16 dkt[DP * NV], dvt[DVP * NV], p[TILE * NV], ds[(TILE + RB) * NV];
 	unit *q_tile = (unit *)store_q, *k_tile = (unit *)store_k, *dy_tile = (unit *)store_dy;
 	const long packed_q = packed_tiles * PACKED(heads, DP), packed_dy = packed_tiles * PACKED(heads, DVP);
+	units w[UNITS(TILE) * NV];
 	const unit *queries, *up;
-#ifdef PAIRS
-	units w[TILE / PER * NV];
-#endif
 
 	begin_tiles();
 	span += span_off;
@@ -264,14 +253,9 @@ __kernel WG1 void attention_bwd_kv_cpu(__global float *dk, long dk_off, long dk_
 #ifdef PAIRS
 				queries = rows_along(q_tile, packed, packed_off + packed_q, q + q_off + h * D, q_ld, t, q_period, heads, h, D, DP);
 				up = rows_along(dy_tile, packed, packed_off + 2 * packed_q + packed_dy, dy + dy_off + h * DV, dy_ld, t, q_period, heads, h, DV, DVP);
-				unite_rows(w, p, t.n);
-				add_product((float *)dvt, up, DVP, UNITS(t.n), w);
-				unite_rows(w, ds + at * NV, t.n);
-				add_product((float *)dkt, queries, DP, UNITS(t.n), w);
-#else
-				add_product((float *)dvt, up, DVP, t.n, p);
-				add_product((float *)dkt, queries, DP, t.n, ds + at * NV);
 #endif
+				add_product((float *)dvt, up, DVP, UNITS(t.n), united(w, p, t.n));
+				add_product((float *)dkt, queries, DP, UNITS(t.n), united(w, ds + at * NV, t.n));
 				if (whole)
 					add_dq(panel, ds, p, at, t.n, k_tile, nk);
 			}
