@@ -29,16 +29,16 @@
 #ifdef AMX
 #define TILE 64                 /* lanes, and rows */
 #define RB 16                   /* rows of a product in registers: 4 tiles of sums */
-#define COLS 32                 /* of a head: padded to a multiple of so many, */
-#define STEP 32                 /* and rows that are summed over: what a tile takes at once */
+#define PADDED_TO 32            /* of a head: padded to a multiple of so many, */
+#define SUMMED 32               /* and rows that are summed over: what a tile takes at once */
 #else
 #define TILE 48
 #define RB 8                    /* 8 · 3 vectors of sums */
-#define COLS 8
-#define STEP PER
+#define PADDED_TO 8
+#define SUMMED PER
 #endif
 #define NV (TILE / 16)          /* vectors of lanes */
-#define UP(n) (((n) + COLS - 1) / COLS * COLS)
+#define UP(n) (((n) + PADDED_TO - 1) / PADDED_TO * PADDED_TO)
 #define UP_ROWS(n) (((n) + RB - 1) / RB * RB)
 #define DP UP(D)
 #define DVP UP(DV)
@@ -412,7 +412,7 @@ inline struct tile tile_at(const struct sight *s, int row, int period)
 	}
 	t.at = least(low);
 	t.n = max(-least(-high) - t.at, 0);
-	t.pad = t.n > 0 ? (t.at - begin) % STEP : 0;
+	t.pad = t.n > 0 ? (t.at - begin) % SUMMED : 0;
 	t.at -= t.pad;
 	t.n += t.pad;
 	return t;
@@ -426,7 +426,7 @@ inline const unit *packed_rows(__global const unit *packed, long at, struct tile
 {
 	const int begin = t.at / period * ((period + TILE - 1) / TILE) + t.at % period / TILE, row = t.at % period % TILE;
 
-	if (!packed || t.pad || t.n % STEP)
+	if (!packed || t.pad || t.n % SUMMED)
 		return 0;
 	packed += at + begin * PACKED(heads, padded) + h * TILE / PER * padded + row / PER * row_units;
 	return (const unit *)(size_t)packed;
