@@ -106,11 +106,11 @@ SAMPLED int sample_id(__global float *w, __global const float *logits, __global 
 {
 	long n = ROW_ITEMS, i = ROW_ITEM, c;
 	float t = as_float(how[TEMPERATURE]), top, kept = 0.0f;
+	long made = t > 0.0f || how[SEEN_COUNT] > 0 ? v : 0;    // weights: none where the likeliest of the logits is all that is asked for
 	int best, pass;
 
-	if (!(t > 0.0f) && how[SEEN_COUNT] == 0)
-		return likeliest(logits, v, room, some);
-	for (c = i; c < v; c += n)
+	// All work-items must come to every SYNC together (and PoCL 6 aborts over one in a branch), so what is off is a loop without a turn.
+	for (c = i; c < made; c += n)
 		w[c] = logits[c];
 	SYNC(CLK_GLOBAL_MEM_FENCE);
 	for (c = i; c < how[SEEN_COUNT]; c += n) {
@@ -119,16 +119,15 @@ SAMPLED int sample_id(__global float *w, __global const float *logits, __global 
 		w[seen[how[SEEN_FROM] + c]] = l < 0.0f ? l * penalty : l / penalty;
 	}
 	SYNC(CLK_GLOBAL_MEM_FENCE);
-	best = likeliest(w, v, room, some);
-	top = w[max(best, 0)];
+	best = likeliest(made ? w : logits, v, room, some);
+	top = made ? w[max(best, 0)] : 0.0f;
 	SYNC(CLK_GLOBAL_MEM_FENCE);
-	for (c = i * 16; c + 16 <= v; c += n * 16)
+	for (c = i * 16; c + 16 <= made; c += n * 16)
 		vstore16(exp_16((vload16(0, w + c) - top) / t), 0, w + c);
-	for (; c < v && c < v / 16 * 16 + 16; c++)
+	for (; c < made && c < made / 16 * 16 + 16; c++)
 		w[c] = exp_f((w[c] - top) / t);
 	SYNC(CLK_GLOBAL_MEM_FENCE);
-	// Top-k keeps the weights from `kept` on, the largest limit that top_k of them reach; top-p then does so by their sum. All work-items
-	// must come to every SYNC together, so what is off is a loop without a turn.
+	// Top-k keeps the weights from `kept` on, the largest limit that top_k of them reach; top-p then does so by their sum.
 	for (pass = 0; pass < 2; pass++) {
 		float limit = as_float(how[TOP_P]), want = (float)how[TOP_K];
 		int on = t > 0.0f && (pass ? limit < 1.0f : (int)how[TOP_K] > 0 && (int)how[TOP_K] < v);
@@ -145,7 +144,7 @@ SAMPLED int sample_id(__global float *w, __global const float *logits, __global 
 		kept = lo > least ? as_float(lo - 1) : kept;
 	}
 	kept = fmax(kept, fmin(as_float(how[MIN_P]), 1.0f));
-	c = draw(w, v, kept, rng_uniform((ulong)how[SEED + 1] << 32 | how[SEED], how[STREAM], (ulong)how[INDEX + 1] << 32 | how[INDEX]), room);
+	c = draw(w, made, kept, rng_uniform((ulong)how[SEED + 1] << 32 | how[SEED], how[STREAM], (ulong)how[INDEX + 1] << 32 | how[INDEX]), room);
 	return t > 0.0f && best >= 0 ? (int)c : best;
 }
 
