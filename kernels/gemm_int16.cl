@@ -11,14 +11,14 @@ inline vi dot2(vi acc, vi a, vi b)
 	return acc;
 }
 #elif defined __AVX512BW__ && VL == 16
-typedef short shorts __attribute__((vector_size(64)));
-#define dot2(acc, a, b) ((acc) + __builtin_astype(__builtin_ia32_pmaddwd512(__builtin_astype(a, shorts), __builtin_astype(b, shorts)), vi))
+typedef short vs __attribute__((vector_size(64)));
+#define dot2(acc, a, b) ((acc) + __builtin_astype(__builtin_ia32_pmaddwd512(__builtin_astype(a, vs), __builtin_astype(b, vs)), vi))
 #elif defined __AVX2__ && VL == 8
-typedef short shorts __attribute__((vector_size(32)));
-#define dot2(acc, a, b) ((acc) + __builtin_astype(__builtin_ia32_pmaddwd256(__builtin_astype(a, shorts), __builtin_astype(b, shorts)), vi))
+typedef short vs __attribute__((vector_size(32)));
+#define dot2(acc, a, b) ((acc) + __builtin_astype(__builtin_ia32_pmaddwd256(__builtin_astype(a, vs), __builtin_astype(b, vs)), vi))
 #elif defined __SSE2__ && VL == 8
-typedef short shorts __attribute__((vector_size(16)));
-#define HALF(a, b) __builtin_astype(__builtin_ia32_pmaddwd128(__builtin_astype(a, shorts), __builtin_astype(b, shorts)), int4)
+typedef short vs __attribute__((vector_size(16)));
+#define HALF(a, b) __builtin_astype(__builtin_ia32_pmaddwd128(__builtin_astype(a, vs), __builtin_astype(b, vs)), int4)
 #define dot2(acc, a, b) ((acc) + (vi)(HALF((a).lo, (b).lo), HALF((a).hi, (b).hi)))
 #else
 #define dot2(acc, a, b) ((acc) + (((a) << 16) >> 16) * (((b) << 16) >> 16) + ((a) >> 16) * ((b) >> 16))

@@ -20,8 +20,12 @@ END {
 	if (status == 124 || status == 137) bad("ran out of time")
 	else if (status > 128) bad("ended by signal " status - 128)
 	else if (status && !failed) bad("exit status " status)
-	if (failed)
-		while ((getline line < errors) > 0 && shown++ < 40) failures = failures "\n      | " line
+	while ((getline line < errors) > 0) {
+		if (line ~ /^[0-9]+ warnings? generated/) warned++
+		if (++lines <= 40) said = said "\n      | " line
+	}
+	if (warned) bad("kernels were compiled with warnings: a name that stands for two things, perhaps")
+	if (failed) failures = failures said
 	printf "%-4s  %-28s %4d passed%s%s%s\n", failed ? "FAIL" : "ok", name, passed,
 		failed ? ", " failed " failed" : "", skipped ? ", " skipped " skipped" : "", failures
 	for (w in why) printf "      skipped %d: %s\n", why[w], w
