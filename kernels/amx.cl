@@ -34,7 +34,6 @@ inline void end_tiles(void)
 {
 	__asm__ volatile("tilerelease" ::);
 }
-
 #else
 inline void begin_tiles(void)
 {

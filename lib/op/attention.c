@@ -34,13 +34,13 @@ enum { Y, LSE, FORWARD_OUT };
 enum { B_DY = FORWARD_IN, B_Y, B_LSE, BACKWARD_IN };
 enum { DQ, DK, DV, DSINKS, BACKWARD_OUT };
 
-/* Whether products are of bfloat16: where the graph allows it, and the device has instructions that are faster so (gemm.c), */
+/* Whether products are of bfloat16 by tiles of AMX: where the graph allows that, and the device has them. */
 static bool in_tiles(const struct pm_node *n)
 {
 	return n->g->bf16 && pm_dev_info(n->g->dev)->amx && pm_tune(n->g->dev, "attention", "amx", 1);
 }
 
-/* or by pairs. */
+/* Whether they are of bfloat16, by tiles or by pairs, where the device has an instruction that is faster so (gemm.c). */
 static bool pairs(const struct pm_node *n)
 {
 	const struct pm_dev_info *info = pm_dev_info(n->g->dev);

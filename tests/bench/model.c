@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "bench.h"
+#include "cli/tool.h"
 #include "run/engine.h"
 #include "train/trainer.h"
 
@@ -19,14 +19,6 @@
 	"\"tie_word_embeddings\":false,\"hidden_act\":\"silu\",\"torch_dtype\":\"bfloat16\"}\n"
 
 static const char small[] = CONFIG("1024", "4096", "24", "16", "8"), large[] = CONFIG("2048", "5632", "22", "32", "4");
-
-static double clock_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
-}
 
 static struct bench_time of_three(const double t[3])
 {
@@ -59,7 +51,7 @@ static struct pm_sequence *next(void *arg, struct pm_err *e)
 static void infer(struct bench *b, struct pm_model *m, const char *name)
 {
 	struct pm_engine_opts eo = {.slots = 1, .context = PROMPT + ANSWER};
-	struct pm_engine_calls c = {.next = next, .clock = clock_now};
+	struct pm_engine_calls c = {.next = next, .clock = pm_clock};
 	struct pm_engine *g;
 	double bytes = 0, read[3], decode[3];
 	char what[64];
@@ -121,7 +113,7 @@ static void lora(struct bench *b, struct pm_model *m)
 	bench_must(b, pm_trainer_new(&t, m, a, rows, &o, &b->e));
 	bench_must(b, pm_trainer_alloc(t, &b->e));
 	for (i = 0; i < 4; i++) {
-		bench_must(b, pm_trainer_step(t, &s, clock_now, &b->e));
+		bench_must(b, pm_trainer_step(t, &s, pm_clock, &b->e));
 		if (i)          /* the first one compiles */
 			sec[i - 1] = s.seconds;
 	}

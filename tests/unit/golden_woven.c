@@ -1,5 +1,6 @@
 /* golden_woven.c: weights laid anew for decoding (pm_model_weave): prompts come out with the same bits before and after, an engine packs floats after its first
  * token and answers a prompt the same then, and so does one that finds the model woven. */
+#include "cli/tool.h"
 #include "fixture.h"
 #include "run/engine.h"
 
@@ -18,19 +19,11 @@ static struct pm_sequence *next(void *arg, struct pm_err *e)
 	return w->at < w->n ? &w->seq[w->at++] : NULL;
 }
 
-static double clock_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* One slot answers a prompt, another one, and the first again, whose keys are gone by then; tokens are drawn, so that a bit shows. */
 static int answer(struct answers *w, struct pm_model *m, const json_t *ids, struct pm_engine_stats *st)
 {
 	struct pm_engine_opts o = {.slots = 1, .context = 64};
-	struct pm_engine_calls c = {.next = next, .clock = clock_now, .arg = w};
+	struct pm_engine_calls c = {.next = next, .clock = pm_clock, .arg = w};
 	struct pm_engine *g = NULL;
 	size_t k, n = json_array_size(ids) < 32 ? json_array_size(ids) : 32;
 	int i, r = pm_engine_new(&g, m, NULL, &o, &err);
